@@ -1,0 +1,18 @@
+//! stub
+use crate::proto::{Ask, Back, Errand};
+use bytes::BytesMut;
+pub(in crate::proto) struct ImapBack;
+impl ImapBack {
+    pub(in crate::proto) fn new(_errand: Errand) -> Self {
+        Self
+    }
+}
+impl Back for ImapBack {
+    fn step(&mut self, _heard: &mut BytesMut, _say: &mut Vec<u8>) -> Ask {
+        Ask::Input
+    }
+    fn secured(&mut self) {}
+    fn stage(&self) -> &'static str {
+        "greeting"
+    }
+}

@@ -1,0 +1,341 @@
+//! The mail protocols as conversations: pure state machines, bytes in, bytes out.
+//!
+//! Nothing here knows a socket, a clock, a task or the configuration; a test drives each half with byte strings.
+//! A protocol is one folder with two halves: a [`Front`] that faces the client until it has logged in, and a [`Back`]
+//! that logs in at the user's back-end. What they need from the world they say as a [`Need`] or an [`Ask`].
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::BytesMut;
+
+use crate::secret::Secret;
+
+pub mod imap;
+pub mod line;
+pub mod pop3;
+pub mod sasl;
+
+pub use sasl::Mechanism;
+
+/// Every protocol that Portcullis speaks: the only list of them, and the factory of their halves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Protocol {
+    /// RFC 3501 and RFC 9051.
+    Imap,
+    /// RFC 1939.
+    Pop3,
+}
+
+impl Protocol {
+    /// All of them, in the order in which an operator reads them.
+    pub const ALL: [Self; 2] = [Self::Imap, Self::Pop3];
+
+    /// The name in YAML, logs and metric labels.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Imap => "imap",
+            Self::Pop3 => "pop3",
+        }
+    }
+
+    /// The registered port without implicit TLS.
+    #[must_use]
+    pub const fn port(self) -> u16 {
+        match self {
+            Self::Imap => 143,
+            Self::Pop3 => 110,
+        }
+    }
+
+    /// The registered port with implicit TLS (RFC 8314).
+    #[must_use]
+    pub const fn tls_port(self) -> u16 {
+        match self {
+            Self::Imap => 993,
+            Self::Pop3 => 995,
+        }
+    }
+
+    /// The ALPN protocol id (IANA registry); a client that offers others only is refused, as RFC 7301 §3.2 says.
+    #[must_use]
+    pub const fn alpn(self) -> &'static [u8] {
+        match self {
+            Self::Imap => b"imap",
+            Self::Pop3 => b"pop3",
+        }
+    }
+
+    /// The half that faces a client.
+    #[must_use]
+    pub fn front(self, terms: Terms) -> Box<dyn Front> {
+        match self {
+            Self::Imap => Box::new(imap::front::ImapFront::new(terms)),
+            Self::Pop3 => Box::new(pop3::front::Pop3Front::new(terms)),
+        }
+    }
+
+    /// The half that logs in at a back-end.
+    #[must_use]
+    pub fn back(self, errand: Errand) -> Box<dyn Back> {
+        match self {
+            Self::Imap => Box::new(imap::back::ImapBack::new(errand)),
+            Self::Pop3 => Box::new(pop3::back::Pop3Back::new(errand)),
+        }
+    }
+
+    /// The last words before, or instead of, a conversation; whole lines, ready to be written.
+    #[must_use]
+    pub const fn goodbye(self, why: Goodbye) -> &'static str {
+        match self {
+            Self::Imap => imap::goodbye(why),
+            Self::Pop3 => pop3::goodbye(why),
+        }
+    }
+
+    /// What a session that is being relayed may be told before it is closed, at a line border; `None` where the
+    /// protocol has no such words (RFC 1939 §3: an idle POP3 session ends without a response).
+    #[must_use]
+    pub const fn goodbye_while_relaying(self, why: Goodbye) -> Option<&'static str> {
+        match self {
+            Self::Imap => Some(imap::goodbye(why)),
+            Self::Pop3 => None,
+        }
+    }
+}
+
+/// Why the gateway ends a connection by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Goodbye {
+    /// An access list or a block says no; trying again does not help.
+    Forbidden,
+    /// A limit is reached; trying later may help.
+    TooMany,
+    /// The login deadline, or the idle time-out, has passed.
+    TimedOut,
+    /// The gateway is being stopped.
+    ShuttingDown,
+    /// The back-end has gone.
+    BackendGone,
+}
+
+/// What a front offers and tolerates; fixed for one session.
+#[derive(Debug, Clone)]
+pub struct Terms {
+    /// The gateway's name, said in greetings.
+    pub hostname: Arc<str>,
+    /// The text of the greeting behind the protocol's own words.
+    pub greeting: Arc<str>,
+    /// The SASL mechanisms that are offered, best first.
+    pub mechanisms: Arc<[Mechanism]>,
+    /// What TLS is to this session at its start.
+    pub tls: Tls,
+    /// Whether a password may come while the session is not [`Tls::Active`].
+    pub cleartext: bool,
+    /// Wrong commands in one session; the one that reaches this number ends it. At least 1.
+    pub bad_commands: u32,
+    /// Failed logins in one session; the one that reaches this number ends it. At least 1.
+    pub failed_logins: u32,
+}
+
+/// What TLS is to a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tls {
+    /// There is none on this listener.
+    Unavailable,
+    /// STARTTLS is offered.
+    Offered,
+    /// The session is inside TLS.
+    Active,
+}
+
+/// The client-facing half of a protocol, until the login is granted.
+///
+/// The driver writes what a call has put into `say` before it acts on the need, and reads only on [`Need::Input`].
+pub trait Front: Send {
+    /// The greeting.
+    fn greet(&mut self, say: &mut Vec<u8>);
+
+    /// Consumes whole commands from `heard`, answers into `say`, and stops at the first need.
+    ///
+    /// Bytes of an unfinished command stay in `heard`: a conversation keeps no buffer of its own, so STARTTLS can
+    /// forget what was heard in the clear and the relay can inherit what was heard early. When it returns
+    /// [`Need::Input`], at most [`HEARD_MAX`] bytes are left in `heard`; more than that is the peer's violation.
+    fn step(&mut self, heard: &mut BytesMut, say: &mut Vec<u8>) -> Need;
+
+    /// TLS is now active; all that was learnt before is forgotten, but for the counts of errors.
+    fn secured(&mut self);
+
+    /// The login that was asked for last is refused.
+    fn deny(&mut self, denial: Denial, say: &mut Vec<u8>);
+
+    /// The login that was asked for last is granted; the front is not called again.
+    fn grant(&mut self, granted: &Granted, say: &mut Vec<u8>);
+}
+
+/// How many bytes of an unfinished command a half may leave in `heard`: the longest line (an OAuth token of 16 KiB,
+/// in base64, with its command) and a literal or two.
+pub const HEARD_MAX: usize = 32 * 1024;
+
+/// What a front needs next.
+#[derive(Debug)]
+pub enum Need {
+    /// More bytes.
+    Input,
+    /// A TLS handshake. The go-ahead is in `say`; whatever is left in `heard` was injected and ends the session.
+    StartTls,
+    /// An answer to this login: [`Front::deny`] or [`Front::grant`].
+    Login(Login),
+    /// The end of the session; the last words are in `say`.
+    Close(Closing),
+}
+
+/// Why a front ends the session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Closing {
+    /// The client said so (LOGOUT, QUIT).
+    LoggedOut,
+    /// `bad_commands` was reached.
+    TooManyBadCommands,
+    /// `failed_logins` was reached.
+    TooManyFailedLogins,
+    /// Something no client sends by mistake; the word is a metric label, such as `line_too_long`.
+    Violation(&'static str),
+}
+
+/// A client's wish to log in.
+#[derive(Debug, Clone)]
+pub struct Login {
+    /// The user name as given: UTF-8, no control characters, not empty, at most 255 bytes.
+    pub user: String,
+    /// What proves it.
+    pub credential: Credential,
+    /// How it came; [`Mechanism::Plain`] for the protocol's own command (LOGIN, USER and PASS).
+    pub mechanism: Mechanism,
+    /// Hops that a gateway in front of this one left us (`x-proxy-ttl` in IMAP's ID); `None` when nobody said.
+    pub ttl: Option<u8>,
+}
+
+/// What proves who the user is, and how a back half is to present it.
+#[derive(Debug, Clone)]
+pub enum Credential {
+    /// A password, never empty; presented by whatever plain mechanism the back-end offers.
+    Password(Secret),
+    /// An OAuth bearer token (RFC 7628, or XOAUTH2), presented by the same mechanism.
+    Token(Mechanism, Secret),
+    /// A master user logs in for the user: SASL PLAIN with authzid = user, authcid = master.
+    Master {
+        /// The master's name.
+        name: String,
+        /// The master's password.
+        password: Secret,
+    },
+}
+
+/// What a back half has to do.
+#[derive(Debug, Clone)]
+pub struct Errand {
+    /// The user's name at the back-end.
+    pub user: String,
+    /// How to prove it.
+    pub credential: Credential,
+    /// STARTTLS must succeed before anything else is told.
+    pub starttls: bool,
+    /// Who is behind us; `None` = tell the back-end nothing.
+    pub identity: Option<Identity>,
+}
+
+/// Who is behind us, told to a back-end that honours it (IMAP ID, POP3 XCLIENT).
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// The client's own address and port.
+    pub client: SocketAddr,
+    /// Where the client reached the gateway.
+    pub gateway: SocketAddr,
+    /// The session's id in our log: letters, digits and `-` only.
+    pub session: String,
+    /// Hops left; the back-end's own proxy must refuse at 0.
+    pub ttl: u8,
+}
+
+/// The back-end-facing half of a protocol, until it has logged in.
+pub trait Back: Send {
+    /// Consumes whole replies from `heard`, writes commands into `say`, and stops at the first ask.
+    ///
+    /// Called first with nothing heard. The same rules as for [`Front::step`], and: whatever is left in `heard` at
+    /// [`Ask::Granted`] belongs to the client.
+    fn step(&mut self, heard: &mut BytesMut, say: &mut Vec<u8>) -> Ask;
+
+    /// TLS is now active.
+    fn secured(&mut self);
+
+    /// What it is waiting for now, for time-outs and logs: "greeting", "starttls", "login".
+    fn stage(&self) -> &'static str;
+}
+
+/// What a back half needs next.
+#[derive(Debug)]
+pub enum Ask {
+    /// More bytes.
+    Input,
+    /// A TLS handshake. Whatever is left in `heard` was injected and ends the attempt.
+    StartTls,
+    /// Nothing: the user is logged in.
+    Granted(Granted),
+    /// Nothing: the attempt is over.
+    Refused(Refused),
+}
+
+/// What the back-end said when it said yes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Granted {
+    /// Its words behind OK, printable ASCII, without response codes; at most 512 bytes. May be empty.
+    pub text: String,
+    /// Its capabilities after login (IMAP), printable ASCII, at most 4 KiB; `None` when it did not say.
+    pub capabilities: Option<String>,
+}
+
+/// Why the back-end did not let the user in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// What the client is told.
+    pub denial: Denial,
+    /// What the log is told: our words, or the back-end's made printable; at most 256 bytes. Never shown to a client.
+    pub detail: String,
+}
+
+/// Why a login is refused; every protocol has its own words for it (the table is in the README).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Denial {
+    /// Wrong password, or no such user: the two look the same.
+    BadCredentials,
+    /// The directory or the back-end is away, or full: try later, the password may be right.
+    Unavailable,
+    /// The user or the address is at a limit.
+    Limit,
+    /// A rule, the user's status, or a protocol that the user may not use.
+    Policy,
+    /// We, or the back-end, are set up wrongly: a bad certificate, no usable mechanism, a loop.
+    Misconfigured,
+}
+
+impl Denial {
+    /// The label in logs and metrics.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::BadCredentials => "bad_credentials",
+            Self::Unavailable => "unavailable",
+            Self::Limit => "limit",
+            Self::Policy => "policy",
+            Self::Misconfigured => "misconfigured",
+        }
+    }
+
+    /// Whether it counts against the client; what is our fault or the back-end's never does.
+    #[must_use]
+    pub const fn counts_as_failed_login(self) -> bool {
+        matches!(self, Self::BadCredentials | Self::Policy)
+    }
+}
