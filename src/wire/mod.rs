@@ -1,2 +1,3 @@
 //! stub
 pub mod proxy_header;
+pub mod tls_client;
