@@ -24,3 +24,9 @@ pub fn load(_file: &Path) -> Result<Config, Vec<Problem>> {
 pub fn parse(_text: &str, _file: &Path) -> Result<Config, Vec<Problem>> {
     Err(vec![])
 }
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
