@@ -149,8 +149,12 @@ impl Pop3Front {
     }
 
     fn user(&mut self, name: &[u8], say: &mut Vec<u8>) -> Option<Need> {
-        if !self.takes_passwords() {
-            return self.wrong(self.no_password_here(), say);
+        // Where only tokens are offered, there is no password to come.
+        if !self.terms.mechanisms.iter().any(|mechanism| mechanism.carries_password()) {
+            return self.wrong("[AUTH] Passwords are not accepted here.", say);
+        }
+        if !self.is_private() {
+            return self.not_private(say);
         }
         // Whether there is such a user is not said; a second USER replaces the first.
         yes(say, "");
@@ -162,7 +166,7 @@ impl Pop3Front {
         match std::mem::replace(&mut self.state, State::Idle) {
             State::Named(name) => match password_login(Mechanism::Plain, &name, password) {
                 Ok(login) => Some(self.ask(login)),
-                Err(_) => self.failed(say),
+                Err(_) => self.failed(Denial::BadCredentials, say),
             },
             _ => self.wrong("USER comes first.", say),
         }
@@ -171,20 +175,19 @@ impl Pop3Front {
     fn auth(&mut self, mechanism: &[u8], initial: Option<&[u8]>, say: &mut Vec<u8>) -> Option<Need> {
         // Whoever USER named is not who AUTH speaks for.
         self.state = State::Idle;
+        let offered = |mechanism: &Mechanism| self.terms.mechanisms.contains(mechanism);
+        let Some(mechanism) = Mechanism::from_wire(mechanism).filter(offered) else {
+            return self.wrong("Unsupported authentication mechanism.", say);
+        };
         if !self.is_private() {
-            return self.wrong(self.no_password_here(), say);
+            return self.not_private(say);
         }
-        match Mechanism::from_wire(mechanism).filter(|mechanism| self.mechanisms().contains(mechanism)) {
-            None => self.wrong("Unsupported authentication mechanism.", say),
-            Some(mechanism) => {
-                let exchange = Exchange::new(mechanism);
-                let turn = match initial {
-                    Some(response) => exchange.initial(response),
-                    None => Turn::Challenge(exchange),
-                };
-                self.turned(turn, say)
-            }
-        }
+        let exchange = Exchange::new(mechanism);
+        let turn = match initial {
+            Some(response) => exchange.initial(response),
+            None => Turn::Challenge(exchange),
+        };
+        self.turned(turn, say)
     }
 
     fn turned(&mut self, turn: Turn, say: &mut Vec<u8>) -> Option<Need> {
@@ -198,7 +201,8 @@ impl Pop3Front {
             Turn::Failed(Fault::Cancelled) => self.wrong("Authentication cancelled.", say),
             Turn::Failed(Fault::Syntax) => self.wrong("Invalid base64.", say),
             Turn::Failed(Fault::TooLong) => self.too_long(say),
-            Turn::Failed(Fault::Credentials | Fault::Authorization) => self.failed(say),
+            Turn::Failed(Fault::Credentials) => self.failed(Denial::BadCredentials, say),
+            Turn::Failed(Fault::Authorization) => self.failed(Denial::Policy, say),
         }
     }
 
@@ -246,8 +250,15 @@ impl Pop3Front {
     }
 
     /// A login that is refused here: nobody needs to be asked about an empty password.
-    fn failed(&mut self, say: &mut Vec<u8>) -> Option<Need> {
-        self.deny(Denial::BadCredentials, say);
+    fn failed(&mut self, denial: Denial, say: &mut Vec<u8>) -> Option<Need> {
+        self.deny(denial, say);
+        None
+    }
+
+    /// It counts as a failed login: what was said in clear may be known to others now.
+    fn not_private(&mut self, say: &mut Vec<u8>) -> Option<Need> {
+        no(say, "[AUTH] Plaintext authentication disallowed on non-secure (SSL/TLS) connections.");
+        self.count_failed_login();
         None
     }
 
@@ -264,21 +275,13 @@ impl Pop3Front {
         self.terms.cleartext || self.terms.tls == Tls::Active
     }
 
-    /// Where only tokens are offered, USER and PASS are not.
+    /// Whether USER and PASS may come now.
     fn takes_passwords(&self) -> bool {
         self.mechanisms().iter().any(|mechanism| mechanism.carries_password())
     }
 
     fn mechanisms(&self) -> &[Mechanism] {
         if self.is_private() { &self.terms.mechanisms } else { &[] }
-    }
-
-    fn no_password_here(&self) -> &'static str {
-        if self.is_private() {
-            "[AUTH] Passwords are not accepted here."
-        } else {
-            "[AUTH] Plaintext authentication disallowed on non-secure (SSL/TLS) connections."
-        }
     }
 }
 

@@ -57,7 +57,6 @@ fn what_cannot_be_credentials_fails_without_anybody_being_asked() {
         "YWxpY2U=",                 // alice
         "YWxpY2UAcHc=",             // alice NUL pw
         "AGFsaWNlAHB3AHg=",         // NUL alice NUL pw NUL x
-        "Ym9iAGFsaWNlAHNlY3JldA==", // bob NUL alice NUL secret
         "AGFsDWljZQBwdw==",         // NUL al CR ice NUL pw
         "AGFsaWNlAHB3DQpERUxFIDE=", // NUL alice NUL pw CR LF DELE 1
     ] {
@@ -67,6 +66,13 @@ fn what_cannot_be_credentials_fails_without_anybody_being_asked() {
     // pw NUL x, and an empty name.
     assert_eq!(talk(&terms(), &["AUTH LOGIN YWxpY2U=\r\ncHcAeA==\r\n"]), format!("+ UGFzc3dvcmQ6\n{BAD}"));
     assert_eq!(talk(&terms(), &["AUTH LOGIN =\r\nc2VjcmV0\r\n"]), format!("+ UGFzc3dvcmQ6\n{BAD}"));
+}
+
+#[test]
+fn nobody_acts_as_somebody_else() {
+    // bob NUL alice NUL secret, then alice NUL alice NUL secret.
+    assert_eq!(talk(&terms(), &["AUTH PLAIN Ym9iAGFsaWNlAHNlY3JldA==\r\n"]), "-ERR [AUTH] You may not log in here.\n");
+    assert!(talk(&terms(), &["AUTH PLAIN YWxpY2UAYWxpY2UAc2VjcmV0\r\n"]).ends_with("+OK 2 messages\n"));
 }
 
 #[test]
