@@ -48,6 +48,9 @@ pub enum Refusal {
     /// Too many came from this address in the interval.
     #[error("connections from this address come too fast ({0} limit)")]
     TooFastPerIp(Level),
+    /// The listener takes connections only from the peers that its `proxy_protocol` names.
+    #[error("not one of the peers that may send a PROXY header")]
+    Stranger,
 }
 
 impl Refusal {
@@ -60,6 +63,7 @@ impl Refusal {
             Self::TooManyConnectionsPerIp(_) => "too_many_connections_per_ip",
             Self::TooFast(_) => "too_fast",
             Self::TooFastPerIp(_) => "too_fast_per_ip",
+            Self::Stranger => "stranger",
         }
     }
 
@@ -67,7 +71,7 @@ impl Refusal {
     #[must_use]
     pub const fn goodbye(self) -> Goodbye {
         match self {
-            Self::Denied(_) => Goodbye::Forbidden,
+            Self::Denied(_) | Self::Stranger => Goodbye::Forbidden,
             Self::TooManyConnections(_)
             | Self::TooManyConnectionsPerIp(_)
             | Self::TooFast(_)

@@ -1,1 +1,9 @@
-//! The integration tests: real servers, real clients.
+//! The integration tests: the built gateway between real clients and real servers.
+//!
+//! Everything they start lies under [`support`]; a file beside it is one subject, and a test in it one sentence.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, unreachable_pub)]
+
+mod support;
+
+mod support_works;

@@ -14,8 +14,7 @@ pub(super) fn hostname(root: &mut Fields<'_>) -> Arc<str> {
 }
 
 fn machine() -> String {
-    let uname = rustix::system::uname();
-    let name = uname.nodename().to_str().ok().and_then(|name| values::domain(name).ok());
+    let name = nix::unistd::gethostname().ok().and_then(|name| values::domain(name.to_str()?).ok());
     name.unwrap_or_else(|| "localhost".to_owned())
 }
 

@@ -1,0 +1,245 @@
+//! A back-end that does what its script says, and remembers what it heard.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use rustls::{ServerConnection, StreamOwned};
+use socket2::{Domain, SockRef, Socket, Type};
+
+use super::certs::Leaf;
+use super::wait;
+
+/// What the fake does next on a connection. Behind the last step it reads until the gateway closes.
+#[derive(Clone)]
+pub enum Step {
+    /// Write this.
+    Say(Vec<u8>),
+    /// Write this, each byte in a segment of its own.
+    Drip(Vec<u8>),
+    /// Write this many times; the gateway may close meanwhile.
+    Flood(Vec<u8>, usize),
+    /// Read lines until one contains this, whatever its case; a gateway that closes first ends the script.
+    Hear(&'static str),
+    /// A TLS handshake as the server.
+    Tls(Arc<rustls::ServerConfig>),
+    /// Close both ways.
+    Close,
+    /// Close with a RST.
+    Reset,
+    /// Say no more, and go on reading.
+    HalfClose,
+}
+
+/// Shorthand for [`Step::Say`].
+pub fn say(text: &str) -> Step {
+    Step::Say(text.as_bytes().to_vec())
+}
+
+/// Shorthand for [`Step::Hear`].
+pub const fn hear(word: &'static str) -> Step {
+    Step::Hear(word)
+}
+
+/// A handshake that shows this certificate.
+pub fn tls(leaf: &Leaf) -> Step {
+    Step::Tls(leaf.server())
+}
+
+/// The fake back-end.
+pub struct Fake {
+    /// Where it listens, on 127.0.0.1.
+    pub port: u16,
+    state: Arc<State>,
+}
+
+struct State {
+    /// For the first connection, the second …; the last one goes on for all others.
+    scripts: Vec<Vec<Step>>,
+    connections: AtomicUsize,
+    heard: Mutex<Vec<u8>>,
+}
+
+impl Fake {
+    /// Plays the same script on every connection.
+    pub fn start(script: Vec<Step>) -> Self {
+        Self::start_with(vec![script])
+    }
+
+    /// Plays the first script on the first connection, and so on; the last on all that follow.
+    pub fn start_with(scripts: Vec<Vec<Step>>) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let state = Arc::new(State { scripts, connections: AtomicUsize::new(0), heard: Mutex::default() });
+        let shared = Arc::clone(&state);
+        thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let state = Arc::clone(&shared);
+                thread::spawn(move || state.serve(stream));
+            }
+        });
+        Self { port, state }
+    }
+
+    /// How many connections it has taken.
+    pub fn connections(&self) -> usize {
+        self.state.connections.load(Ordering::SeqCst)
+    }
+
+    /// Everything it has heard on all connections, TLS taken off.
+    pub fn heard(&self) -> String {
+        String::from_utf8_lossy(&self.state.heard()).into_owned()
+    }
+
+    /// Waits until it has heard this.
+    #[track_caller]
+    pub fn hears(&self, text: &str) {
+        wait::until_true(&format!("the back-end to hear {text:?}"), wait::SOON, || self.heard().contains(text));
+    }
+}
+
+impl State {
+    fn heard(&self) -> MutexGuard<'_, Vec<u8>> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn serve(&self, stream: TcpStream) {
+        let number = self.connections.fetch_add(1, Ordering::SeqCst);
+        let script = &self.scripts[number.min(self.scripts.len() - 1)];
+        stream.set_nodelay(true).unwrap();
+        stream.set_read_timeout(Some(LIFE)).unwrap();
+        let mut line = Line { stream: Stream::Plain(stream), unread: Vec::new() };
+        for step in script {
+            if line.play(step, self).is_err() {
+                return;
+            }
+        }
+        while line.hear(self).is_ok() {}
+    }
+}
+
+enum Stream {
+    Plain(TcpStream),
+    Tls(Box<StreamOwned<ServerConnection, TcpStream>>),
+    Gone,
+}
+
+struct Line {
+    stream: Stream,
+    unread: Vec<u8>,
+}
+
+/// The gateway has gone, or the script wants us gone: either way the connection is over.
+struct Over;
+
+impl Line {
+    fn play(&mut self, step: &Step, state: &State) -> Result<(), Over> {
+        match step {
+            Step::Say(bytes) => self.say(bytes),
+            Step::Drip(bytes) => bytes.chunks(1).try_for_each(|byte| self.say(byte)),
+            Step::Flood(bytes, times) => (0..*times).try_for_each(|_| self.say(bytes)),
+            Step::Hear(word) => self.hear_line_with(word, state),
+            Step::Tls(config) => self.start_tls(config),
+            Step::Close => self.socket(|socket| socket.shutdown(Shutdown::Both)),
+            Step::Reset => {
+                self.socket(|socket| SockRef::from(socket).set_linger(Some(Duration::ZERO)))?;
+                Err(Over)
+            }
+            Step::HalfClose => self.socket(|socket| socket.shutdown(Shutdown::Write)),
+        }
+    }
+
+    fn say(&mut self, bytes: &[u8]) -> Result<(), Over> {
+        match &mut self.stream {
+            Stream::Plain(stream) => stream.write_all(bytes),
+            Stream::Tls(tls) => tls.write_all(bytes).and_then(|()| tls.flush()),
+            Stream::Gone => return Err(Over),
+        }
+        .map_err(|_| Over)
+    }
+
+    fn hear_line_with(&mut self, word: &str, state: &State) -> Result<(), Over> {
+        loop {
+            while let Some(end) = self.unread.iter().position(|&byte| byte == b'\n') {
+                let line: Vec<u8> = self.unread.drain(..=end).collect();
+                if String::from_utf8_lossy(&line).to_lowercase().contains(&word.to_lowercase()) {
+                    return Ok(());
+                }
+            }
+            self.hear(state)?;
+        }
+    }
+
+    fn hear(&mut self, state: &State) -> Result<(), Over> {
+        let mut bytes = [0; 4096];
+        let read = match &mut self.stream {
+            Stream::Plain(stream) => stream.read(&mut bytes),
+            Stream::Tls(tls) => tls.read(&mut bytes),
+            Stream::Gone => return Err(Over),
+        };
+        match read {
+            Ok(0) => Err(Over),
+            Ok(count) => {
+                self.unread.extend_from_slice(&bytes[..count]);
+                state.heard().extend_from_slice(&bytes[..count]);
+                Ok(())
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => Ok(()),
+            Err(_) => Err(Over),
+        }
+    }
+
+    fn start_tls(&mut self, config: &Arc<rustls::ServerConfig>) -> Result<(), Over> {
+        let Stream::Plain(mut stream) = std::mem::replace(&mut self.stream, Stream::Gone) else { return Err(Over) };
+        let mut tls = ServerConnection::new(Arc::clone(config)).expect("a TLS server");
+        while tls.is_handshaking() {
+            tls.complete_io(&mut stream).map_err(|_| Over)?;
+        }
+        self.stream = Stream::Tls(Box::new(StreamOwned::new(tls, stream)));
+        Ok(())
+    }
+
+    fn socket(&self, act: impl FnOnce(&TcpStream) -> std::io::Result<()>) -> Result<(), Over> {
+        match &self.stream {
+            Stream::Plain(stream) => act(stream),
+            Stream::Tls(tls) => act(&tls.sock),
+            Stream::Gone => return Err(Over),
+        }
+        .map_err(|_| Over)
+    }
+}
+
+/// A port where SYNs are dropped: its queue of connections is full and nobody takes them.
+pub struct BlackHole {
+    /// Where connecting hangs, on 127.0.0.1.
+    pub port: u16,
+    _listener: Socket,
+    _full: Vec<Socket>,
+}
+
+impl BlackHole {
+    /// Fills the queue.
+    pub fn start() -> Self {
+        let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        listener.bind(&std::net::SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
+        listener.listen(0).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut full = Vec::new();
+        loop {
+            let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+            let taken = socket.connect_timeout(&address, Duration::from_millis(300)).is_ok();
+            full.push(socket);
+            if !taken {
+                let port = address.as_socket().expect("an IP socket").port();
+                return Self { port, _listener: listener, _full: full };
+            }
+            assert!(full.len() < 100, "the queue of connections never fills");
+        }
+    }
+}
+
+/// No connection of a fake lives longer without a byte.
+const LIFE: Duration = Duration::from_secs(60);

@@ -1,0 +1,158 @@
+//! The built gateway as a process of its own.
+
+use std::collections::HashMap;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use super::client::Client;
+use super::plan::Plan;
+use super::process::Process;
+use super::program::{self, Outcome};
+use super::{keeper, ports, wait};
+
+/// A running gateway.
+pub struct Gateway {
+    ports: HashMap<String, u16>,
+    file: PathBuf,
+    process: Process,
+}
+
+impl Gateway {
+    /// Starts it with a plan and waits until every listener of the plan takes connections.
+    #[track_caller]
+    pub fn start(plan: &Plan) -> Self {
+        let folder = keeper::folder("gateway");
+        let (text, ports) = with_ports(&plan.yaml());
+        let file = folder.join("portcullis.yaml");
+        std::fs::write(&file, text).unwrap();
+        let arguments = ["serve", "--config", file.to_str().unwrap()];
+        let mut process =
+            Process::start(env!("CARGO_BIN_EXE_portcullis"), "of this crate", &arguments, &folder.join("gateway.log"));
+        let admin = SocketAddr::from((Ipv4Addr::LOCALHOST, ports["admin"]));
+        // Asked, not merely connected to: a probe of a listener would count as a session.
+        process.ready(|| ask(admin, "/readyz").is_some_and(|answer| answer.starts_with("HTTP/1.1 200")));
+        Self { ports, file, process }
+    }
+
+    /// Its configuration's file.
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// Where a listener of the plan listens.
+    #[track_caller]
+    pub fn address(&self, listener: &str) -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, self.port(listener)))
+    }
+
+    /// The port of a listener of the plan.
+    #[track_caller]
+    pub fn port(&self, listener: &str) -> u16 {
+        *self.ports.get(listener).unwrap_or_else(|| panic!("the plan has no listener {listener}"))
+    }
+
+    /// A connection to a listener, before any word and any TLS.
+    #[track_caller]
+    pub fn connect(&self, listener: &str) -> Client {
+        Client::connect(self.address(listener))
+    }
+
+    /// The same from another address of the loopback network.
+    #[track_caller]
+    pub fn connect_from(&self, source: &str, listener: &str) -> Client {
+        Client::connect_from(source, self.address(listener))
+    }
+
+    /// Asks it to stop.
+    pub fn terminate(&self) {
+        self.process.signal(Signal::TERM);
+    }
+
+    /// Asks it to read its certificates again.
+    pub fn reload(&self) {
+        self.process.signal(Signal::HUP);
+    }
+
+    /// How it ended; fails the test when it has not within `limit`.
+    #[track_caller]
+    pub fn wait(&mut self, limit: Duration) -> ExitStatus {
+        self.process.wait(limit)
+    }
+
+    /// All that it has logged so far.
+    pub fn log(&self) -> String {
+        self.process.log()
+    }
+
+    /// Waits for a line of the log that contains all of `words`.
+    #[track_caller]
+    pub fn logged(&self, words: &[&str]) -> String {
+        let what = format!("a line of the gateway's log with {words:?}");
+        let found = |line: &&str| words.iter().all(|word| line.contains(word));
+        let line = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            wait::until(&what, wait::SOON, || self.log().lines().find(found).map(ToOwned::to_owned))
+        }));
+        line.unwrap_or_else(|_| panic!("no {what}; it has:\n{}", self.log()))
+    }
+
+    /// What an HTTP path of the admin side answers, head and body.
+    #[track_caller]
+    pub fn http(&self, path: &str) -> String {
+        ask(self.address("admin"), path).expect("the admin side answers")
+    }
+
+    /// The sum of all metrics named `portcullis_NAME` whose labels contain all of `labels`; 0 when there is none.
+    #[track_caller]
+    pub fn metric(&self, name: &str, labels: &[&str]) -> f64 {
+        let page = self.http("/metrics");
+        let full = format!("portcullis_{name}");
+        page.lines()
+            .filter_map(|line| line.rsplit_once(' '))
+            .filter(|(series, _)| series.split('{').next() == Some(&full))
+            .filter(|(series, _)| labels.iter().all(|label| series.contains(label)))
+            .map(|(_, value)| value.trim().parse::<f64>().expect("a number"))
+            .sum()
+    }
+
+    /// Waits until a metric has a value, which it may get a moment after the client has seen its cause.
+    #[track_caller]
+    pub fn metric_becomes(&self, name: &str, labels: &[&str], value: f64) {
+        wait::until_true(&format!("{name}{labels:?} to become {value}"), wait::SOON, || {
+            (self.metric(name, labels) - value).abs() < 0.5
+        });
+    }
+}
+
+/// Runs one of the gateway's short verbs to its end.
+#[track_caller]
+pub fn portcullis(arguments: &[&str]) -> Outcome {
+    program::run_file(Path::new(env!("CARGO_BIN_EXE_portcullis")), arguments)
+}
+
+/// Puts a free port into every `{name}` that stands as a port.
+fn with_ports(text: &str) -> (String, HashMap<String, u16>) {
+    let mut ports = HashMap::new();
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once(":{") {
+        let (name, after) = after.split_once('}').expect("a closed brace");
+        let port = ports.entry(name.to_owned()).or_insert_with(ports::free);
+        out += &format!("{before}:{port}");
+        rest = after;
+    }
+    (out + rest, ports)
+}
+
+fn ask(address: SocketAddr, path: &str) -> Option<String> {
+    let mut stream = TcpStream::connect_timeout(&address, wait::SOON).ok()?;
+    stream.set_read_timeout(Some(wait::SOON)).ok()?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    Some(answer)
+}

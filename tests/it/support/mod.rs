@@ -1,0 +1,18 @@
+//! What the tests stand on: servers, clients, certificates, ports, and the end of them all.
+//!
+//! A server that cannot be started fails its test and names the package; nothing is ever skipped.
+
+pub mod certs;
+pub mod client;
+pub mod dovecot;
+pub mod fake;
+pub mod gateway;
+pub mod keeper;
+pub mod mail;
+pub mod plan;
+pub mod ports;
+pub mod process;
+pub mod program;
+pub mod site;
+pub mod slapd;
+pub mod wait;

@@ -1,0 +1,200 @@
+//! A real slapd with the users of the tests.
+
+use std::fmt::Write;
+use std::net::{Ipv4Addr, TcpStream};
+use std::path::PathBuf;
+
+use rustix::process::Signal;
+
+use super::certs::certs;
+use super::process::{Process, find};
+use super::{keeper, ports, program};
+
+/// The directory server. It logs every operation (level `stats`), so that a test can count searches.
+pub struct Slapd {
+    /// LDAP, with StartTLS on request.
+    pub port: u16,
+    /// LDAPS.
+    pub tls_port: u16,
+    folder: PathBuf,
+    process: Process,
+}
+
+/// The DN that the gateway searches as.
+pub const BIND_DN: &str = "cn=portcullis,dc=example,dc=org";
+/// Its password.
+pub const BIND_PASSWORD: &str = "gateway-secret";
+
+impl Slapd {
+    /// Seeds a database and starts a server on it.
+    pub fn start() -> Self {
+        let folder = keeper::folder("slapd");
+        std::fs::create_dir(folder.join("db")).unwrap();
+        let (certs, path) = (certs(), folder.display());
+        let conf = CONF
+            .replace("{folder}", &path.to_string())
+            .replace("{certificate}", certs.server.certificate.to_str().unwrap())
+            .replace("{key}", certs.server.key.to_str().unwrap());
+        std::fs::write(folder.join("slapd.conf"), conf).unwrap();
+        std::fs::write(folder.join("seed.ldif"), seed()).unwrap();
+        let (conf, seed) = (format!("{path}/slapd.conf"), format!("{path}/seed.ldif"));
+        program::run("slapadd", "slapd", &["-q", "-f", &conf, "-l", &seed]).fine();
+        let (port, tls_port) = (ports::free(), ports::free());
+        let process = launch(&folder, port, tls_port);
+        Self { port, tls_port, folder, process }
+    }
+
+    /// `ldap://127.0.0.1:PORT`.
+    pub fn url(&self) -> String {
+        format!("ldap://127.0.0.1:{}", self.port)
+    }
+
+    /// `ldaps://127.0.0.1:PORT`.
+    pub fn tls_url(&self) -> String {
+        format!("ldaps://127.0.0.1:{}", self.tls_port)
+    }
+
+    /// It dies at once; its port refuses connections.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// It goes on taking connections, in the kernel, but does nothing any more.
+    pub fn freeze(&self) {
+        self.process.signal(Signal::STOP);
+    }
+
+    /// It goes on where it was frozen.
+    pub fn thaw(&self) {
+        self.process.signal(Signal::CONT);
+    }
+
+    /// After [`Self::kill`]: the same data on the same ports.
+    pub fn restart(&mut self) {
+        self.process = launch(&self.folder, self.port, self.tls_port);
+    }
+
+    /// How many searches it was asked whose logged filter contains `text`.
+    pub fn searches(&self, text: &str) -> usize {
+        self.process.log().lines().filter(|line| line.contains(" SRCH base=") && line.contains(text)).count()
+    }
+
+    /// All that it has logged.
+    pub fn log(&self) -> String {
+        self.process.log()
+    }
+}
+
+fn launch(folder: &std::path::Path, port: u16, tls_port: u16) -> Process {
+    let conf = folder.join("slapd.conf");
+    let urls = format!("ldap://127.0.0.1:{port}/ ldaps://127.0.0.1:{tls_port}/");
+    let arguments = ["-f", conf.to_str().unwrap(), "-h", &urls, "-d", "stats"];
+    let mut process = Process::start("slapd", "slapd", &arguments, &folder.join("slapd.log"));
+    process.ready(|| [port, tls_port].iter().all(|&port| TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok()));
+    process
+}
+
+/// A user of the tests, as the directory knows it.
+struct Person {
+    /// The RDN, and what `{user}` or `{local}` of a login is compared with: `mail` is this at example.org.
+    cn: &'static str,
+    mail: &'static str,
+    /// The name at the back-end.
+    uid: &'static str,
+    host: &'static str,
+    /// `employeeType` and `businessCategory`: core schemas have no better words for "status" and "services".
+    more: &'static str,
+}
+
+/// The passwords are `NAME-secret`, here and at the back-ends; but for ivan's, who has another one here.
+const PEOPLE: &[Person] = &[
+    person("alice", ONE, ""),
+    person("bob", TWO, ""),
+    person("carol", ONE, "employeeType: locked\n"),
+    person("dave", "foreign.example.net", ""),
+    Person { cn: "twin1", mail: "twins", uid: "twin1", host: ONE, more: "" },
+    Person { cn: "twin2", mail: "twins", uid: "twin2", host: TWO, more: "" },
+    Person { cn: "erin", mail: "erin", uid: "store-erin", host: TWO, more: "" },
+    person("frank", ONE, "businessCategory: imap\n"),
+    person("grace", ONE, "employeeType: maintenance\n"),
+    person("heidi", "stores", ""),
+    person("ivan", ONE, ""),
+    person("judy", "gone.stores.example.org", ""),
+    person("mallory", "127.0.0.1:6379", ""),
+    person("o(*)\\hara", TWO, ""),
+];
+
+const ONE: &str = "one.stores.example.org";
+const TWO: &str = "two.stores.example.org";
+
+const fn person(name: &'static str, host: &'static str, more: &'static str) -> Person {
+    Person { cn: name, mail: name, uid: name, host, more }
+}
+
+/// The password of a user.
+pub fn password(user: &str) -> String {
+    format!("{user}-secret")
+}
+
+fn seed() -> String {
+    let mut ldif = String::from(TREE);
+    for Person { cn, mail, uid, host, more } in PEOPLE {
+        let password = if *cn == "ivan" { "ivan-directory".into() } else { password(mail) };
+        let dn = cn.replace('\\', "\\\\");
+        write!(
+            ldif,
+            "\ndn: cn={dn},ou=people,dc=example,dc=org\nobjectClass: inetOrgPerson\n\
+             objectClass: inetLocalMailRecipient\ncn: {cn}\nsn: {cn}\nmail: {mail}@example.org\nuid: {uid}\n\
+             mailHost: {host}\nuserPassword: {password}\n{more}"
+        )
+        .unwrap();
+    }
+    ldif
+}
+
+/// Fails the test with the package's name when slapd is not installed.
+pub fn is_there() {
+    find("slapd", "slapd");
+    find("ldapsearch", "ldap-utils");
+}
+
+const TREE: &str = "\
+dn: dc=example,dc=org
+objectClass: dcObject
+objectClass: organization
+dc: example
+o: Example
+
+dn: ou=people,dc=example,dc=org
+objectClass: organizationalUnit
+ou: people
+
+dn: cn=portcullis,dc=example,dc=org
+objectClass: organizationalRole
+objectClass: simpleSecurityObject
+cn: portcullis
+userPassword: gateway-secret
+";
+
+/// Only the gateway's DN may search; a user may do no more than prove a password.
+const CONF: &str = "\
+include /etc/ldap/schema/core.schema
+include /etc/ldap/schema/cosine.schema
+include /etc/ldap/schema/inetorgperson.schema
+include /etc/ldap/schema/misc.schema
+modulepath /usr/lib/ldap
+moduleload back_mdb
+pidfile {folder}/slapd.pid
+TLSCACertificateFile {certificate}
+TLSCertificateFile {certificate}
+TLSCertificateKeyFile {key}
+threads 4
+access to attrs=userPassword by anonymous auth by * none
+access to * by dn.exact=\"cn=portcullis,dc=example,dc=org\" read by * none
+database mdb
+suffix dc=example,dc=org
+directory {folder}/db
+maxsize 33554432
+dbnosync
+index objectClass,mail,uid eq
+";
