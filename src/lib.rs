@@ -1,9 +1,102 @@
-//! Portcullis: a front-end IMAP and POP3 proxy gateway with LDAP routing.
+//! Portcullis stands in front of a site's mail back-ends. Clients connect to it over IMAP and POP3; it decides who may
+//! come in, looks up where each user lives, logs in there on the user's behalf, and then relays bytes. One binary, one
+//! YAML file, one crate.
+//!
+//! # The idea
+//!
+//! 1. A **session** is one `async fn` that reads, top to bottom, as the story of a connection ([`session`]).
+//! 2. The mail **protocols are conversations**: pure state machines, bytes in, bytes out; no socket, clock, task or
+//!    configuration ([`proto`]).
+//! 3. One small driver turns a conversation into I/O, and it is the same for all protocols.
+//! 4. Everything a session asks ([`gate`], [`directory`], [`backend`], [`metrics`]) is one word and one module below the
+//!    session, and never knows it.
+//! 5. Sessions live on **workers**: single-threaded runtimes, between `threads.min` and `threads.max` of them, each
+//!    accepting from the same listening sockets; what is shared between workers is small and explicit ([`worker`]).
+//! 6. Every session ends in exactly one [`session::Ending`]; its metric label, log level, blame and last words are
+//!    methods of it.
+//!
+//! # The way of a connection
+//!
+//! ```text
+//! listener ──accept──▶ door.admit(peer) ──spawn──▶ session.run
+//!   session: [PROXY header → door.admit(client)] → [implicit TLS] → conversation.next_login() ◀──┐
+//!                                                         │ login                                │ deny
+//!             directory.find → backends.candidates → lease → dial → back half logs in ───────────┘
+//!                                                         │ granted
+//!                          relay(client, backend), a task of its own → Tally
+//!                    ── always ──▶ Record, dropped: Ending → metrics, one log line
+//! ```
+//!
+//! Handshakes and PROXY headers are read inside the session's task, under a deadline; never in the accept loop. The
+//! login ends by spawning the relay, because a future stays as large as its largest state: what logging in needed is
+//! gone then, and an idle session holds two sockets, a record and no buffer.
+//!
+//! # The words
+//!
+//! | word | module | what it is |
+//! |---|---|---|
+//! | `Gateway`, `Workers`, `Listener` | [`gateway`], [`worker`], [`listener`] | the running program · its threads · one bound address speaking one `Protocol` |
+//! | `Session`, `Ending`, `Stage` | [`session`] | one client connection · how it ended · what it was doing then |
+//! | `Parts`, `Entrance` | [`session`] | what all sessions share · what those of one listener share |
+//! | `Conversation` | `session` | a `Front` on a `Wire`: `next_login`, `deny`, `grant` |
+//! | `Record` | `session` | what is remembered of a session until its one log line |
+//! | `Protocol` | [`proto`] | `Imap, Pop3`: the only list; the factory of the halves |
+//! | `Front` / `Back` | [`proto`] | the client-facing / back-end-facing half of a protocol |
+//! | `Need` / `Ask` | [`proto`] | what a front / a back needs next |
+//! | `Login`, `Granted`, `Denial` | [`proto`] | a wish to log in · what the back-end said · why not |
+//! | `Wire`, `Relay`, `Tally` | [`wire`] | a byte stream and what it has said so far · bytes both ways · how many, and who closed |
+//! | `Gate`, `Door`, `Permit`, `Refusal` | [`gate`] | admission · its part for one listener · a place inside, given back when dropped · why not |
+//! | `Directory`, `User`, `Route` | [`directory`] | answers "where does this user live?" · the one form of a user's name · host, name there, standing |
+//! | `Backends`, `Server`, `Lease` | [`backend`] | the servers behind a name · one of them · a place there, given back when dropped |
+//! | `Metrics` | [`metrics`] | every metric once; labels come from closed enums |
+//! | `Drain` | [`drain`] | *stop*, *wait*, *cut* |
+//! | `Node`, `Problem`, `Config` | [`config`] | what was written · one thing wrong with it, and where · what we run on |
+//! | `Secret` | [`secret`] | never printed, wiped on drop |
+//!
+//! # Layers
+//!
+//! A module uses what is below it, never what is beside or above it; `tests/tidy.rs` reads the paths and checks.
+//!
+//! | layer | modules |
+//! |---|---|
+//! | 7 | `main`, [`cli`], [`gateway`] |
+//! | 6 | [`worker`] (over [`listener`]), [`admin`] |
+//! | 5 | [`session`] |
+//! | 4 | [`backend`] |
+//! | 3 | [`directory`], [`gate`]; not each other |
+//! | 2 | [`wire`] |
+//! | 1 | [`config`] |
+//! | 0 | [`proto`], [`metrics`], [`drain`], [`secret`], [`logging`]; `proto` uses [`secret`] only |
+//!
+//! # What always holds
+//!
+//! * No byte that arrived before a TLS handshake is interpreted after it, on either side.
+//! * A credential goes to one back-end, whose host the configuration allows, after TLS where TLS is configured; and to
+//!   nobody when the login was refused here.
+//! * "The directory or the back-end is away" is never told as "wrong password".
+//! * Every wait has a deadline, every count is a permit that gives itself back, every buffer is bounded.
+//! * No text of a peer begins a log line, or becomes a metric's label.
+//!
+//! # Where the walls were moved
+//!
+//! * What was written is a generic tree with a line at every value ([`config::raw`]) rather than derived structs: serde
+//!   stops at the first unknown key or wrong type, and an operator is owed all of them at once.
+//! * LDAP replies pass a guard before ldap3 sees them, and TLS to the directory is spoken by that guard, not by ldap3.
+//! * Workers' sessions are `Send`, though they never move: a task tracker and `tokio::spawn` then serve as they are.
 
+pub mod admin;
+pub mod backend;
+pub mod cli;
 pub mod config;
 pub mod directory;
+pub mod drain;
 pub mod gate;
+pub mod gateway;
+pub mod listener;
+pub mod logging;
 pub mod metrics;
 pub mod proto;
 pub mod secret;
+pub mod session;
 pub mod wire;
+pub mod worker;

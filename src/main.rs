@@ -1,1 +1,7 @@
-fn main() {}
+//! Arguments → cli; nothing else.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    portcullis::cli::main()
+}

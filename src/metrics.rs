@@ -8,6 +8,7 @@ use prometheus::{
 };
 
 /// All that Portcullis counts; one per process, shared behind an `Arc`.
+#[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
     /// Connections taken from a listening socket, by protocol.

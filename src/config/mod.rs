@@ -328,7 +328,7 @@ pub struct Cache {
 }
 
 /// Back-ends that are set up alike.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Pool {
     /// Its name.
     pub name: String,

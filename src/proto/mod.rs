@@ -11,6 +11,8 @@ use bytes::BytesMut;
 
 use crate::secret::Secret;
 
+#[cfg(test)]
+pub(crate) mod cut;
 pub mod imap;
 pub mod line;
 pub mod pop3;

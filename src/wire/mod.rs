@@ -1,2 +1,141 @@
-//! stub
+//! Bytes on the move: what a connection is before it is relayed.
+//!
+//! A [`Wire`] hides whether there is TLS inside: STARTTLS is "same wire, new inside".
+
+use std::io;
+use std::net::SocketAddr;
+
+use bytes::BytesMut;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
+
+pub mod announced;
 pub mod proxy_header;
+pub mod relay;
+pub mod scratch;
+pub mod socket;
+pub mod stream;
+pub mod tls;
+pub mod tls_client;
+
+pub use relay::{Relay, Side, Tally};
+pub use stream::Stream;
+
+/// A byte stream, what it has said so far, and how long we wait for it.
+#[derive(Debug)]
+pub struct Wire {
+    stream: Stream,
+    /// What was read and not consumed yet; whoever reads bytes owns them.
+    pub heard: BytesMut,
+    /// Every wait ends here.
+    pub deadline: Instant,
+}
+
+/// How a wire fails.
+#[derive(Debug, thiserror::Error)]
+pub enum Lost {
+    /// The peer has closed its side.
+    #[error("closed")]
+    Closed,
+    /// The deadline has passed.
+    #[error("timed out")]
+    TimedOut,
+    /// More was said than anyone may say before it is consumed.
+    #[error("more than {HEARD_LIMIT} bytes unread")]
+    Flooded,
+    /// The kernel, or TLS, says no.
+    #[error("{0}")]
+    Broken(#[from] io::Error),
+}
+
+impl Wire {
+    /// A plain connection.
+    #[must_use]
+    pub fn new(stream: TcpStream, deadline: Instant) -> Self {
+        Self { stream: Stream::Plain(stream), heard: BytesMut::new(), deadline }
+    }
+
+    /// Waits for bytes and adds them to `heard`. Cancel safe.
+    ///
+    /// # Errors
+    /// Each of [`Lost`]; a TLS stream that ends without `close_notify` is [`Lost::Closed`] too, since nothing that
+    /// follows can be taken for a command any more.
+    pub async fn hear(&mut self) -> Result<(), Lost> {
+        if self.heard.len() >= HEARD_LIMIT {
+            return Err(Lost::Flooded);
+        }
+        match timeout_at(self.deadline, scratch::read_into(&mut self.stream, &mut self.heard)).await {
+            Err(_) => Err(Lost::TimedOut),
+            Ok(Ok(0)) => Err(Lost::Closed),
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => Err(Lost::Closed),
+            Ok(Err(error)) => Err(Lost::Broken(error)),
+        }
+    }
+
+    /// Writes all of it, to the socket's own buffer.
+    ///
+    /// # Errors
+    /// [`Lost::TimedOut`] when the peer does not read, [`Lost::Broken`].
+    pub async fn say(&mut self, bytes: &[u8]) -> Result<(), Lost> {
+        let write = async {
+            self.stream.write_all(bytes).await?;
+            self.stream.flush().await
+        };
+        match timeout_at(self.deadline, write).await {
+            Err(_) => Err(Lost::TimedOut),
+            Ok(done) => Ok(done?),
+        }
+    }
+
+    /// The same wire with TLS inside, as the server.
+    ///
+    /// # Errors
+    /// As [`hear`](Self::hear); a failed handshake is [`Lost::Broken`] with rustls' words, and the connection is gone:
+    /// there is no way back to clear text.
+    pub async fn accept_tls(self, tls: &tls::Acceptor) -> Result<Self, Lost> {
+        let deadline = self.deadline;
+        let stream = timeout_at(deadline, tls.accept(self.stream)).await.map_err(|_| Lost::TimedOut)??;
+        Ok(Self { stream, heard: BytesMut::new(), deadline })
+    }
+
+    /// The same wire with TLS inside, as the client of a server of this name.
+    ///
+    /// # Errors
+    /// As [`accept_tls`](Self::accept_tls).
+    pub async fn connect_tls(self, tls: &tls::Connector) -> Result<Self, Lost> {
+        let deadline = self.deadline;
+        let stream = timeout_at(deadline, tls.connect(self.stream)).await.map_err(|_| Lost::TimedOut)??;
+        Ok(Self { stream, heard: BytesMut::new(), deadline })
+    }
+
+    /// What TLS was agreed on; `None` on a plain wire.
+    #[must_use]
+    pub fn tls_facts(&self) -> Option<tls::Facts> {
+        self.stream.tls_facts()
+    }
+
+    /// The two ends of the TCP connection.
+    ///
+    /// # Errors
+    /// Those of getsockname(2) and getpeername(2).
+    pub fn addresses(&self) -> io::Result<(SocketAddr, SocketAddr)> {
+        let tcp = self.stream.tcp();
+        Ok((tcp.local_addr()?, tcp.peer_addr()?))
+    }
+
+    /// The stream, and what was heard early.
+    #[must_use]
+    pub fn into_parts(self) -> (Stream, BytesMut) {
+        (self.stream, self.heard)
+    }
+
+    /// Closes politely, within a second: `close_notify`, FIN.
+    pub async fn close(mut self) {
+        let _ = tokio::time::timeout(std::time::Duration::from_secs(1), self.stream.shutdown()).await;
+    }
+}
+
+/// Two of the longest unfinished commands; what a client pipelines beyond that waits in the kernel.
+const HEARD_LIMIT: usize = 2 * crate::proto::HEARD_MAX;

@@ -1,18 +1,325 @@
-//! stub
-use crate::proto::{Denial, Front, Granted, Need, Terms};
+//! The IMAP half that faces a client until it has logged in.
+//!
+//! ```text
+//!            ┌── any other command ──┐
+//!            ▼                       │
+//!         Command ── AUTHENTICATE ─▶ Sasl
+//!            │ ▲                      │
+//!      LOGIN │ └── deny ── Asked ◀────┘         too many errors, or a violation, anywhere ─▶ Over
+//!            └──────────────▶ │
+//!                             └── grant ─▶ (not called again)
+//! ```
+//!
+//! It stands apart from the grammar because this is where decisions are: what is allowed now, what counts as an error.
+
+use std::mem;
+
 use bytes::BytesMut;
-pub(in crate::proto) struct ImapFront;
+
+use super::border::{Scan, scan};
+use super::command::{Command, Verb, Wrong, parse};
+use super::words;
+use crate::proto::line::{self, Line};
+use crate::proto::sasl::{Exchange, Fault, Turn, password_login};
+use crate::proto::{Closing, Denial, Front, Granted, Login, Mechanism, Need, Terms, Tls};
+
+/// See the module's head.
+#[derive(Debug)]
+pub(in crate::proto) struct ImapFront {
+    terms: Terms,
+    state: State,
+    /// Whether a whole line has come: after it the peer is taken for an IMAP client, however bad.
+    acquainted: bool,
+    /// From the last ID.
+    ttl: Option<u8>,
+    bad_commands: u32,
+    failed_logins: u32,
+}
+
+#[derive(Debug)]
+enum State {
+    /// The next command; so many of its synchronising literals were invited.
+    Command { invited: usize },
+    /// AUTHENTICATE waits for the client's next line.
+    Sasl { tag: String, exchange: Exchange },
+    /// A login waits for `deny` or `grant`.
+    Asked { tag: String },
+    /// The session ends.
+    Over(Closing),
+}
+
+impl State {
+    const START: Self = Self::Command { invited: 0 };
+}
+
 impl ImapFront {
-    pub(in crate::proto) fn new(_terms: Terms) -> Self {
-        Self
+    pub(in crate::proto) fn new(terms: Terms) -> Self {
+        Self { terms, state: State::START, acquainted: false, ttl: None, bad_commands: 0, failed_logins: 0 }
     }
 }
+
 impl Front for ImapFront {
-    fn greet(&mut self, _say: &mut Vec<u8>) {}
-    fn step(&mut self, _heard: &mut BytesMut, _say: &mut Vec<u8>) -> Need {
-        Need::Input
+    fn greet(&mut self, say: &mut Vec<u8>) {
+        put(say, &words::greeting(&self.terms));
     }
-    fn secured(&mut self) {}
-    fn deny(&mut self, _denial: Denial, _say: &mut Vec<u8>) {}
-    fn grant(&mut self, _granted: &Granted, _say: &mut Vec<u8>) {}
+
+    fn step(&mut self, heard: &mut BytesMut, say: &mut Vec<u8>) -> Need {
+        loop {
+            // Each arm leaves the next state behind; the one below is right for most commands.
+            let need = match mem::replace(&mut self.state, State::START) {
+                State::Command { invited } => self.read_command(invited, heard, say),
+                State::Sasl { tag, exchange } => self.read_response(tag, exchange, heard, say),
+                State::Asked { tag } => {
+                    self.state = State::Asked { tag };
+                    Some(Need::Input)
+                }
+                State::Over(why) => {
+                    self.state = State::Over(why);
+                    line::forget(heard);
+                    Some(Need::Close(why))
+                }
+            };
+            if let Some(need) = need {
+                return need;
+            }
+        }
+    }
+
+    fn secured(&mut self) {
+        self.terms.tls = Tls::Active;
+        self.state = State::START;
+        self.ttl = None;
+    }
+
+    fn deny(&mut self, denial: Denial, say: &mut Vec<u8>) {
+        if let State::Asked { tag } = mem::replace(&mut self.state, State::START) {
+            self.refuse(&tag, words::denied(denial), denial.counts_as_failed_login(), say);
+        }
+    }
+
+    fn grant(&mut self, granted: &Granted, say: &mut Vec<u8>) {
+        if let State::Asked { tag } = &self.state {
+            put(say, &words::granted(tag, granted));
+        }
+    }
+}
+
+impl ImapFront {
+    /// One command, if it is whole; `None` when there may be another.
+    fn read_command(&mut self, invited: usize, heard: &mut BytesMut, say: &mut Vec<u8>) -> Option<Need> {
+        if !self.acquainted {
+            if let Some(word) = line::stranger(heard) {
+                return self.violation(word, say);
+            }
+            // It may be the first byte of a TLS record: one more tells.
+            if **heard == [0x16] {
+                return Some(Need::Input);
+            }
+        }
+        match scan(heard, invited) {
+            Scan::More => {
+                self.state = State::Command { invited };
+                Some(Need::Input)
+            }
+            Scan::Waiting { end, too_long } => {
+                self.acquainted = true;
+                self.invite(invited, end, too_long, heard, say)
+            }
+            Scan::Whole(border) => {
+                self.acquainted = true;
+                let command = Line::split(heard, border);
+                match parse(&command, false) {
+                    Ok(Command { tag, verb }) => self.run(tag, verb, say),
+                    Err(wrong) => {
+                        self.wrong(wrong, say);
+                        None
+                    }
+                }
+            }
+            Scan::TooLong(word) => self.violation(word, say),
+        }
+    }
+
+    /// The client waits to send a literal: it is asked for it, or the command is refused here and its literal never
+    /// comes (RFC 3501 §7.5). What came of an invited command stays in `heard`.
+    fn invite(
+        &mut self,
+        invited: usize,
+        end: usize,
+        too_long: bool,
+        heard: &mut BytesMut,
+        say: &mut Vec<u8>,
+    ) -> Option<Need> {
+        let so_far = heard.get(..end).unwrap_or_default();
+        match parse(so_far, true) {
+            Err(Wrong::Unfinished { .. }) if too_long => return self.violation("literal_too_long", say),
+            Err(Wrong::Unfinished { tag, login: true }) if self.login_is_barred(&tag, say) => {}
+            Err(Wrong::Unfinished { .. }) => {
+                put(say, "+ OK\r\n");
+                self.state = State::Command { invited: invited + 1 };
+                return None;
+            }
+            Err(wrong @ (Wrong::NoTag | Wrong::Command { .. })) => self.wrong(wrong, say),
+            // A command does not end with a literal that has not come; if it did, it would not be understood.
+            Ok(Command { tag, .. }) => self.bad(&tag, "Error in arguments", say),
+        }
+        drop(Line::split(heard, line::Border { text: end, end }));
+        None
+    }
+
+    fn run(&mut self, tag: String, verb: Verb<'_>, say: &mut Vec<u8>) -> Option<Need> {
+        match verb {
+            Verb::Capability => {
+                let capabilities = words::capabilities(&self.terms);
+                put(say, &format!("* CAPABILITY {capabilities}\r\n{tag} OK Capability completed.\r\n"));
+            }
+            Verb::Noop => put(say, &format!("{tag} OK NOOP completed.\r\n")),
+            Verb::Enable => put(say, &format!("* ENABLED\r\n{tag} OK ENABLE ignored before the login.\r\n")),
+            Verb::Id { ttl } => {
+                self.ttl = ttl;
+                put(say, &format!("{}{tag} OK ID completed.\r\n", words::ID));
+            }
+            Verb::Logout => {
+                put(say, &format!("* BYE Logging out\r\n{tag} OK Logout completed.\r\n"));
+                self.state = State::Over(Closing::LoggedOut);
+            }
+            Verb::StartTls => match self.terms.tls {
+                Tls::Offered => {
+                    put(say, &format!("{tag} OK Begin TLS negotiation now.\r\n"));
+                    return Some(Need::StartTls);
+                }
+                Tls::Active => self.bad(&tag, "TLS is already active", say),
+                Tls::Unavailable => self.bad(&tag, "TLS is not available", say),
+            },
+            Verb::Login { user, password } => {
+                if !self.login_is_barred(&tag, say) {
+                    // The mechanism that stands for the command itself.
+                    let turn = password_login(Mechanism::Plain, &user, &password).map_or_else(Turn::Failed, Turn::Done);
+                    return self.turn(tag, turn, say);
+                }
+            }
+            Verb::Authenticate { mechanism, initial } => return self.authenticate(tag, mechanism, initial, say),
+        }
+        None
+    }
+
+    fn authenticate(
+        &mut self,
+        tag: String,
+        mechanism: Option<Mechanism>,
+        initial: Option<&[u8]>,
+        say: &mut Vec<u8>,
+    ) -> Option<Need> {
+        let Some(mechanism) = mechanism.filter(|mechanism| words::offers(&self.terms, *mechanism)) else {
+            self.not_offered(&tag, say);
+            return None;
+        };
+        if !words::may_log_in(&self.terms) {
+            self.refuse(&tag, words::NOT_PRIVATE, true, say);
+            return None;
+        }
+        let exchange = Exchange::new(mechanism);
+        let turn = match initial {
+            Some(response) => exchange.initial(response),
+            None => Turn::Challenge(exchange),
+        };
+        self.turn(tag, turn, say)
+    }
+
+    /// The client's next line in an AUTHENTICATE exchange.
+    fn read_response(
+        &mut self,
+        tag: String,
+        exchange: Exchange,
+        heard: &mut BytesMut,
+        say: &mut Vec<u8>,
+    ) -> Option<Need> {
+        match line::take(heard, exchange.line_max()) {
+            Ok(Some(response)) => self.turn(tag, exchange.answer(&response), say),
+            Ok(None) => {
+                self.state = State::Sasl { tag, exchange };
+                Some(Need::Input)
+            }
+            Err(line::TooLong) => self.violation("line_too_long", say),
+        }
+    }
+
+    fn turn(&mut self, tag: String, turn: Turn, say: &mut Vec<u8>) -> Option<Need> {
+        match turn {
+            Turn::Challenge(exchange) => {
+                put(say, &format!("+ {}\r\n", exchange.challenge()));
+                self.state = State::Sasl { tag, exchange };
+            }
+            Turn::Done(login) => {
+                self.state = State::Asked { tag };
+                return Some(Need::Login(Login { ttl: self.ttl, ..login }));
+            }
+            Turn::Failed(Fault::TooLong) => return self.violation("line_too_long", say),
+            Turn::Failed(Fault::Cancelled) => self.bad(&tag, "Authentication cancelled", say),
+            Turn::Failed(Fault::Syntax) => self.bad(&tag, "Invalid base64", say),
+            Turn::Failed(Fault::Credentials) => self.refuse(&tag, words::denied(Denial::BadCredentials), true, say),
+            Turn::Failed(Fault::Authorization) => self.refuse(&tag, words::denied(Denial::Policy), true, say),
+        }
+        None
+    }
+
+    /// Whether the LOGIN command cannot be run here and now; then it has been answered.
+    fn login_is_barred(&mut self, tag: &str, say: &mut Vec<u8>) -> bool {
+        if !words::takes_login(&self.terms) {
+            self.not_offered(tag, say);
+        } else if !words::may_log_in(&self.terms) {
+            self.refuse(tag, words::NOT_PRIVATE, true, say);
+        } else {
+            return false;
+        }
+        true
+    }
+
+    fn wrong(&mut self, wrong: Wrong, say: &mut Vec<u8>) {
+        match wrong {
+            Wrong::NoTag => self.bad("*", "Invalid tag", say),
+            Wrong::Command { tag, why } => self.bad(&tag, why, say),
+            Wrong::Unfinished { tag, .. } => self.bad(&tag, "Error in arguments", say),
+        }
+    }
+
+    fn bad(&mut self, tag: &str, why: &str, say: &mut Vec<u8>) {
+        put(say, &format!("{tag} BAD {why}.\r\n"));
+        self.count_bad_command(say);
+    }
+
+    /// A wish for what is not offered is a wrong command, and answered with NO (RFC 3501 §6.2.2).
+    fn not_offered(&mut self, tag: &str, say: &mut Vec<u8>) {
+        put(say, &format!("{tag} {}\r\n", words::NOT_OFFERED));
+        self.count_bad_command(say);
+    }
+
+    /// It never goes back: a good command between bad ones does not make them good.
+    fn count_bad_command(&mut self, say: &mut Vec<u8>) {
+        self.bad_commands = self.bad_commands.saturating_add(1);
+        if self.bad_commands >= self.terms.bad_commands {
+            put(say, "* BYE Too many bad commands.\r\n");
+            self.state = State::Over(Closing::TooManyBadCommands);
+        }
+    }
+
+    fn refuse(&mut self, tag: &str, words: &str, counts: bool, say: &mut Vec<u8>) {
+        put(say, &format!("{tag} {words}\r\n"));
+        self.failed_logins = self.failed_logins.saturating_add(u32::from(counts));
+        if self.failed_logins >= self.terms.failed_logins {
+            put(say, "* BYE Too many failed logins.\r\n");
+            self.state = State::Over(Closing::TooManyFailedLogins);
+        }
+    }
+
+    /// Nothing behind it can be trusted to be a command.
+    fn violation(&mut self, word: &'static str, say: &mut Vec<u8>) -> Option<Need> {
+        put(say, "* BYE Protocol violation.\r\n");
+        self.state = State::Over(Closing::Violation(word));
+        None
+    }
+}
+
+fn put(say: &mut Vec<u8>, words: &str) {
+    say.extend_from_slice(words.as_bytes());
 }

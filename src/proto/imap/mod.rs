@@ -1,7 +1,33 @@
-//! stub
-pub mod back;
-pub mod front;
+//! IMAP until the login: our own subset of RFC 3501 (about ten commands, and literals), for both sides.
+//!
+//! ```text
+//! front:  border (where does the command end?) ─▶ token, command (what does it say?) ─▶ front (what does it do?) ─▶ words
+//! back:   reply  (what did the back-end say?)  ─▶ back (what comes next?)            ─▶ login (how to prove it?)
+//! ```
+//!
+//! It is one folder so that a protocol can be read, and left out, as one thing.
+
 use super::Goodbye;
-pub(super) const fn goodbye(_why: Goodbye) -> &'static str {
-    ""
+
+pub mod back;
+mod border;
+mod command;
+pub mod front;
+mod login;
+mod reply;
+mod token;
+mod words;
+
+#[cfg(test)]
+mod tests;
+
+/// The last words before, or instead of, a conversation; after the login too, at a line border (RFC 3501 §7.1.5).
+pub(super) const fn goodbye(why: Goodbye) -> &'static str {
+    match why {
+        Goodbye::Forbidden => "* BYE Access denied.\r\n",
+        Goodbye::TooMany => "* BYE [LIMIT] Too many connections, try again later.\r\n",
+        Goodbye::TimedOut => "* BYE Disconnected for inactivity.\r\n",
+        Goodbye::ShuttingDown => "* BYE [UNAVAILABLE] Server shutting down.\r\n",
+        Goodbye::BackendGone => "* BYE [UNAVAILABLE] Internal connection lost.\r\n",
+    }
 }

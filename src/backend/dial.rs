@@ -1,0 +1,81 @@
+//! A connection to a server: its addresses in turn, within the pool's connect time-out.
+
+use std::io;
+
+use tokio::time::{Instant, timeout_at};
+
+use super::lease::Lease;
+use super::login::Failure;
+use crate::config::BackendTls;
+use crate::proto::{Denial, Protocol};
+use crate::wire::socket;
+use crate::wire::{Lost, Wire};
+
+impl Lease {
+    /// Connects; `deadline` of the wire is that of the whole login. Implicit TLS is spoken before it returns.
+    pub(super) async fn dial(&self, protocol: Protocol) -> Result<Wire, Failure> {
+        let settings = &self.server().settings;
+        let started = Instant::now();
+        let connected = timeout_at(started + settings.config.connect_timeout, self.connect(protocol)).await;
+        let count = |outcome| settings.metrics.backend_connects.with_label_values(&[outcome]).inc();
+        let stream = match connected {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => {
+                count("failed");
+                return Err(Failure::down("connecting", error.to_string()));
+            }
+            Err(_) => {
+                count("timed_out");
+                return Err(Failure::down("connecting", "timed out"));
+            }
+        };
+        if let (Ok(local), Ok(peer)) = (stream.local_addr(), stream.peer_addr())
+            && settings.is_own(local, peer)
+        {
+            count("loop");
+            return Err(Failure::new(Denial::Misconfigured, "connecting", format!("{peer} is the gateway itself")));
+        }
+        count("connected");
+        let wire = Wire::new(stream, started + settings.config.login_timeout);
+        match settings.config.tls {
+            BackendTls::None | BackendTls::StartTls => Ok(wire),
+            BackendTls::Implicit => self.secure(wire).await,
+        }
+    }
+
+    /// TLS with the server, verified as the pool says.
+    pub(super) async fn secure(&self, wire: Wire) -> Result<Wire, Failure> {
+        let Some(connector) = self.server().connector() else {
+            let detail = "no certificate can be for this name";
+            return Err(Failure::new(Denial::Misconfigured, "TLS handshake", detail));
+        };
+        wire.connect_tls(&connector).await.map_err(|lost| {
+            self.server().settings.metrics.backend_connects.with_label_values(&["tls_failed"]).inc();
+            match &lost {
+                Lost::Broken(error) if is_certificate_problem(error) => {
+                    Failure::new(Denial::Misconfigured, "TLS handshake", lost.to_string())
+                }
+                _ => Failure::down("TLS handshake", lost.to_string()),
+            }
+        })
+    }
+
+    async fn connect(&self, protocol: Protocol) -> io::Result<tokio::net::TcpStream> {
+        let server = self.server();
+        let port = server.port(protocol);
+        let mut last = io::Error::other("the name has no address");
+        for &address in server.resolved.addresses(&server.address).await?.iter() {
+            match socket::connect((address, port).into(), server.settings.source_for(address)).await {
+                Ok(stream) => return Ok(stream),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+}
+
+/// What trying again will not mend.
+fn is_certificate_problem(error: &io::Error) -> bool {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    matches!(inner, Some(rustls::Error::InvalidCertificate(_)))
+}

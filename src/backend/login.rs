@@ -1,0 +1,70 @@
+//! The login at a server: the driver of a back half.
+
+use zeroize::Zeroizing;
+
+use super::lease::Lease;
+use crate::proto::{Ask, Back, Denial, Errand, Granted, Protocol, Refused};
+use crate::wire::{Lost, Wire};
+
+/// Why a user could not be logged in at a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// What the client is told.
+    pub denial: Denial,
+    /// What was being done.
+    pub stage: &'static str,
+    /// For the log.
+    pub detail: String,
+    /// The server is away: another of the pool may be tried, since no password was refused.
+    pub down: bool,
+}
+
+impl Failure {
+    pub(super) fn new(denial: Denial, stage: &'static str, detail: impl Into<String>) -> Self {
+        Self { denial, stage, detail: detail.into(), down: false }
+    }
+
+    pub(super) fn down(stage: &'static str, detail: impl Into<String>) -> Self {
+        Self { denial: Denial::Unavailable, stage, detail: detail.into(), down: true }
+    }
+}
+
+impl Lease {
+    /// Connects and logs in; what the server said after its OK is in the wire's `heard`.
+    ///
+    /// # Errors
+    /// [`Failure`], within the pool's `login_timeout`.
+    pub async fn log_in(&self, protocol: Protocol, errand: Errand) -> Result<(Wire, Granted), Failure> {
+        let wire = self.dial(protocol).await?;
+        self.converse(wire, protocol.back(errand)).await
+    }
+
+    async fn converse(&self, mut wire: Wire, mut back: Box<dyn Back>) -> Result<(Wire, Granted), Failure> {
+        // Passwords pass through here; one allocation, so that no copy of it is left behind.
+        let mut say = Zeroizing::new(Vec::with_capacity(SAY));
+        loop {
+            let ask = back.step(&mut wire.heard, &mut say);
+            let stage = back.stage();
+            let failed = |lost: Lost| Failure::down(stage, lost.to_string());
+            if !say.is_empty() {
+                wire.say(&say).await.map_err(failed)?;
+                say.clear();
+            }
+            match ask {
+                Ask::Input => wire.hear().await.map_err(failed)?,
+                Ask::StartTls if !wire.heard.is_empty() => {
+                    return Err(Failure::new(Denial::Unavailable, "starttls", "bytes behind the answer, in the clear"));
+                }
+                Ask::StartTls => {
+                    wire = self.secure(wire).await?;
+                    back.secured();
+                }
+                Ask::Granted(granted) => return Ok((wire, granted)),
+                Ask::Refused(Refused { denial, detail }) => return Err(Failure::new(denial, stage, detail)),
+            }
+        }
+    }
+}
+
+/// Enough for any login but one with a long token.
+const SAY: usize = 1024;

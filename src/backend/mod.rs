@@ -1,0 +1,127 @@
+//! Where users live: pools of servers, a place at one of them, and the login there.
+//!
+//! The directory names a host; only hosts that the configuration knows, or lets it name, are ever connected to.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::config;
+use crate::metrics::Metrics;
+use crate::wire::tls_client::TlsSetupProblem;
+
+mod dial;
+mod lease;
+mod login;
+mod rank;
+mod resolve;
+mod server;
+
+pub use lease::Lease;
+pub use login::Failure;
+pub use server::Server;
+
+use server::Settings;
+
+/// All pools.
+#[derive(Debug)]
+pub struct Backends {
+    pools: Vec<Pool>,
+    by_name: HashMap<String, Arc<Server>>,
+    /// Servers that only the directory named, where a pool's `match` allows it.
+    found: Mutex<HashMap<String, Arc<Server>>>,
+}
+
+#[derive(Debug)]
+struct Pool {
+    settings: Arc<Settings>,
+    servers: Vec<Arc<Server>>,
+}
+
+/// The directory named a host that no pool knows or allows.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the directory names the host {0:?}, which no pool has or matches")]
+pub struct Unroutable(pub String);
+
+impl Backends {
+    /// `own` is where the gateway itself listens: a route that leads there is a loop.
+    ///
+    /// # Errors
+    /// The authorities' file of a pool cannot be used.
+    pub fn new(pools: &[config::Pool], own: &[SocketAddr], metrics: &Arc<Metrics>) -> Result<Self, TlsSetupProblem> {
+        let pools = pools
+            .iter()
+            .map(|pool| {
+                let settings = Arc::new(Settings::new(pool, own, metrics)?);
+                let servers = pool.servers.iter().map(|server| Arc::new(Server::listed(server, &settings))).collect();
+                Ok(Pool { settings, servers })
+            })
+            .collect::<Result<Vec<_>, TlsSetupProblem>>()?;
+        let servers = pools.iter().flat_map(|pool| &pool.servers);
+        let by_name = servers.map(|server| (server.name().to_owned(), server.clone())).collect();
+        Ok(Self { pools, by_name, found: Mutex::default() })
+    }
+
+    /// The servers to try for this user, best first: one for a user who lives on a server, the first and `retry` more
+    /// for one who lives anywhere in a pool. Never empty.
+    ///
+    /// `host` is a server's name, a pool's name, or one of these with `:port`.
+    ///
+    /// # Errors
+    /// [`Unroutable`].
+    pub fn candidates(&self, host: &str, user: &str) -> Result<Vec<Arc<Server>>, Unroutable> {
+        let host = host.to_ascii_lowercase();
+        if let Some(server) = self.by_name.get(&host) {
+            return Ok(vec![server.clone()]);
+        }
+        if let Some(pool) = self.pools.iter().find(|pool| pool.settings.name() == host && !pool.servers.is_empty()) {
+            return Ok(rank::rank(&pool.servers, user, 1 + pool.settings.retry()));
+        }
+        self.found(&host).map(|server| vec![server]).ok_or(Unroutable(host))
+    }
+
+    /// A host that only the directory named, or a known one with a port of its own. Remembered, so that its
+    /// connections are counted together.
+    fn found(&self, host: &str) -> Option<Arc<Server>> {
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(server) = found.get(host) {
+            return Some(server.clone());
+        }
+        let (name, port) = split_port(host)?;
+        let server = match self.by_name.get(name) {
+            Some(known) => known.with_port(port?),
+            None => Server::found(name, port, &self.pools.iter().find(|pool| pool.settings.allows(name))?.settings),
+        };
+        if found.len() >= FOUND_MAX {
+            found.clear();
+        }
+        let server = Arc::new(server);
+        found.insert(host.to_owned(), server.clone());
+        Some(server)
+    }
+}
+
+/// `host`, `host:port`, `[address]:port`; nothing but what a host name or an address is made of.
+fn split_port(host: &str) -> Option<(&str, Option<u16>)> {
+    let (name, port) = match host.strip_prefix('[') {
+        Some(rest) => {
+            let (name, port) = rest.split_once(']')?;
+            (name, port.strip_prefix(':'))
+        }
+        None if host.matches(':').count() == 1 => host.split_once(':').map(|(name, port)| (name, Some(port)))?,
+        None => (host, None),
+    };
+    let port = match port {
+        Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => Some(digits.parse().ok().filter(|&p| p > 0)?),
+        Some(_) => return None,
+        None => None,
+    };
+    let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':'));
+    (plain && !name.is_empty() && name.len() <= 253).then_some((name, port))
+}
+
+/// Hosts that only the directory named; beyond that the table starts anew.
+const FOUND_MAX: usize = 10_000;
+
+#[cfg(test)]
+mod tests;

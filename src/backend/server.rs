@@ -1,0 +1,151 @@
+//! One server, and what it shares with the others of its pool.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rustls::pki_types::ServerName;
+use tokio::sync::Semaphore;
+
+use super::resolve::Resolved;
+use crate::config::{self, BackendLogin, BackendTls};
+use crate::metrics::Metrics;
+use crate::proto::Protocol;
+use crate::wire::tls::Connector;
+use crate::wire::tls_client::{self, TlsSetupProblem};
+
+/// One server that users live on.
+#[derive(Debug)]
+pub struct Server {
+    name: Box<str>,
+    /// A name or an address; resolved when needed.
+    pub(super) address: Box<str>,
+    /// In place of the pool's port, where the directory named one.
+    port: Option<u16>,
+    pub(super) weight: u32,
+    pub(super) places: Option<Arc<Semaphore>>,
+    pub(super) resolved: Arc<Resolved>,
+    pub(super) settings: Arc<Settings>,
+}
+
+impl Server {
+    /// A server of the configuration.
+    pub(super) fn listed(server: &config::Server, settings: &Arc<Settings>) -> Self {
+        Self::new(&server.name, &server.address, None, server.weight, settings)
+    }
+
+    /// A server that the directory named.
+    pub(super) fn found(name: &str, port: Option<u16>, settings: &Arc<Settings>) -> Self {
+        Self::new(name, name, port, 1, settings)
+    }
+
+    /// The same server, the same places, another port.
+    pub(super) fn with_port(&self, port: u16) -> Self {
+        Self {
+            name: self.name.clone(),
+            address: self.address.clone(),
+            port: Some(port),
+            weight: self.weight,
+            places: self.places.clone(),
+            resolved: self.resolved.clone(),
+            settings: self.settings.clone(),
+        }
+    }
+
+    fn new(name: &str, address: &str, port: Option<u16>, weight: u32, settings: &Arc<Settings>) -> Self {
+        let places = settings.config.max_connections.map(|max| Arc::new(Semaphore::new(max as usize)));
+        let resolved = Arc::default();
+        Self { name: name.into(), address: address.into(), port, weight, places, resolved, settings: settings.clone() }
+    }
+
+    /// As the directory and the log call it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// How users are logged in here.
+    #[must_use]
+    pub fn login(&self) -> &BackendLogin {
+        &self.settings.config.login
+    }
+
+    /// Whether it is told who is behind us.
+    #[must_use]
+    pub fn wants_identity(&self) -> bool {
+        self.settings.config.identity
+    }
+
+    /// Whether STARTTLS comes before everything else.
+    #[must_use]
+    pub fn wants_starttls(&self) -> bool {
+        self.settings.config.tls == BackendTls::StartTls
+    }
+
+    pub(super) fn port(&self, protocol: Protocol) -> u16 {
+        self.port.or_else(|| self.settings.config.ports.get(&protocol).copied()).unwrap_or_else(|| protocol.port())
+    }
+
+    /// `None` when the pool speaks no TLS, or the name is none that a certificate could have.
+    pub(super) fn connector(&self) -> Option<Connector> {
+        let name = ServerName::try_from(self.name.to_string()).ok()?;
+        Some(Connector::new(self.settings.tls.clone()?, name))
+    }
+}
+
+/// What all servers of a pool share.
+#[derive(Debug)]
+pub(super) struct Settings {
+    pub config: config::Pool,
+    pub own: Vec<SocketAddr>,
+    pub metrics: Arc<Metrics>,
+    tls: Option<Arc<rustls::ClientConfig>>,
+    next_source: AtomicUsize,
+}
+
+impl Settings {
+    pub fn new(pool: &config::Pool, own: &[SocketAddr], metrics: &Arc<Metrics>) -> Result<Self, TlsSetupProblem> {
+        let tls = match pool.tls {
+            BackendTls::None => None,
+            BackendTls::StartTls | BackendTls::Implicit => Some(tls_client::client_config(&pool.verify, &[])?),
+        };
+        Ok(Self {
+            config: pool.clone(),
+            own: own.to_vec(),
+            metrics: metrics.clone(),
+            tls,
+            next_source: AtomicUsize::new(0),
+        })
+    }
+
+    pub fn name(&self) -> &str {
+        &self.config.name
+    }
+
+    pub fn retry(&self) -> usize {
+        self.config.retry as usize
+    }
+
+    /// Whether the directory may name this host: the very name, or one or more labels for a leading `*`.
+    pub fn allows(&self, host: &str) -> bool {
+        self.config.matches.iter().any(|pattern| match pattern.strip_prefix('*') {
+            Some(suffix) => host.strip_suffix(suffix).is_some_and(|labels| !labels.is_empty()),
+            None => host == pattern,
+        })
+    }
+
+    /// The source addresses of the right family, in turn.
+    pub fn source_for(&self, to: IpAddr) -> Option<IpAddr> {
+        let mut of_family = self.config.source_addresses.iter().filter(|source| source.is_ipv4() == to.is_ipv4());
+        let count = of_family.clone().count();
+        let turn = self.next_source.fetch_add(1, Ordering::Relaxed).checked_rem(count)?;
+        of_family.nth(turn).copied()
+    }
+
+    /// Whether a connection has come back to the gateway itself.
+    pub fn is_own(&self, local: SocketAddr, peer: SocketAddr) -> bool {
+        let here = peer.ip().is_loopback() || peer.ip() == local.ip();
+        let is_it = |own: &SocketAddr| own.ip() == peer.ip() || (own.ip().is_unspecified() && here);
+        self.own.iter().any(|own| own.port() == peer.port() && is_it(own))
+    }
+}

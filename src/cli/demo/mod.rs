@@ -1,0 +1,100 @@
+//! `portcullis demo`: the real gateway in front of two small mail stores, and commands to paste.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, anyhow};
+use rcgen::{CertifiedKey, generate_simple_self_signed};
+use tokio::runtime::Builder;
+
+use super::serve;
+use crate::config::{self, Config, ListenerTls};
+use crate::gateway::Gateway;
+use crate::proto::Protocol;
+
+mod imap;
+mod pop3;
+mod store;
+
+use store::Store;
+
+pub(super) fn demo(free_ports: bool) -> anyhow::Result<()> {
+    let folder = Folder::create()?;
+    let mut config = write_configuration(&folder.0)?;
+    if free_ports {
+        config.listeners.iter_mut().for_each(|listener| listener.address.set_port(0));
+        config.admin.iter_mut().for_each(|admin| admin.address.set_port(0));
+        config.backends.iter_mut().flat_map(|pool| pool.ports.values_mut()).for_each(|port| *port = 0);
+    }
+    let _logging = serve::start_logging(&config);
+    Builder::new_current_thread().enable_all().build()?.block_on(async {
+        open_stores(&mut config).await?;
+        serve::run(config, |gateway| print!("{}", instructions(gateway))).await
+    })
+}
+
+/// The demo's own folder, gone when it ends.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn create() -> anyhow::Result<Self> {
+        let folder = std::env::temp_dir().join(format!("portcullis-demo-{}", std::process::id()));
+        fs::create_dir(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        Ok(Self(folder))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn write_configuration(folder: &Path) -> anyhow::Result<Config> {
+    let CertifiedKey { cert, signing_key } =
+        generate_simple_self_signed(["demo.example.com", "localhost", "127.0.0.1"].map(String::from))?;
+    fs::write(folder.join("demo-certificate.pem"), cert.pem())?;
+    fs::write(folder.join("demo-key.pem"), signing_key.serialize_pem())?;
+    fs::write(folder.join("demo-users.yaml"), include_str!("../../../config/demo-users.yaml"))?;
+    let file = folder.join("demo.yaml");
+    fs::write(&file, include_str!("../../../config/demo.yaml"))?;
+    config::load(&file).map_err(|problems| {
+        let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        anyhow!("the demo's own configuration has problems:\n{}", lines.join("\n"))
+    })
+}
+
+/// One store for each server of the configuration, on all its ports.
+async fn open_stores(config: &mut Config) -> anyhow::Result<()> {
+    let people = [("alice", "wonderland"), ("bob", "builder")];
+    for pool in &mut config.backends {
+        for (server, (user, password)) in pool.servers.iter().zip(people) {
+            let store = Store::new(&server.name, user, password);
+            for (&protocol, port) in &mut pool.ports {
+                *port = store.serve(protocol, &server.address, *port).await.with_context(|| {
+                    format!(
+                        "the demo's store cannot listen on {}:{port}; try: portcullis demo --free-ports",
+                        server.address
+                    )
+                })?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn instructions(gateway: &Gateway) -> String {
+    let port = |protocol: Protocol| {
+        let mut implicit = gateway.addresses().filter(|(entrance, _)| entrance.tls == ListenerTls::Implicit);
+        implicit.find(|(entrance, _)| entrance.protocol() == protocol).map_or(0, |(_, address)| address.port())
+    };
+    let (imap, pop3) = (port(Protocol::Imap), port(Protocol::Pop3));
+    let admin = gateway.admin_address().map(|address| address.to_string()).unwrap_or_default();
+    format!(
+        "\nPortcullis stands in front of two mail stores. In another terminal, fetch a message from each:\n\n\
+         \x20 curl --insecure --user alice@example.com:wonderland 'imaps://127.0.0.1:{imap}/INBOX;MAILINDEX=1'\n\
+         \x20 curl --insecure --user bob@example.com:builder 'pop3s://127.0.0.1:{pop3}/1'\n\n\
+         --insecure, because the demo made its certificate just now. The metrics are at http://{admin}/metrics\n\
+         Ctrl-C ends the demo.\n\n"
+    )
+}

@@ -1,0 +1,137 @@
+//! The back-ends: pools of servers that are set up alike.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::item::Item;
+use super::servers::{self, Named};
+use super::sheet::{Fields, Place};
+use super::tls;
+use super::values::{self, HOUR, MILLISECOND, MINUTE, Reading};
+use crate::config::{BackendLogin, BackendTls, ClientTls, Pool};
+use crate::proto::Protocol;
+
+/// The pools that could be read, and what the cross checks ask about them.
+#[derive(Default)]
+pub(super) struct Pools {
+    pub(super) pools: Vec<Pool>,
+    /// Every name that was written.
+    pub(super) names: Vec<String>,
+    /// Where a pool says that a master user logs in.
+    pub(super) masters: Vec<Place>,
+}
+
+pub(super) fn backends(root: &mut Fields<'_>) -> Pools {
+    let mut pools = Pools::default();
+    let mut named = Named::default();
+    let Some(item) = root.need("backends") else { return pools };
+    let Some(mut fields) = item.fields() else { return pools };
+    let entries = fields.rest();
+    if entries.is_empty() {
+        item.fault("is empty; at least one pool belongs here");
+    }
+    for (name, item) in entries {
+        if let Err(reason) = pool_name(name) {
+            item.sheet.fault(&Place { line: item.opened, ..item.place.clone() }, reason);
+        }
+        pools.names.push(name.to_owned());
+        named.pool(name, &item);
+        let Some(mut fields) = item.fields() else { continue };
+        let (pool, master) = pool(name, &mut fields, &mut named);
+        pools.pools.push(pool);
+        pools.masters.extend(master);
+    }
+    pools
+}
+
+// Lower case, so that it is never told from a server's name by case alone; it is also a metric label.
+fn pool_name(name: &str) -> Reading<()> {
+    let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_' | b'.');
+    if name.is_empty() || name.len() > 63 || !name.bytes().all(is_plain) {
+        return Err("is not a pool's name: lower-case letters, digits, `-`, `_`, `.`, at most 63".to_owned());
+    }
+    Ok(())
+}
+
+fn pool(name: &str, fields: &mut Fields<'_>, named: &mut Named) -> (Pool, Option<Place>) {
+    let (servers, matches) = servers::members(fields, named);
+    let (tls, verify) = encryption(fields);
+    let (login, master) = login(fields);
+    let pool = Pool {
+        name: name.to_owned(),
+        servers,
+        matches,
+        ports: ports(&mut fields.section("ports"), tls),
+        tls,
+        verify,
+        connect_timeout: fields.or("connect_timeout", values::time(MILLISECOND, 5 * MINUTE), Duration::from_secs(5)),
+        login_timeout: fields.or("login_timeout", values::time(MILLISECOND, HOUR), Duration::from_secs(30)),
+        max_connections: fields.or(
+            "max_connections",
+            |text| values::whole(1, u64::from(u32::MAX))(text).map(Some),
+            None,
+        ),
+        wait: fields.or("wait", values::time(Duration::ZERO, 5 * MINUTE), Duration::from_secs(2)),
+        source_addresses: source_addresses(fields),
+        login,
+        identity: fields
+            .take("identity")
+            .and_then(|item| item.choice(&[("auto", true), ("none", false)]))
+            .unwrap_or(true),
+        retry: fields.or("retry", values::whole(0, 16), 1),
+    };
+    (pool, master)
+}
+
+fn encryption(fields: &mut Fields<'_>) -> (BackendTls, ClientTls) {
+    let Some(mut fields) = fields.take("tls").and_then(|item| item.fields()) else {
+        return (BackendTls::default(), ClientTls::default());
+    };
+    let mode = fields.need("mode").and_then(|item| item.choice(&MODES)).unwrap_or_default();
+    (mode, tls::verification(&mut fields))
+}
+
+const MODES: [(&str, BackendTls); 3] =
+    [("none", BackendTls::None), ("starttls", BackendTls::StartTls), ("implicit", BackendTls::Implicit)];
+
+fn ports(fields: &mut Fields<'_>, tls: BackendTls) -> HashMap<Protocol, u16> {
+    let standard = |protocol: Protocol| match tls {
+        BackendTls::Implicit => protocol.tls_port(),
+        BackendTls::None | BackendTls::StartTls => protocol.port(),
+    };
+    let port = |protocol: Protocol| fields.or(protocol.name(), values::whole(1, 65_535), standard(protocol));
+    Protocol::ALL.into_iter().zip(Protocol::ALL.map(port)).collect()
+}
+
+fn source_addresses(fields: &mut Fields<'_>) -> Vec<std::net::IpAddr> {
+    let mut addresses = Vec::new();
+    for item in fields.take("source_addresses").map(Item::one_or_more).unwrap_or_default() {
+        match item.read(values::ip) {
+            Some(address) if addresses.contains(&address) => item.fault("stands in the list twice"),
+            address => addresses.extend(address),
+        }
+    }
+    addresses
+}
+
+fn login(fields: &mut Fields<'_>) -> (BackendLogin, Option<Place>) {
+    let Some(item) = fields.take("login") else { return (BackendLogin::Replay, None) };
+    if !item.is_map() {
+        let _ = item.read(|text| match text {
+            "replay" => Ok(()),
+            _ => Err("is neither replay nor { master: { user, password } }".to_owned()),
+        });
+        return (BackendLogin::Replay, None);
+    }
+    (master(&item).unwrap_or(BackendLogin::Replay), Some(item.place))
+}
+
+fn master(item: &Item<'_>) -> Option<BackendLogin> {
+    let mut fields = item.fields()?;
+    let mut fields = fields.need("master")?.fields()?;
+    let user = fields.need("user").and_then(|item| item.read(values::words(255)));
+    let password = fields.need("password").and_then(|item| item.secret());
+    // The contract's key, with the one value that there is yet: SASL PLAIN carries the user and the master.
+    fields.take("mechanism").and_then(|item| item.choice(&[("plain", ())]));
+    Some(BackendLogin::Master { user: user?, password: password? })
+}

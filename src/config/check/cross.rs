@@ -1,0 +1,46 @@
+//! Who checks a password: the one question that services, directory and back-ends must answer together.
+//!
+//! A wrong answer would let people in without a password, so it is refused here and not left to the session.
+
+use super::backends::Pools;
+use super::services::Offer;
+use super::sheet::{Place, Sheet};
+use crate::config::PasswordCheck;
+use crate::proto::Mechanism;
+
+/// `offers`: the services that listeners use; `has_ldap`: whether a source is there that can check a password.
+pub(super) fn passwords(sheet: &Sheet, offers: &[&Offer], has_ldap: bool, pools: &Pools) {
+    for offer in offers {
+        let Some(place) = &offer.check else { continue };
+        if offer.service.check != PasswordCheck::Backend && !has_ldap {
+            sheet.fault(place, "needs an `ldap` source in `directory.sources`: no other can check a password");
+        }
+        let is_replayed = offer.service.check == PasswordCheck::Backend && pools.masters.is_empty();
+        for (_, place) in offer.mechanisms.iter().filter(|(mechanism, _)| is_token(*mechanism) && !is_replayed) {
+            sheet.fault(
+                place,
+                "needs `check: backend`, and `login: replay` in every pool: only a back-end can check a token",
+            );
+        }
+    }
+    for place in &pools.masters {
+        master(sheet, offers, place);
+    }
+}
+
+fn master(sheet: &Sheet, offers: &[&Offer], place: &Place) {
+    let unchecked =
+        offers.iter().filter(|offer| offer.check.is_some() && offer.service.check != PasswordCheck::Directory);
+    let unchecked: Vec<_> = unchecked.map(|offer| format!("services.{}", offer.service.protocol.name())).collect();
+    if !unchecked.is_empty() {
+        let services = unchecked.join(" and ");
+        sheet.fault(place, format!("a master login never shows the user's password to the back-end, so nobody would check it; needs `login: {{ check: directory }}` in {services}"));
+    }
+}
+
+fn is_token(mechanism: Mechanism) -> bool {
+    match mechanism {
+        Mechanism::Plain | Mechanism::Login => false,
+        Mechanism::XOAuth2 | Mechanism::OAuthBearer => true,
+    }
+}

@@ -1,0 +1,83 @@
+//! Where users live: the sources in their order, and what is remembered of their answers.
+
+use std::time::Duration;
+
+use super::item::Item;
+use super::ldap;
+use super::sheet::Fields;
+use super::values::{self, DAY, MILLISECOND};
+use crate::config::{Cache, Directory, Source};
+
+/// The directory, and what the cross checks ask about it.
+pub(super) struct Lives {
+    /// `None` = no source could be read.
+    pub(super) directory: Option<Directory>,
+    /// Whether an LDAP server is asked, right or wrong otherwise; also where no source is written at all.
+    pub(super) has_ldap: bool,
+}
+
+/// `pools`: the names that a source may use; empty when the pools themselves are missing.
+pub(super) fn directory(root: &mut Fields<'_>, pools: &[String]) -> Lives {
+    let mut fields = root.section("directory");
+    let default_domain = fields.take("default_domain").and_then(|item| item.read(values::domain));
+    let list = fields.need("sources").map(|item| item.some_items()).unwrap_or_default();
+    let cache = cache(&mut fields.section("cache"));
+    let mut sources = Vec::new();
+    for (index, item) in list.iter().enumerate() {
+        let Some(source) = source(item, pools) else { continue };
+        if matches!(source, Source::Pool(_)) && index + 1 < list.len() {
+            item.fault("knows everyone, so no source behind it is ever asked; it belongs at the end");
+        }
+        sources.push(source);
+    }
+    let has_ldap = list.is_empty() || list.iter().any(|item| item.has("ldap"));
+    let directory = (!sources.is_empty()).then_some(Directory { default_domain, sources, cache });
+    Lives { directory, has_ldap }
+}
+
+fn source(item: &Item<'_>, pools: &[String]) -> Option<Source> {
+    let mut fields = item.fields()?;
+    match (fields.take("ldap"), fields.take("file"), fields.take("pool")) {
+        (Some(ldap), None, None) => Some(Source::Ldap(Box::new(ldap::ldap(&mut ldap.fields()?)?))),
+        (None, Some(file), None) => users(&file),
+        (None, None, Some(name)) => pool(&name, pools),
+        (None, None, None) => {
+            fields.fault("names no source; it is one of ldap, file, pool");
+            None
+        }
+        _ => {
+            fields.fault("names more than one source; make an item of the list for each");
+            None
+        }
+    }
+}
+
+fn users(item: &Item<'_>) -> Option<Source> {
+    let mut fields = item.fields()?;
+    let item = fields.need("path")?;
+    let path = item.path()?;
+    if let Err(error) = std::fs::File::open(&path) {
+        item.fault(format!("{} cannot be read: {error}", path.display()));
+    }
+    Some(Source::File(path))
+}
+
+fn pool(item: &Item<'_>, pools: &[String]) -> Option<Source> {
+    let name = item.read(|text| {
+        if pools.is_empty() || pools.iter().any(|pool| pool == text) {
+            return Ok(text.to_owned());
+        }
+        Err(format!("is not a pool of `backends`; there is {}", pools.join(", ")))
+    });
+    name.map(Source::Pool)
+}
+
+fn cache(fields: &mut Fields<'_>) -> Cache {
+    let long = 30 * DAY;
+    Cache {
+        entries: fields.or("entries", values::whole(0, 10_000_000), 100_000),
+        ttl: fields.or("ttl", values::time(MILLISECOND, long), Duration::from_secs(5 * 60)),
+        negative_ttl: fields.or("negative_ttl", values::time(Duration::ZERO, long), Duration::from_secs(30)),
+        stale: fields.or("stale", values::time(Duration::ZERO, long), Duration::from_secs(60 * 60)),
+    }
+}

@@ -1,0 +1,264 @@
+//! One LDAP source: where it is, what is asked, and what its attributes mean.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::item::Item;
+use super::presets::{NONE, PRESETS, Preset};
+use super::sheet::Fields;
+use super::tls;
+use super::values::{self, MILLISECOND, MINUTE, Reading};
+use crate::config::{ClientTls, Ldap, LdapUrl, Standing};
+use crate::secret::Secret;
+
+pub(super) fn ldap(fields: &mut Fields<'_>) -> Option<Ldap> {
+    let presets = PRESETS.map(|preset| (preset.name, preset));
+    let written = fields.take("preset");
+    // What a preset that was misspelt would have given is not missing as well.
+    let preset = written.as_ref().map_or(Some(NONE), |item| item.choice(&presets));
+    let (urls, starttls) = servers(fields);
+    let tls = verification(fields, &urls, starttls);
+    let bind = bind(fields);
+    let base = fields.need("base").and_then(|item| item.read(values::words(NAME_MAX)));
+    let filter = given(fields, "filter", preset, |preset| preset.filter, self::filter);
+    let mut attributes = fields.section("attributes");
+    let host_attribute = given(&mut attributes, "host", preset, |preset| preset.host, attribute);
+    let user_attribute = attributes.take("user").and_then(|item| item.read(attribute));
+    let services_attribute = optional(&mut attributes, "services", preset.and_then(|preset| preset.services));
+    let status_attribute = optional(&mut attributes, "status", preset.and_then(|preset| preset.status));
+    let status = status(fields, preset, status_attribute.is_some());
+    let timeout = fields.or("timeout", values::time(MILLISECOND, 5 * MINUTE), Duration::from_secs(4));
+    let connections = fields.or("connections", values::whole(1, 64), 2);
+    Some(Ldap {
+        urls,
+        starttls,
+        tls,
+        bind,
+        base: base?,
+        filter: filter?,
+        host_attribute: host_attribute?,
+        user_attribute,
+        status_attribute,
+        services_attribute,
+        status,
+        timeout,
+        connections,
+    })
+}
+
+// A directory's names have no limit of their own.
+const NAME_MAX: usize = 2048;
+
+fn servers(fields: &mut Fields<'_>) -> (Vec<LdapUrl>, bool) {
+    let list = fields.need("urls").map(Item::one_or_more).unwrap_or_default();
+    let urls: Vec<_> = list.iter().filter_map(|item| item.read(url)).collect();
+    let Some(item) = fields.take("starttls") else { return (urls, false) };
+    let starttls = item.read(values::truth).unwrap_or_default();
+    if starttls && !urls.is_empty() && urls.iter().all(|url| url.ldaps) {
+        item.fault("has nothing to upgrade: `ldaps://` is TLS from the first byte; leave it out, or write `ldap://`");
+    }
+    (urls, starttls)
+}
+
+fn url(text: &str) -> Reading<LdapUrl> {
+    let wrong = || "is not a URL such as ldap://ldap1.example.com or ldaps://[2001:db8::1]:636".to_owned();
+    let (scheme, rest) = text.split_once("://").ok_or_else(wrong)?;
+    let (ldaps, standard_port) = match scheme.to_ascii_lowercase().as_str() {
+        "ldap" => (false, 389),
+        "ldaps" => (true, 636),
+        _ => return Err(wrong()),
+    };
+    let rest = rest.strip_suffix('/').unwrap_or(rest);
+    let (host, port) = match rest.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((address, "")) => (address, None),
+        Some((address, port)) => (address, Some(port.strip_prefix(':').ok_or_else(wrong)?)),
+        None => rest.split_once(':').map_or((rest, None), |(host, port)| (host, Some(port))),
+    };
+    let host = values::host(host).map_err(|_| wrong())?;
+    let port = port.map(values::whole(1, 65_535)).transpose().map_err(|_| wrong())?;
+    Ok(LdapUrl { ldaps, host, port: port.unwrap_or(standard_port) })
+}
+
+fn verification(fields: &mut Fields<'_>, urls: &[LdapUrl], starttls: bool) -> ClientTls {
+    let Some(item) = fields.take("tls") else { return ClientTls::default() };
+    if !starttls && !urls.is_empty() && urls.iter().all(|url| !url.ldaps) {
+        item.fault("has no effect: nothing here speaks TLS without `starttls: true` or an `ldaps://` URL");
+    }
+    item.fields().map(|mut fields| tls::verification(&mut fields)).unwrap_or_default()
+}
+
+fn bind(fields: &mut Fields<'_>) -> Option<(String, Secret)> {
+    match (fields.take("bind_dn"), fields.take("bind_password")) {
+        (Some(dn), Some(password)) => {
+            let (dn, password) = (dn.read(values::words(NAME_MAX)), password.secret());
+            Some((dn?, password?))
+        }
+        (Some(dn), None) => {
+            dn.fault("needs `bind_password` beside it");
+            None
+        }
+        (None, Some(password)) => {
+            password.fault("needs `bind_dn` beside it");
+            None
+        }
+        (None, None) => None,
+    }
+}
+
+type FromPreset = fn(&Preset) -> Option<&'static str>;
+
+/// What was written, else what the preset gives, else it is missing.
+fn given(
+    fields: &mut Fields<'_>,
+    key: &'static str,
+    preset: Option<Preset>,
+    from: FromPreset,
+    parse: fn(&str) -> Reading<String>,
+) -> Option<String> {
+    if let Some(item) = fields.take(key) {
+        return item.read(parse);
+    }
+    let preset = preset?;
+    let text = from(&preset);
+    if text.is_none() {
+        fields.missing(key, &format!("; preset {} does not give it", preset.name));
+    }
+    text.map(str::to_owned)
+}
+
+fn optional(fields: &mut Fields<'_>, key: &'static str, preset: Option<&'static str>) -> Option<String> {
+    fields.take(key).map_or(preset.map(str::to_owned), |item| item.read(attribute))
+}
+
+/// An attribute description (RFC 4512 §2.5), loosely.
+fn attribute(text: &str) -> Reading<String> {
+    let is_ascii_word = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b';' | b'.'));
+    if !is_ascii_word || !text.starts_with(|first: char| first.is_ascii_alphanumeric()) {
+        return Err("is not the name of an attribute".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+/// A filter template: `{user}`, `{local}` and `{domain}` stand where a value may stand, and one of them does.
+pub(super) fn filter(text: &str) -> Reading<String> {
+    let mut filled = String::new();
+    let mut rest = text;
+    while let Some((before, behind)) = rest.split_once('{') {
+        let (name, after) = behind.split_once('}').ok_or("has a `{` without its `}`")?;
+        if !["user", "local", "domain"].contains(&name) {
+            return Err(format!("has a placeholder {{{name}}}; there are {{user}}, {{local}} and {{domain}}"));
+        }
+        // An escape is right in a value only, so a placeholder in the place of an attribute is found out.
+        filled.extend([before, "x\\2ax"]);
+        rest = after;
+    }
+    if filled.is_empty() {
+        return Err("has none of {user}, {local} and {domain}: it would find the same entry for everyone".to_owned());
+    }
+    filled.push_str(rest);
+    if rest.contains('}') || !text.starts_with('(') || ldap3::parse_filter(&filled).is_err() {
+        return Err("is not a filter as in RFC 4515, such as (mail={user})".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+fn status(fields: &mut Fields<'_>, preset: Option<Preset>, has_attribute: bool) -> HashMap<String, Standing> {
+    let of_preset = preset.map(|preset| preset.standings).unwrap_or_default();
+    let mut standings: HashMap<_, _> =
+        of_preset.iter().map(|(value, standing)| ((*value).to_owned(), *standing)).collect();
+    let written = fields.take("status");
+    match &written {
+        Some(item) if preset.is_some() && !has_attribute => {
+            item.fault("says what values mean, but no attribute is named in `attributes.status`");
+        }
+        None if has_attribute && standings.is_empty() && preset.is_some() => {
+            fields.missing("status", ": it says what the values of `attributes.status` mean, such as { locked: deny }");
+        }
+        _ => {}
+    }
+    let mut seen = Vec::new();
+    for (value, item) in written.and_then(|item| item.fields()).map(|mut fields| fields.rest()).unwrap_or_default() {
+        let Some(standing) = item.choice(&STANDINGS) else { continue };
+        let value = value.to_lowercase();
+        if seen.contains(&value) {
+            item.fault("is there twice: upper and lower case make no difference here");
+        }
+        standings.insert(value.clone(), standing);
+        seen.push(value);
+    }
+    standings
+}
+
+const STANDINGS: [(&str, Standing); 3] =
+    [("active", Standing::Active), ("deny", Standing::Deny), ("unavailable", Standing::Unavailable)];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_has_placeholders_in_the_place_of_values() {
+        for text in [
+            "(mail={user})",
+            "(&(objectClass=inetLocalMailRecipient)(|(mail={user})(uid={local})))",
+            "(&(uid={local})(associatedDomain={domain}))",
+            "(proxyAddresses=smtp:{user})",
+            "(!(mail=*{user}))",
+        ] {
+            assert_eq!(filter(text).as_deref(), Ok(text));
+        }
+        for text in [
+            "",
+            "(",
+            "(mail=alice)",
+            "mail={user}",
+            "(mail={user}",
+            "(mail={user}))",
+            "(mail={users})",
+            "(mail={})",
+            "(mail={user)",
+            "(mail=user})",
+            "({user}=x)",
+            "(cn:{user}:=x)",
+            "({user})",
+            "{user}",
+            "(mail={user})}",
+            "(&(mail={user}){local})",
+        ] {
+            assert!(filter(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_url_is_a_scheme_a_host_and_perhaps_a_port() {
+        let read = |text: &str| url(text).map(|url| (url.ldaps, url.host, url.port));
+        for (text, ldaps, host, port) in [
+            ("ldap://Ldap1.example.com", false, "ldap1.example.com", 389),
+            ("ldaps://ldap1.example.com/", true, "ldap1.example.com", 636),
+            ("LDAP://10.0.0.1:1389", false, "10.0.0.1", 1389),
+            ("ldaps://[2001:db8::1]", true, "2001:db8::1", 636),
+            ("ldap://[::1]:1389", false, "::1", 1389),
+        ] {
+            assert_eq!(read(text), Ok((ldaps, host.to_owned(), port)), "{text}");
+        }
+        for text in [
+            "",
+            "ldap1",
+            "ldap:ldap1",
+            "http://ldap1",
+            "ldapi:///var/run",
+            "ldap://",
+            "ldap://a:",
+            "ldap://a:0",
+            "ldap://a:65536",
+            "ldap://a/dc=x",
+            "ldap://u:p@a",
+            "ldap://::1",
+            "ldap://[::1",
+            "ldap://[::1]x",
+            "ldap://a b",
+        ] {
+            assert!(url(text).is_err(), "{text}");
+        }
+    }
+}

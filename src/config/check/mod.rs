@@ -1,0 +1,135 @@
+//! From what was written to what we run on: every fault of the file is found at once, each with its place.
+//!
+//! A section of the file is a file here. They all read through [`sheet`]: a fault is noted there and reading goes on
+//! with the default, so one wrong word never hides the next. Only a sheet without a fault becomes a [`Config`].
+
+use std::fmt;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
+
+use super::{Config, raw};
+use sheet::{Fields, Sheet};
+
+mod access;
+mod backends;
+mod cross;
+mod directory;
+mod item;
+mod ldap;
+mod listeners;
+mod presets;
+mod process;
+mod servers;
+mod services;
+mod sheet;
+mod suggest;
+mod text;
+mod tls;
+mod values;
+
+#[cfg(test)]
+mod tests;
+
+/// One thing wrong with the configuration, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The file.
+    pub file: PathBuf,
+    /// From 1; of the value, or of the key where the key is wrong.
+    pub line: u64,
+    /// Such as `listeners[2].address`, counted from 0; empty for the file as a whole.
+    pub path: String,
+    /// What is wrong, and what would be right; one line, and never a secret.
+    pub message: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}: ", self.file.display(), self.line)?;
+        if !self.path.is_empty() {
+            write!(f, "{}: ", self.path)?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Problem {}
+
+/// Reads and checks a file.
+///
+/// # Errors
+/// Every problem, by line; at least one.
+pub fn load(file: &Path) -> Result<Config, Vec<Problem>> {
+    let text = read(file).map_err(|message| vec![whole(file, 1, message)])?;
+    parse(&text, file)
+}
+
+/// Checks a text; relative paths are relative to `file`'s folder.
+///
+/// # Errors
+/// Every problem, by line; at least one.
+pub fn parse(text: &str, file: &Path) -> Result<Config, Vec<Problem>> {
+    let root = raw::read(text).map_err(|fault| vec![whole(file, fault.line, fault.message)])?;
+    let sheet = Sheet::new(file);
+    let config = sheet.root(&root).and_then(|mut fields| config(&mut fields));
+    let problems = sheet.into_problems();
+    match config {
+        Some(config) if problems.is_empty() => Ok(config),
+        None if problems.is_empty() => Err(vec![whole(file, 1, "cannot be understood".to_owned())]),
+        _ => Err(problems),
+    }
+}
+
+fn config(root: &mut Fields<'_>) -> Option<Config> {
+    let hostname = process::hostname(root);
+    let threads = process::threads(root);
+    let log = process::log(root);
+    let tls = tls::shown(root);
+    let access = access::rules(root);
+    let (limits, ipv6_prefix) = access::global_limits(root);
+    let offers = services::services(root);
+    let bound = listeners::listeners(root, &offers, tls.is_written);
+    let pools = backends::backends(root);
+    let lives = directory::directory(root, &pools.names);
+    let admin = process::admin(root, &bound);
+    let shutdown = process::shutdown(root);
+    let used: Vec<_> = offers.iter().filter(|offer| bound.protocols.contains(&offer.service.protocol)).collect();
+    cross::passwords(root.sheet, &used, lives.has_ldap, &pools);
+
+    let services = used.iter().map(|offer| (offer.service.protocol, offer.service.clone())).collect();
+    Some(Config {
+        hostname,
+        threads,
+        log,
+        tls: tls.tls,
+        access,
+        limits,
+        ipv6_prefix,
+        services,
+        listeners: bound.listeners,
+        directory: lives.directory?,
+        backends: pools.pools,
+        admin,
+        shutdown,
+    })
+}
+
+fn whole(file: &Path, line: u64, message: String) -> Problem {
+    Problem { file: file.to_owned(), line, path: String::new(), message }
+}
+
+/// More than that is not a configuration.
+const SIZE_MAX: u64 = 4 * 1024 * 1024;
+
+fn read(file: &Path) -> Result<Zeroizing<String>, String> {
+    let mut text = Zeroizing::new(String::new());
+    let open = File::open(file).map_err(|error| format!("cannot be opened: {error}"))?;
+    open.take(SIZE_MAX + 1).read_to_string(&mut text).map_err(|error| format!("cannot be read: {error}"))?;
+    if text.len() as u64 > SIZE_MAX {
+        return Err(format!("is longer than {} MiB", SIZE_MAX / 1024 / 1024));
+    }
+    Ok(text)
+}

@@ -1,0 +1,68 @@
+//! The sections about the process itself: hostname, threads, log, admin, shutdown.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::listeners::Bound;
+use super::sheet::Fields;
+use super::values::{self, DAY};
+use crate::config::{Admin, Log, LogFormat, LogLevel, Shutdown, Threads};
+
+pub(super) fn hostname(root: &mut Fields<'_>) -> Arc<str> {
+    let written = root.take("hostname").and_then(|item| item.read(values::domain));
+    written.unwrap_or_else(machine).into()
+}
+
+fn machine() -> String {
+    let name = nix::unistd::gethostname().ok().and_then(|name| values::domain(name.to_str()?).ok());
+    name.unwrap_or_else(|| "localhost".to_owned())
+}
+
+pub(super) fn threads(root: &mut Fields<'_>) -> Threads {
+    let mut fields = root.section("threads");
+    let cores = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX);
+    let count = || values::whole::<usize>(1, THREADS_MAX as u64);
+    let min = fields.or("min", count(), 1);
+    let Some(item) = fields.take("max") else {
+        return Threads { min, max: cores.max(min) };
+    };
+    let max = item.read(count()).unwrap_or(THREADS_MAX);
+    if max < min {
+        item.fault(format!("`{max}` is less than `min`, which is {min}"));
+    }
+    Threads { min, max }
+}
+
+const THREADS_MAX: usize = 1024;
+
+pub(super) fn log(root: &mut Fields<'_>) -> Log {
+    let mut fields = root.section("log");
+    let format = fields.take("format").and_then(|item| item.choice(&FORMATS));
+    let level = fields.take("level").and_then(|item| item.choice(&LEVELS));
+    Log { format: format.unwrap_or_default(), level: level.unwrap_or_default() }
+}
+
+const FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+
+const LEVELS: [(&str, LogLevel); 5] = [
+    ("error", LogLevel::Error),
+    ("warn", LogLevel::Warn),
+    ("info", LogLevel::Info),
+    ("debug", LogLevel::Debug),
+    ("trace", LogLevel::Trace),
+];
+
+pub(super) fn admin(root: &mut Fields<'_>, bound: &Bound) -> Option<Admin> {
+    let mut fields = root.take("admin")?.fields()?;
+    let item = fields.need("address")?;
+    let address = item.read(values::bound_address)?;
+    if let Some(path) = bound.holder(address) {
+        item.fault(format!("`{address}` is also the address of {path}"));
+    }
+    Some(Admin { address })
+}
+
+pub(super) fn shutdown(root: &mut Fields<'_>) -> Shutdown {
+    let mut fields = root.section("shutdown");
+    Shutdown { grace: fields.or("grace", values::time(Duration::ZERO, DAY), Duration::from_secs(30)) }
+}

@@ -1,0 +1,111 @@
+//! Words for messages: what an unknown key may have meant, and how a value is quoted.
+
+/// What is wrong with a key that no section asked for.
+pub(super) fn unknown_key(key: &str, known: &[&str]) -> String {
+    if LATER.contains(&key) {
+        return "is a key of a later version; this version does not know it".to_owned();
+    }
+    let limit = if key.chars().count() < 5 { 1 } else { 2 };
+    let nearest = known.iter().map(|word| (distance(key, word), word)).min().filter(|(steps, _)| *steps <= limit);
+    match nearest {
+        Some((_, word)) => format!("this version does not know this key; did you mean `{word}`?"),
+        None if known.is_empty() => "this version does not know this key".to_owned(),
+        None => {
+            let mut known = known.to_vec();
+            known.sort_unstable();
+            known.dedup();
+            format!("this version does not know this key; it knows {}", known.join(", "))
+        }
+    }
+}
+
+/// Keys that later versions have: no typing errors, so nothing is suggested in their place.
+const LATER: [&str; 18] = [
+    "bandwidth",
+    "client_ca",
+    "defence",
+    "domains",
+    "health",
+    "http",
+    "lookup",
+    "recipient_filter",
+    "registry",
+    "rules",
+    "sieve",
+    "smtp",
+    "smtp_after_pop",
+    "submission",
+    "tokens",
+    "user_limits",
+    "warm",
+    "xclient",
+];
+
+/// A value as a message shows it: one line, not too long.
+pub(super) fn quoted(text: &str) -> String {
+    let mut shown: String = text.chars().take(SHOWN_MAX).collect();
+    if shown.len() < text.len() {
+        shown.push('…');
+    }
+    format!("`{shown}`")
+}
+
+const SHOWN_MAX: usize = 80;
+
+/// Control characters are escaped: a message is one line, and cannot steer a terminal.
+pub(super) fn one_line(text: &str) -> String {
+    let escape = |char: char| if char.is_control() { char.escape_default().to_string() } else { char.to_string() };
+    text.chars().map(escape).collect()
+}
+
+/// Single characters to insert, delete, replace, or swap with their neighbour (optimal string alignment).
+fn distance(from: &str, to: &str) -> usize {
+    let to: Vec<char> = to.chars().collect();
+    let mut before: Vec<usize> = Vec::new();
+    let mut above: Vec<usize> = (0..=to.len()).collect();
+    let mut last: Option<char> = None;
+    for (row, char) in from.chars().enumerate() {
+        let mut here = vec![row + 1];
+        for (column, other) in to.iter().enumerate() {
+            let at = |line: &[usize], index: usize| line.get(index).copied().unwrap_or(usize::MAX / 2);
+            let replaced = at(&above, column) + usize::from(char != *other);
+            let swapped = match column.checked_sub(1) {
+                Some(left) if last == Some(*other) && to.get(left) == Some(&char) => at(&before, left) + 1,
+                _ => usize::MAX,
+            };
+            here.push(replaced.min(swapped).min(at(&above, column + 1) + 1).min(at(&here, column) + 1));
+        }
+        before = std::mem::replace(&mut above, here);
+        last = Some(char);
+    }
+    above.last().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distance_counts_single_mistakes() {
+        for (from, to, steps) in [
+            ("", "", 0),
+            ("", "ab", 2),
+            ("port", "port", 0),
+            ("prot", "port", 1),
+            ("ports", "port", 1),
+            ("adress", "address", 1),
+            ("mact", "match", 2),
+            ("abc", "xyz", 3),
+        ] {
+            assert_eq!(distance(from, to), steps, "{from} {to}");
+            assert_eq!(distance(to, from), steps, "{to} {from}");
+        }
+    }
+
+    #[test]
+    fn a_near_key_is_suggested_and_a_far_one_is_not() {
+        assert!(unknown_key("adress", &["address", "tls"]).contains("did you mean `address`"));
+        assert!(!unknown_key("colour", &["address", "tls"]).contains("did you mean"));
+        assert!(!unknown_key("warm", &["wait"]).contains("did you mean"));
+    }
+}

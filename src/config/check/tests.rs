@@ -1,0 +1,74 @@
+//! Whole files: the examples that we ship, good ones that must load, and bad ones that say what must be found.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use super::super::Config;
+use super::*;
+
+/// A folder with every file that the examples name; each test writes its own, so they do not meet.
+struct Site(TempDir);
+
+impl Site {
+    fn new() -> Self {
+        let site = Self(TempDir::new().expect("a folder"));
+        for (name, other) in [("fullchain", "privkey"), ("other", "other-key"), ("ldap-ca", "-"), ("backends-ca", "-")]
+        {
+            let pair = rcgen::generate_simple_self_signed(vec!["mail.example.com".to_owned()]).expect("a certificate");
+            site.write(&format!("tls/{name}.pem"), &pair.cert.pem());
+            site.write(&format!("tls/{other}.pem"), &pair.signing_key.serialize_pem());
+        }
+        site.write("tls/broken.pem", "-----BEGIN CERTIFICATE-----\nhunter2\n-----END CERTIFICATE-----\n");
+        site.write("tls/empty.pem", "");
+        site.write("secrets/ldap", "hunter2\n");
+        site.write("secrets/master", "hunter2\r\n");
+        site.write("secrets/two-lines", "hunter2\n\n");
+        site.write("secrets/empty", "\n");
+        site.write("users.yaml", "users: {}\n");
+        site
+    }
+
+    fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.0.path().join(name);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+        fs::write(&path, text).expect("a file");
+        path
+    }
+
+    fn parse(&self, text: &str) -> Result<Config, Vec<Problem>> {
+        load(&self.write("portcullis.yaml", text))
+    }
+}
+
+fn listed(problems: &[Problem]) -> String {
+    problems.iter().map(|problem| format!("{problem}\n")).collect()
+}
+
+/// Every YAML file of a folder of the repository, in order; at least so many.
+fn files(folder: &str, at_least: usize) -> Vec<(String, String)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let entries: BTreeSet<PathBuf> =
+        fs::read_dir(&folder).expect("a folder").map(|entry| entry.expect("an entry").path()).collect();
+    let yaml = entries.into_iter().filter(|path| path.extension().is_some_and(|extension| extension == "yaml"));
+    let found: Vec<_> = yaml
+        .map(|path| {
+            let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+            (name, fs::read_to_string(path).expect("a file"))
+        })
+        .collect();
+    assert!(found.len() >= at_least, "{} holds {} files", folder.display(), found.len());
+    found
+}
+
+#[test]
+fn the_examples_that_we_ship_load() {
+    let site = Site::new();
+    for (name, text) in files("config", 2) {
+        if let Err(problems) = site.parse(&text) {
+            panic!("{name}:\n{}", listed(&problems));
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Text, written in place or as `{ file: path }` or `{ env: NAME }`, and what is made of it: secrets and paths.
+//!
+//! It stands apart because of one rule: what came from a file or from the environment, and what is meant to be a
+//! secret, is never quoted in a message.
+
+use std::fmt;
+use std::fs::File;
+use std::io::Read;
+use std::path::PathBuf;
+
+use zeroize::Zeroizing;
+
+use super::item::Item;
+use super::suggest;
+use crate::config::raw::Value;
+use crate::secret::Secret;
+
+/// A text; its `Display` is how a message speaks of it.
+pub(super) struct Text {
+    text: Zeroizing<String>,
+    /// It stands in the file itself.
+    pub(super) is_inline: bool,
+}
+
+impl Text {
+    pub(super) fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
+impl fmt::Display for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // `ldap://user:password@host` is a common mistake.
+        let may_hold_secret = self.text.contains("://") && self.text.contains('@');
+        if self.is_inline && !may_hold_secret {
+            f.write_str(&suggest::quoted(&self.text))
+        } else {
+            f.write_str("the value")
+        }
+    }
+}
+
+impl Item<'_> {
+    /// The text that it is, or that it points to.
+    pub(super) fn text(&self) -> Option<Text> {
+        match &self.node.value {
+            Value::Scalar(text) => Some(Text { text: text.clone(), is_inline: true }),
+            Value::Map(_) => self.text_elsewhere(),
+            Value::Null => {
+                self.fault("is empty");
+                None
+            }
+            Value::List(_) => {
+                self.fault("is a list, but one value belongs here");
+                None
+            }
+        }
+    }
+
+    fn text_elsewhere(&self) -> Option<Text> {
+        let mut fields = self.fields()?;
+        let text = match (fields.take("file"), fields.take("env")) {
+            (Some(file), None) => file.contents()?,
+            (None, Some(name)) => name.variable()?,
+            (Some(_), Some(_)) => {
+                self.fault("has both `file` and `env`; one of them belongs here");
+                return None;
+            }
+            (None, None) => {
+                self.fault("is a map, but a value, `{ file: path }` or `{ env: NAME }` belongs here");
+                fields.forget();
+                return None;
+            }
+        };
+        Some(Text { text, is_inline: false })
+    }
+
+    fn contents(&self) -> Option<Zeroizing<String>> {
+        let path = self.path()?;
+        let mut text = Zeroizing::new(String::new());
+        let read = File::open(&path).and_then(|file| file.take(CONTENTS_MAX + 1).read_to_string(&mut text));
+        if let Err(error) = read {
+            self.fault(format!("{} cannot be read: {error}", path.display()));
+            return None;
+        }
+        if text.len() as u64 > CONTENTS_MAX {
+            self.fault(format!("{} is longer than {CONTENTS_MAX} bytes", path.display()));
+            return None;
+        }
+        let end = text.strip_suffix('\n').map_or(text.as_str(), |line| line.strip_suffix('\r').unwrap_or(line)).len();
+        text.truncate(end);
+        Some(text)
+    }
+
+    fn variable(&self) -> Option<Zeroizing<String>> {
+        let name = self.text()?;
+        match std::env::var(name.as_str()) {
+            Ok(text) => Some(Zeroizing::new(text)),
+            Err(std::env::VarError::NotPresent) => {
+                self.fault(format!("{name} is not set in the environment"));
+                None
+            }
+            Err(std::env::VarError::NotUnicode(_)) => {
+                self.fault(format!("{name} in the environment is not UTF-8"));
+                None
+            }
+        }
+    }
+
+    /// A secret, not empty.
+    pub(super) fn secret(&self) -> Option<Secret> {
+        let text = self.text()?;
+        match Secret::new(text.as_str()) {
+            Ok(secret) if secret.is_empty() => self.fault("is empty"),
+            Ok(secret) => return Some(secret),
+            Err(error) => self.fault(error.to_string()),
+        }
+        None
+    }
+
+    /// A path, from the configuration file's folder.
+    pub(super) fn path(&self) -> Option<PathBuf> {
+        let path = self.read(|text| match text {
+            "" => Err("is not a path".to_owned()),
+            text => Ok(text.to_owned()),
+        })?;
+        Some(self.sheet.beside(&path))
+    }
+}
+
+/// More than that is no value of ours.
+const CONTENTS_MAX: u64 = 64 * 1024;

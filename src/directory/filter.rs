@@ -1,0 +1,152 @@
+//! LDAP filters with the user put in: the one place where RFC 4515 §3 escaping happens.
+//!
+//! A filter is parsed once into pieces; what is put in between is always escaped, and nothing can switch that off.
+
+use std::fmt::Write as _;
+
+use super::name::User;
+
+/// A filter with `{user}`, `{local}` and `{domain}`.
+#[derive(Debug, Clone)]
+pub(super) struct Template(Vec<Piece>);
+
+#[derive(Debug, Clone)]
+enum Piece {
+    Text(String),
+    User,
+    Local,
+    Domain,
+}
+
+/// What is wrong with a filter.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TemplateProblem {
+    /// A brace that is no placeholder.
+    #[error("{{user}}, {{local}} and {{domain}} may stand in a filter, not {0}")]
+    Placeholder(String),
+    /// RFC 4515 does not know it, or a placeholder stands elsewhere than in a value.
+    #[error("it is not an RFC 4515 filter with its placeholders in values")]
+    Filter,
+}
+
+impl Template {
+    /// Reads a filter.
+    ///
+    /// # Errors
+    /// [`TemplateProblem`]: unknown placeholders, or no filter.
+    pub(super) fn new(text: &str) -> Result<Self, TemplateProblem> {
+        let template = Self(pieces(text)?);
+        // A name of nothing but metacharacters parses only where a value is meant.
+        let worst = escape("*()\\");
+        let sample = template.render(|_| &worst);
+        ldap3::parse_filter(&sample).map_err(|()| TemplateProblem::Filter)?;
+        Ok(template)
+    }
+
+    /// The filter that asks for this user.
+    pub(super) fn fill(&self, user: &User) -> String {
+        let (name, local, domain) = (escape(user.name()), escape(user.local()), escape(user.domain()));
+        self.render(|piece| match piece {
+            Piece::Text(text) => text,
+            Piece::User => &name,
+            Piece::Local => &local,
+            Piece::Domain => &domain,
+        })
+    }
+
+    fn render<'a>(&'a self, value: impl Fn(&'a Piece) -> &'a str) -> String {
+        self.0
+            .iter()
+            .map(|piece| match piece {
+                Piece::Text(text) => text.as_str(),
+                piece => value(piece),
+            })
+            .collect()
+    }
+}
+
+fn pieces(mut text: &str) -> Result<Vec<Piece>, TemplateProblem> {
+    let mut pieces = Vec::new();
+    while let Some((before, rest)) = text.split_once('{') {
+        if !before.is_empty() {
+            pieces.push(Piece::Text(before.to_owned()));
+        }
+        let (word, rest) = rest.split_once('}').unwrap_or((rest, ""));
+        pieces.push(match word {
+            "user" => Piece::User,
+            "local" => Piece::Local,
+            "domain" => Piece::Domain,
+            _ => return Err(TemplateProblem::Placeholder(format!("{{{word}}}"))),
+        });
+        text = rest;
+    }
+    if !text.is_empty() {
+        pieces.push(Piece::Text(text.to_owned()));
+    }
+    Ok(pieces)
+}
+
+/// RFC 4515 §3: `*`, `(`, `)`, `\` and NUL as `\xx`; and whatever is not printable ASCII, which costs nothing.
+fn escape(value: &str) -> String {
+    let mut escaped = String::with_capacity(value.len());
+    for byte in value.bytes() {
+        match byte {
+            b'*' | b'(' | b')' | b'\\' => push_escaped(&mut escaped, byte),
+            byte if byte.is_ascii_graphic() || byte == b' ' => escaped.push(char::from(byte)),
+            byte => push_escaped(&mut escaped, byte),
+        }
+    }
+    escaped
+}
+
+fn push_escaped(text: &mut String, byte: u8) {
+    // Writing to a String cannot fail.
+    let _ = write!(text, "\\{byte:02x}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fill(template: &str, name: &str) -> String {
+        let user = User::new(name, Some("example.com")).expect("a name");
+        Template::new(template).expect("a filter").fill(&user)
+    }
+
+    #[test]
+    fn placeholders_are_replaced_wherever_they_stand() {
+        let filter = "(&(objectClass=inetLocalMailRecipient)(|(mail={user})(uid={local})(o={domain})(x=a{local}b)))";
+        assert_eq!(
+            fill(filter, "Alice"),
+            "(&(objectClass=inetLocalMailRecipient)(|(mail=alice@example.com)(uid=alice)(o=example.com)(x=aaliceb)))"
+        );
+    }
+
+    #[test]
+    fn metacharacters_are_escaped_once() {
+        assert_eq!(fill("(uid={local})", "*)(uid=*"), "(uid=\\2a\\29\\28uid=\\2a)");
+        assert_eq!(fill("(uid={local})", "\\2a"), "(uid=\\5c2a)");
+        assert_eq!(escape("\0\r\u{e9}"), "\\00\\0d\\c3\\a9");
+    }
+
+    #[test]
+    fn a_name_that_looks_like_a_placeholder_is_not_one() {
+        assert_eq!(fill("(uid={local})", "{user}"), "(uid={user})");
+    }
+
+    #[test]
+    fn unknown_placeholders_and_broken_filters_are_refused() {
+        assert_eq!(Template::new("(uid={name})").err(), Some(TemplateProblem::Placeholder("{name}".into())));
+        assert_eq!(Template::new("(uid={user").err(), Some(TemplateProblem::Filter));
+        for filter in ["", "(uid={user}", "(uid={user}))", "uid", "(&(uid={user})"] {
+            assert_eq!(Template::new(filter).err(), Some(TemplateProblem::Filter), "{filter}");
+        }
+    }
+
+    #[test]
+    fn a_placeholder_may_stand_in_a_value_only() {
+        for filter in ["({local}=x)", "(a{local}=x)", "(&{user})", "{user}"] {
+            assert_eq!(Template::new(filter).err(), Some(TemplateProblem::Filter), "{filter}");
+        }
+    }
+}

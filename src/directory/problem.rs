@@ -1,0 +1,98 @@
+//! Why the directory cannot answer, and why it cannot be set up.
+//!
+//! A variant each for what is told apart: the reason goes to the log, and [`Unavailable::is_outage`] decides whether an
+//! old answer may stand in.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::wire::tls_client::TlsSetupProblem;
+
+pub use super::filter::TemplateProblem;
+
+/// No answer: nothing is said about the user, and nobody is to blame but the directory or us.
+///
+/// Texts are one line, printable, and bounded; they are for the log and never for a client.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unavailable {
+    /// No server could be reached, or the connection was lost.
+    #[error("directory down: {0}")]
+    Down(String),
+    /// No answer in the source's time, connecting and a second try included.
+    #[error("directory silent for {0:?}")]
+    TimedOut(Duration),
+    /// A server said something that is not LDAP, or more than it may.
+    #[error("directory talks nonsense: {0}")]
+    BadAnswer(String),
+    /// A server answered with an error.
+    #[error("directory refuses with result code {code}: {text}")]
+    Refused {
+        /// RFC 4511 appendix A.
+        code: u32,
+        /// The server's words, made printable.
+        text: String,
+    },
+    /// Too many questions are waiting already.
+    #[error("too many questions to the directory")]
+    Overloaded,
+    /// The question ended without an answer: a panic, or the runtime is being stopped.
+    #[error("question to the directory lost")]
+    Lost,
+    /// More than one entry matches: nobody can say which is the user's.
+    #[error("more than one directory entry matches")]
+    Ambiguous,
+    /// The entry cannot be used; where, and why.
+    #[error("unusable directory entry: {0}")]
+    BadEntry(String),
+}
+
+impl Unavailable {
+    /// Whether the directory as a whole is at fault, rather than what it knows of this user.
+    #[must_use]
+    pub const fn is_outage(&self) -> bool {
+        match self {
+            Self::Down(_)
+            | Self::TimedOut(_)
+            | Self::BadAnswer(_)
+            | Self::Refused { .. }
+            | Self::Overloaded
+            | Self::Lost => true,
+            Self::Ambiguous | Self::BadEntry(_) => false,
+        }
+    }
+}
+
+/// Why a directory cannot be set up, or read again.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupProblem {
+    /// The users file cannot be read.
+    #[error("{}: {problem}", file.display())]
+    Unreadable {
+        /// Which.
+        file: PathBuf,
+        /// Why.
+        problem: std::io::Error,
+    },
+    /// The users file says something wrong; one line a problem.
+    #[error("{}: {}", file.display(), problems.join("; "))]
+    Users {
+        /// Which.
+        file: PathBuf,
+        /// `line 3: …`; at most a few dozen.
+        problems: Vec<String>,
+    },
+    /// An LDAP filter.
+    #[error("filter: {0}")]
+    Filter(#[from] TemplateProblem),
+    /// A bind DN without a password would be an anonymous bind (RFC 4513 §5.1.2).
+    #[error("bind_dn and bind_password must not be empty")]
+    EmptyBind,
+    /// TLS towards an LDAP server.
+    #[error("tls: {0}")]
+    Tls(#[from] TlsSetupProblem),
+}
+
+/// Another's words, fit for a log line: printable, at most 160 characters.
+pub(super) fn printable(text: &str) -> String {
+    text.chars().take(160).map(|c| if c.is_control() { '?' } else { c }).collect()
+}

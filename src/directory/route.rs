@@ -1,0 +1,81 @@
+//! Where a user lives: the directory's answer.
+
+use crate::config::Standing;
+use crate::proto::Protocol;
+
+use super::services::Services;
+
+/// Where one user lives, and what the user may do there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// A server's name, a pool's name, or host:port, as the source wrote it but in lower case: printable ASCII without
+    /// spaces, 1 to 255 bytes. Whether it is a host that may be dialled is the back-ends' to decide.
+    pub host: String,
+    /// The user's name there; `None` = as the client gave it. No control characters, 1 to 255 bytes.
+    pub user: Option<String>,
+    /// Whether the user may log in at all.
+    pub standing: Standing,
+    /// `None` = all.
+    pub(super) services: Option<Services>,
+    /// Where the password can be checked.
+    pub(super) entry: Option<Entry>,
+}
+
+/// An LDAP entry: its DN is never empty, and comes from a search result only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Entry {
+    /// The source that knows it: its place in the list.
+    pub(super) source: usize,
+    pub(super) dn: String,
+}
+
+impl Route {
+    /// An active user of all services at this host, whose password cannot be checked here.
+    #[must_use]
+    pub fn to(host: impl Into<String>) -> Self {
+        Self { host: host.into(), user: None, standing: Standing::Active, services: None, entry: None }
+    }
+
+    /// Whether the user may use this protocol.
+    #[must_use]
+    pub fn allows(&self, protocol: Protocol) -> bool {
+        self.services.as_ref().is_none_or(|services| services.allow(protocol))
+    }
+}
+
+/// A host as a source may name it: it is dialled, or compared with names, and nothing else.
+pub(super) fn host(text: &str) -> Option<String> {
+    let fits = !text.is_empty() && text.len() <= VALUE_MAX && text.bytes().all(|byte| byte.is_ascii_graphic());
+    fits.then(|| text.to_ascii_lowercase())
+}
+
+/// A user's name at the back-end, as a source may give it.
+pub(super) fn user_there(text: &str) -> Option<String> {
+    let fits = !text.is_empty() && text.len() <= VALUE_MAX && !text.chars().any(char::is_control);
+    fits.then(|| text.to_owned())
+}
+
+/// The longest value of an attribute that is looked at, in bytes.
+pub(super) const VALUE_MAX: usize = 255;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_one_printable_word() {
+        assert_eq!(host("Mail1.Example.com:1143").as_deref(), Some("mail1.example.com:1143"));
+        assert_eq!(host(&"h".repeat(255)).map(|h| h.len()), Some(255));
+        for text in ["", "h\r\nXCLIENT LOGIN=x", "a b", "b\u{fc}cher", "h\0", &"h".repeat(256)] {
+            assert_eq!(host(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_user_name_there_is_one_line() {
+        assert_eq!(user_there("J\u{f6}rg Smith").as_deref(), Some("J\u{f6}rg Smith"));
+        for text in ["", "a\r\nb", "a\0", "a\u{85}b", &"u".repeat(256)] {
+            assert_eq!(user_there(text), None, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! A source: one place that may know a user. A closed set, so an `enum`.
+
+use std::sync::Arc;
+
+use super::counts::Counts;
+use super::file::{File, Users};
+use super::ldap::Ldap;
+use super::route::{Entry, Route};
+use super::{PasswordAnswer, SetupProblem, Unavailable, User};
+use crate::config;
+use crate::secret::Secret;
+
+pub(super) enum Source {
+    Ldap(Arc<Ldap>),
+    File(File),
+    /// Knows everyone: the pool of this name.
+    Pool(String),
+}
+
+/// Asks the sources in order; the first that knows the user, or cannot say, decides.
+pub(super) async fn ask(sources: &[Source], user: &User) -> Result<Option<Arc<Route>>, Unavailable> {
+    for source in sources {
+        if let Some(route) = source.ask(user).await? {
+            return Ok(Some(Arc::new(route)));
+        }
+    }
+    Ok(None)
+}
+
+/// Asks the source that knows the entry whether this is its password; neither DN nor password is empty.
+pub(super) async fn check(sources: &[Source], entry: &Entry, password: &Secret) -> Result<PasswordAnswer, Unavailable> {
+    match sources.get(entry.source) {
+        Some(Source::Ldap(ldap)) => ldap.check(&entry.dn, password).await,
+        Some(Source::File(_) | Source::Pool(_)) | None => Ok(PasswordAnswer::CannotCheck),
+    }
+}
+
+impl Source {
+    pub(super) fn new(
+        config: &config::Source,
+        place: usize,
+        default_domain: Option<&str>,
+        counts: &Arc<Counts>,
+    ) -> Result<Self, SetupProblem> {
+        Ok(match config {
+            config::Source::Ldap(ldap) => Self::Ldap(Ldap::new(ldap, place, Arc::clone(counts))?),
+            config::Source::File(path) => Self::File(File::new(path, default_domain)?),
+            config::Source::Pool(name) => Self::Pool(name.clone()),
+        })
+    }
+
+    async fn ask(&self, user: &User) -> Result<Option<Route>, Unavailable> {
+        match self {
+            Self::Ldap(ldap) => ldap.find(user).await,
+            Self::File(file) => Ok(file.find(user)),
+            Self::Pool(name) => Ok(Some(Route::to(name.as_str()))),
+        }
+    }
+
+    /// What a reload would change.
+    pub(super) fn read_again(&self) -> Result<Option<Users>, SetupProblem> {
+        match self {
+            Self::File(file) => file.read().map(Some),
+            Self::Ldap(_) | Self::Pool(_) => Ok(None),
+        }
+    }
+
+    pub(super) fn use_users(&self, users: Option<Users>) {
+        if let (Self::File(file), Some(users)) = (self, users) {
+            file.replace(users);
+        }
+    }
+
+    pub(super) fn reachable(&self) -> bool {
+        match self {
+            Self::Ldap(ldap) => ldap.reachable(),
+            Self::File(_) | Self::Pool(_) => true,
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! How the gateway ends without losing anybody: *stop* taking new work, *wait* for what is going on, *cut* the rest.
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
+/// One per gateway, cloned into whatever must hear of the end.
+#[derive(Clone, Debug, Default)]
+pub struct Drain {
+    stop: CancellationToken,
+    cut: CancellationToken,
+    tracker: TaskTracker,
+}
+
+impl Drain {
+    /// Nothing is being stopped.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// For a part that can be stopped by itself (a worker that retires) and stops, and is cut, with the whole; it
+    /// counts its own work.
+    #[must_use]
+    pub fn child(&self) -> Self {
+        Self { stop: self.stop.child_token(), cut: self.cut.clone(), tracker: TaskTracker::new() }
+    }
+
+    /// No new work from now on.
+    pub fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// No waiting from now on.
+    pub fn cut(&self) {
+        self.cut.cancel();
+    }
+
+    /// Whether [`stop`](Self::stop) was called.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.stop.is_cancelled()
+    }
+
+    /// Ready when it stops. Cancel safe.
+    pub async fn stopping(&self) {
+        self.stop.cancelled().await;
+    }
+
+    /// Counts as work while it lives.
+    pub fn token(&self) -> TaskTrackerToken {
+        self.tracker.token()
+    }
+
+    /// Work going on now.
+    #[must_use]
+    pub fn busy(&self) -> usize {
+        self.tracker.len()
+    }
+
+    /// Ready when no work goes on any more, or when it is cut; returns how much still does. Cancel safe.
+    pub async fn finished(&self) -> usize {
+        self.tracker.close();
+        tokio::select! {
+            () = self.tracker.wait() => 0,
+            () = self.cut.cancelled() => self.tracker.len(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn waiting_ends_with_the_last_piece_of_work_or_with_the_cut() {
+        let drain = Drain::new();
+        let (first, second) = (drain.token(), drain.token());
+        drop(first);
+        assert_eq!(drain.busy(), 1);
+        drain.cut();
+        assert_eq!(drain.finished().await, 1);
+        drop(second);
+        assert_eq!(drain.finished().await, 0);
+    }
+
+    #[tokio::test]
+    async fn a_child_stops_with_its_parent_but_not_the_other_way_round() {
+        let parent = Drain::new();
+        let (first, second) = (parent.child(), parent.child());
+        first.stop();
+        assert!(first.is_stopping() && !parent.is_stopping() && !second.is_stopping());
+        parent.stop();
+        assert!(second.is_stopping());
+    }
+}

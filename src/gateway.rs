@@ -1,0 +1,201 @@
+//! The running program: builds the parts from the configuration, starts workers and admin, reloads, drains.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+
+use crate::admin;
+use crate::backend::Backends;
+use crate::config::{Config, ListenerTls};
+use crate::directory::{self, Directory};
+use crate::drain::Drain;
+use crate::gate::Gate;
+use crate::listener::Listener;
+use crate::metrics::Metrics;
+use crate::proto::Protocol;
+use crate::session::{Entrance, Parts};
+use crate::wire::{socket, tls, tls_client};
+use crate::worker::Workers;
+
+/// See the module. Its own runtime is the control runtime: directory questions, supervision and admin run there.
+pub struct Gateway {
+    config: Config,
+    parts: Arc<Parts>,
+    listeners: Vec<Arc<Listener>>,
+    acceptors: Vec<tls::Acceptor>,
+    admin: Option<SocketAddr>,
+    drain: Drain,
+    chores: Vec<JoinHandle<()>>,
+}
+
+/// Why the gateway cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartProblem {
+    /// An address cannot be bound.
+    #[error("cannot listen on {0}: {1}")]
+    Bind(SocketAddr, io::Error),
+    /// Certificates towards clients.
+    #[error(transparent)]
+    Tls(#[from] tls::SetupProblem),
+    /// Authorities towards back-ends.
+    #[error(transparent)]
+    TlsClient(#[from] tls_client::TlsSetupProblem),
+    /// The directory.
+    #[error(transparent)]
+    Directory(#[from] directory::SetupProblem),
+    /// A thread or a runtime.
+    #[error("no worker can be started: {0}")]
+    Worker(io::Error),
+    /// A mistake of ours.
+    #[error("metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
+}
+
+impl Gateway {
+    /// Binds every listener, all or nothing, then starts to serve. Call it on the control runtime.
+    ///
+    /// # Errors
+    /// [`StartProblem`]; nothing runs then.
+    pub async fn start(config: Config) -> Result<Self, StartProblem> {
+        let metrics = Arc::new(Metrics::new()?);
+        let sockets =
+            config.listeners.iter().map(|listener| bind(listener.address)).collect::<Result<Vec<_>, StartProblem>>()?;
+        let own: Vec<SocketAddr> = sockets.iter().filter_map(|socket| socket.local_addr().ok()).collect();
+        let parts = Arc::new(Parts {
+            directory: Directory::new(&config.directory, metrics.clone(), Handle::current())?,
+            backends: Backends::new(&config.backends, &own, &metrics)?,
+            metrics: metrics.clone(),
+            hostname: config.hostname.clone(),
+            refusals: crate::session::RefusalTime::default(),
+        });
+        let gate = Gate::new(&config, metrics);
+        let acceptors = Protocol::ALL
+            .iter()
+            .filter_map(|protocol| Some((*protocol, config.tls.as_ref()?)))
+            .map(|(protocol, tls)| Ok((protocol, tls::Acceptor::new(tls, protocol.alpn())?)))
+            .collect::<Result<Vec<_>, StartProblem>>()?;
+        let listeners: Vec<Arc<Listener>> = std::iter::zip(&config.listeners, sockets)
+            .map(|(listener, socket)| {
+                let protocol = listener.service.protocol;
+                let acceptor = acceptors.iter().find(|(of, _)| *of == protocol).map(|(_, acceptor)| acceptor.clone());
+                let address = socket.local_addr().unwrap_or(listener.address);
+                let entrance = Entrance {
+                    name: format!("{} {address}", protocol.name()).into(),
+                    service: listener.service.clone(),
+                    tls: listener.tls,
+                    acceptor: acceptor.filter(|_| listener.tls != ListenerTls::None),
+                    door: gate.door(listener),
+                    proxy_protocol: listener.proxy_protocol.clone(),
+                };
+                Arc::new(Listener::new(Arc::new(entrance), socket))
+            })
+            .collect();
+        let mut gateway = Self {
+            parts,
+            listeners,
+            acceptors: acceptors.into_iter().map(|(_, acceptor)| acceptor).collect(),
+            admin: None,
+            drain: Drain::new(),
+            chores: Vec::new(),
+            config,
+        };
+        gateway.start_chores(gate)?;
+        Ok(gateway)
+    }
+
+    fn start_chores(&mut self, gate: Gate) -> Result<(), StartProblem> {
+        if let Some(admin) = self.config.admin {
+            let socket = bind(admin.address)?;
+            let listener = TcpListener::from_std(socket).map_err(|error| StartProblem::Bind(admin.address, error))?;
+            self.admin = listener.local_addr().ok();
+            let serving = admin::serve(listener, self.parts.clone(), self.drain.clone());
+            self.chores.push(tokio::spawn(async move {
+                if let Err(error) = serving.await {
+                    tracing::error!(%error, "the admin listener has failed");
+                }
+            }));
+        }
+        let workers =
+            Workers::start(self.config.threads, self.listeners.clone(), self.parts.clone(), self.drain.clone())
+                .map_err(StartProblem::Worker)?;
+        self.chores.push(tokio::spawn(workers.supervise(BEAT)));
+        self.chores.push(tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(SWEEP).await;
+                gate.sweep();
+            }
+        }));
+        Ok(())
+    }
+
+    /// Where it listens, in the configuration's order: the real ports where that said 0.
+    pub fn addresses(&self) -> impl Iterator<Item = (&Entrance, SocketAddr)> {
+        self.listeners.iter().filter_map(|listener| Some((listener.entrance(), listener.address().ok()?)))
+    }
+
+    /// Where the HTTP side listens.
+    #[must_use]
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin
+    }
+
+    /// Reads certificates and the file of users again; what cannot be read stays as it was. No session notices.
+    pub fn reload(&self) {
+        let certificates =
+            self.config.tls.iter().flat_map(|tls| self.acceptors.iter().map(|acceptor| acceptor.reload(tls)));
+        let mut problems: Vec<String> = certificates.filter_map(|reloaded| Some(reloaded.err()?.to_string())).collect();
+        problems.extend(self.parts.directory.reload().err().map(|problem| problem.to_string()));
+        problems.dedup();
+        for problem in &problems {
+            tracing::error!(%problem, "reload: the old one stays");
+        }
+        let outcome = if problems.is_empty() { "completed" } else { "failed" };
+        self.parts.metrics.reloads.with_label_values(&[outcome]).inc();
+        tracing::info!(outcome, "reloaded certificates and users");
+    }
+
+    /// Stops accepting, tells who has not logged in goodbye, lets sessions finish for `shutdown.grace` (or until
+    /// `hurry` is ready), then cuts. Returns how many workers had to be cut.
+    pub async fn stop(self, hurry: impl Future<Output = ()>) -> usize {
+        let Self { config, listeners, drain, chores, .. } = self;
+        drain.stop();
+        drop(listeners);
+        let patience = async {
+            tokio::select! {
+                () = tokio::time::sleep(config.shutdown.grace) => {}
+                () = hurry => {}
+            }
+        };
+        tokio::select! {
+            _ = drain.finished() => {}
+            () = patience => {}
+        }
+        let cut = drain.busy();
+        drain.cut();
+        let _ = tokio::time::timeout(FAREWELL, async {
+            while drain.busy() > 0 {
+                tokio::time::sleep(BREATH).await
+            }
+        })
+        .await;
+        chores.iter().for_each(JoinHandle::abort);
+        cut
+    }
+}
+
+fn bind(address: SocketAddr) -> Result<std::net::TcpListener, StartProblem> {
+    socket::listen(address).map_err(|error| StartProblem::Bind(address, error))
+}
+
+/// How often the workers' load is looked at.
+const BEAT: Duration = Duration::from_secs(1);
+/// How often the tables of the gate are swept.
+const SWEEP: Duration = Duration::from_secs(60);
+/// For workers to drop what was cut.
+const FAREWELL: Duration = Duration::from_secs(5);
+const BREATH: Duration = Duration::from_millis(5);

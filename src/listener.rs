@@ -1,0 +1,138 @@
+//! One bound address speaking one protocol. Its accept loop never fails: what one connection does wrong is counted,
+//! and what the machine is short of is waited for.
+
+use std::io;
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::config::ListenerTls;
+use crate::drain::Drain;
+use crate::gate::{Permit, Refusal};
+use crate::session::{Entrance, Parts, Session};
+use crate::wire::socket;
+
+/// See the module; shared by all workers, each of which accepts for itself.
+pub struct Listener {
+    entrance: Arc<Entrance>,
+    socket: std::net::TcpListener,
+    log_at_most: DefaultDirectRateLimiter,
+    unlogged: AtomicU64,
+}
+
+impl Listener {
+    /// Binds and listens; connections wait in the kernel until [`serve`](Self::serve) takes them.
+    ///
+    /// # Errors
+    /// Those of socket(2), bind(2) and listen(2).
+    pub fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+        socket::listen(address)
+    }
+
+    /// `socket` is from [`bind`](Self::bind).
+    #[must_use]
+    pub fn new(entrance: Arc<Entrance>, socket: std::net::TcpListener) -> Self {
+        let log_at_most = RateLimiter::direct(Quota::per_second(LOG_RATE));
+        Self { entrance, socket, log_at_most, unlogged: AtomicU64::new(0) }
+    }
+
+    /// What sessions see of it.
+    #[must_use]
+    pub fn entrance(&self) -> &Entrance {
+        &self.entrance
+    }
+
+    /// Where it is bound: the real port where the configuration said 0.
+    ///
+    /// # Errors
+    /// Those of getsockname(2).
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    /// One worker's accept loop: until `drain` stops. Must be called on the worker's runtime.
+    ///
+    /// # Errors
+    /// The socket cannot be shared with this worker: no descriptors are left.
+    pub fn serve(self: Arc<Self>, parts: Arc<Parts>, drain: Drain) -> io::Result<impl Future<Output = ()>> {
+        let socket = TcpListener::from_std(self.socket.try_clone()?)?;
+        Ok(async move {
+            loop {
+                tokio::select! {
+                    biased;
+                    () = drain.stopping() => return,
+                    accepted = socket.accept() => match accepted {
+                        Ok((stream, peer)) => self.admit(&parts, &drain, stream, peer),
+                        Err(error) => self.endure(&parts, &error).await,
+                    }
+                }
+            }
+        })
+    }
+
+    fn admit(&self, parts: &Arc<Parts>, drain: &Drain, stream: TcpStream, peer: SocketAddr) {
+        let protocol = self.entrance.protocol();
+        parts.metrics.connections.with_label_values(&[protocol.name()]).inc();
+        match self.ask_gate(parts, peer) {
+            Ok(permit) => {
+                let token = drain.token();
+                let session = Session::run(parts.clone(), self.entrance.clone(), drain.clone(), stream, peer, permit);
+                tokio::spawn(async move {
+                    session.await;
+                    drop(token);
+                });
+            }
+            Err(refused) => {
+                if self.entrance.tls != ListenerTls::Implicit {
+                    let _ = stream.try_write(protocol.goodbye(refused.goodbye()).as_bytes());
+                }
+                self.log(&refused, peer);
+            }
+        }
+    }
+
+    /// Where clients are announced, only the peers that do so may come, and their permit is that of the client.
+    fn ask_gate(&self, parts: &Parts, peer: SocketAddr) -> Result<Option<Permit>, Refusal> {
+        let ip = peer.ip().to_canonical();
+        let Some(trusted) = &self.entrance.proxy_protocol else { return self.entrance.door.admit(ip).map(Some) };
+        self.entrance.door.admit_peer(ip)?;
+        if trusted.iter().any(|range| range.contains(ip)) {
+            return Ok(None);
+        }
+        let refusal = Refusal::Stranger;
+        parts.metrics.refusals.with_label_values(&[self.entrance.protocol().name(), refusal.label()]).inc();
+        Err(refusal)
+    }
+
+    /// Bounded, so that a flood of refused connections does not become a flood of lines.
+    fn log(&self, refusal: &Refusal, peer: SocketAddr) {
+        if self.log_at_most.check().is_err() {
+            self.unlogged.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        let unlogged = self.unlogged.swap(0, Ordering::Relaxed);
+        let (protocol, listener) = (self.entrance.protocol().name(), &self.entrance.name);
+        tracing::info!(protocol, %listener, client = %peer, reason = refusal.label(), unlogged, "connection refused");
+    }
+
+    /// EMFILE and its like would come back at once, for ever: sleep. The others concern one connection only.
+    async fn endure(&self, parts: &Parts, error: &io::Error) {
+        parts.metrics.accept_errors.inc();
+        if self.log_at_most.check().is_ok() {
+            tracing::warn!(listener = %self.entrance.name, %error, "accept failed");
+        }
+        let of_one_connection =
+            matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset);
+        if !of_one_connection {
+            tokio::time::sleep(BREATH).await;
+        }
+    }
+}
+
+const BREATH: Duration = Duration::from_millis(100);
+const LOG_RATE: NonZeroU32 = NonZeroU32::new(20).expect("not zero");

@@ -1,0 +1,130 @@
+//! A front on a wire: the driver that turns the client's half of a protocol into I/O, the same for all of them.
+
+use tokio::time::{Duration, Instant};
+use zeroize::Zeroize;
+
+use super::{Ending, Session, Stage};
+use crate::proto::{Denial, Front, Granted, Login, Need};
+use crate::wire::{Lost, Wire, tls};
+
+/// See the module. Every wait ends at the wire's deadline, or when the gateway stops.
+pub(super) struct Conversation<'s> {
+    session: &'s Session,
+    /// `None` only while TLS is being put inside.
+    wire: Option<Wire>,
+    front: Box<dyn Front>,
+    say: Vec<u8>,
+}
+
+impl<'s> Conversation<'s> {
+    /// Says the greeting.
+    pub(super) async fn open(session: &'s Session, wire: Wire, front: Box<dyn Front>) -> Result<Self, Ending> {
+        let mut conversation = Self { session, wire: Some(wire), front, say: Vec::new() };
+        conversation.front.greet(&mut conversation.say);
+        match conversation.flush().await {
+            Ok(()) => Ok(conversation),
+            Err(ending) => Err(conversation.leave(ending).await),
+        }
+    }
+
+    /// Talks until the client wants to log in.
+    pub(super) async fn next_login(&mut self) -> Result<Login, Ending> {
+        match self.talk().await {
+            Ok(login) => Ok(login),
+            Err(ending) => Err(self.leave(ending).await),
+        }
+    }
+
+    /// The login is refused, and may be tried again. A stop of the gateway, and the deadline, wait for this answer.
+    pub(super) async fn deny(&mut self, denial: Denial) -> Result<(), Ending> {
+        self.front.deny(denial, &mut self.say);
+        let wire = self.wire()?;
+        wire.deadline = wire.deadline.max(Instant::now() + LAST_WORDS);
+        self.flush().await
+    }
+
+    /// The login is granted: what the client said behind it is still in the wire.
+    pub(super) async fn grant(mut self, granted: &Granted) -> Result<Wire, Ending> {
+        self.front.grant(granted, &mut self.say);
+        let wire = self.wire()?;
+        wire.deadline = wire.deadline.max(Instant::now() + LAST_WORDS);
+        self.flush().await?;
+        self.wire.take().ok_or(Ending::Left(Stage::Talking))
+    }
+
+    /// What TLS was agreed on.
+    pub(super) fn tls_facts(&self) -> Option<tls::Facts> {
+        self.wire.as_ref().and_then(Wire::tls_facts)
+    }
+
+    async fn talk(&mut self) -> Result<Login, Ending> {
+        loop {
+            let Some(wire) = &mut self.wire else { return Err(Ending::Left(Stage::Talking)) };
+            let need = self.front.step(&mut wire.heard, &mut self.say);
+            if matches!(need, Need::StartTls) && !wire.heard.is_empty() {
+                return Err(Ending::Violation("starttls_plaintext_pipelined"));
+            }
+            self.flush().await?;
+            match need {
+                Need::Input => self.hear().await?,
+                Need::StartTls => self.secure().await?,
+                Need::Login(login) => return Ok(login),
+                Need::Close(closing) => return Err(closing.into()),
+            }
+        }
+    }
+
+    async fn hear(&mut self) -> Result<(), Ending> {
+        let drain = &self.session.drain;
+        let Some(wire) = &mut self.wire else { return Err(Ending::Left(Stage::Talking)) };
+        tokio::select! {
+            heard = wire.hear() => heard.map_err(|lost| Ending::lost(Stage::Talking, lost)),
+            () = drain.stopping() => Err(Ending::ShuttingDown),
+        }
+    }
+
+    async fn flush(&mut self) -> Result<(), Ending> {
+        if !self.say.is_empty() {
+            let Some(wire) = &mut self.wire else { return Err(Ending::Left(Stage::Talking)) };
+            wire.say(&self.say).await.map_err(|lost| Ending::lost(Stage::Talking, lost))?;
+            self.say = Vec::new();
+        }
+        Ok(())
+    }
+
+    async fn secure(&mut self) -> Result<(), Ending> {
+        let wire = self.wire.take().ok_or(Ending::Left(Stage::Talking))?;
+        self.wire = Some(self.session.secure(wire).await?);
+        self.front.secured();
+        Ok(())
+    }
+
+    fn wire(&mut self) -> Result<&mut Wire, Ending> {
+        self.wire.as_mut().ok_or(Ending::Left(Stage::Talking))
+    }
+
+    /// The last words that this ending has for the client, and a polite close.
+    async fn leave(&mut self, ending: Ending) -> Ending {
+        if let Some(mut wire) = self.wire.take() {
+            if let Some(goodbye) = ending.goodbye() {
+                wire.deadline = Instant::now() + LAST_WORDS;
+                let words = self.session.entrance.protocol().goodbye(goodbye);
+                let _: Result<(), Lost> = wire.say(words.as_bytes()).await;
+            }
+            wire.close().await;
+        }
+        ending
+    }
+}
+
+/// What was heard may hold a password that was never asked about.
+impl Drop for Conversation<'_> {
+    fn drop(&mut self) {
+        if let Some(wire) = &mut self.wire {
+            wire.heard.as_mut().zeroize();
+        }
+    }
+}
+
+/// For an answer that is owed when the deadline has passed meanwhile.
+const LAST_WORDS: Duration = Duration::from_secs(2);

@@ -1,0 +1,236 @@
+//! One client connection, from its first byte to its last: the story that everything else serves.
+//!
+//! ```text
+//! [PROXY header → gate] → [implicit TLS] → conversation ⇄ hosting (directory → lease → back half) → relay
+//!                                └────────────── every way out is one Ending ──────────────┘
+//! ```
+//!
+//! The login ends by spawning the relay: what logging in needed is then gone, and an idle session is small.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+use crate::backend::Backends;
+use crate::config::{AddressRange, Cleartext, ListenerTls, Service};
+use crate::directory::Directory;
+use crate::drain::Drain;
+use crate::gate::{Door, Permit};
+use crate::metrics::Metrics;
+use crate::proto::{Protocol, Terms, Tls};
+use crate::wire::announced::HeaderProblem;
+use crate::wire::relay::Meter;
+use crate::wire::{Lost, Relay, Wire, tls};
+
+mod conversation;
+mod ending;
+mod hosting;
+mod record;
+
+pub use ending::{Ending, Stage};
+pub use hosting::RefusalTime;
+
+use conversation::Conversation;
+use hosting::Hosted;
+use record::Record;
+
+/// What all sessions of the gateway share.
+pub struct Parts {
+    /// Who lives where.
+    pub directory: Directory,
+    /// The servers there.
+    pub backends: Backends,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Said in greetings.
+    pub hostname: Arc<str>,
+    /// How long back-ends take to refuse a login.
+    pub refusals: RefusalTime,
+}
+
+/// What all sessions of one listener share.
+pub struct Entrance {
+    /// For the log: `imap [::]:143`.
+    pub name: Arc<str>,
+    /// What is offered.
+    pub service: Arc<Service>,
+    /// Which TLS.
+    pub tls: ListenerTls,
+    /// Present unless `tls` is none.
+    pub acceptor: Option<tls::Acceptor>,
+    /// Who may come in.
+    pub door: Door,
+    /// Who must announce clients; nobody else may.
+    pub proxy_protocol: Option<Vec<AddressRange>>,
+}
+
+impl Entrance {
+    /// Which protocol is spoken.
+    #[must_use]
+    pub fn protocol(&self) -> Protocol {
+        self.service.protocol
+    }
+}
+
+/// One client connection.
+pub struct Session {
+    parts: Arc<Parts>,
+    entrance: Arc<Entrance>,
+    drain: Drain,
+    client: Client,
+}
+
+/// Who is there.
+#[derive(Debug, Clone, Copy)]
+struct Client {
+    address: SocketAddr,
+    /// Where it reached us.
+    gateway: SocketAddr,
+    /// A peer in front of us says so; then a loopback address means nothing.
+    announced: bool,
+}
+
+impl Session {
+    /// Lives the whole session; `permit` is what the gate gave, none yet where a PROXY header must come first.
+    ///
+    /// Returns when the session is over or is being relayed by a task of its own, which `drain` counts.
+    pub async fn run(
+        parts: Arc<Parts>,
+        entrance: Arc<Entrance>,
+        drain: Drain,
+        stream: TcpStream,
+        peer: SocketAddr,
+        permit: Option<Permit>,
+    ) {
+        let gateway = stream.local_addr().unwrap_or(peer);
+        let client = Client { address: canonical(peer), gateway: canonical(gateway), announced: false };
+        let mut record = Record::open(&parts.metrics, &entrance, client.address, permit);
+        let mut session = Self { parts, entrance, drain, client };
+        let wire = Wire::new(stream, Instant::now() + session.entrance.service.login_timeout);
+        match session.live(wire, &mut record).await {
+            Ok((client, hosted)) => session.relay(client, hosted, record),
+            Err(ending) => record.end(ending),
+        }
+    }
+
+    async fn live(&mut self, mut wire: Wire, record: &mut Record) -> Result<(Wire, Hosted), Ending> {
+        if self.entrance.proxy_protocol.is_some() {
+            self.read_proxy_header(&mut wire, record).await?;
+        }
+        if self.entrance.tls == ListenerTls::Implicit {
+            wire = self.secure(wire).await?;
+            record.tls = wire.tls_facts();
+        }
+        let front = self.entrance.protocol().front(self.terms());
+        let mut conversation = Conversation::open(self, wire, front).await?;
+        let hosted = loop {
+            let login = conversation.next_login().await?;
+            let asked = Instant::now();
+            record.tls = conversation.tls_facts();
+            match self.host(&login, record).await {
+                Ok(hosted) => {
+                    record.answered("granted", asked);
+                    break hosted;
+                }
+                Err(denied) => {
+                    record.denied(&denied, asked);
+                    conversation.deny(denied.denial).await?;
+                }
+            }
+        };
+        let client = conversation.grant(&hosted.granted).await?;
+        Ok((client, hosted))
+    }
+
+    async fn read_proxy_header(&mut self, wire: &mut Wire, record: &mut Record) -> Result<(), Ending> {
+        let announced =
+            wire.read_proxy_header(Instant::now() + PROXY_HEADER).await.map_err(|problem| match problem {
+                HeaderProblem::Bad(_) => Ending::Violation("proxy_header"),
+                HeaderProblem::Lost(lost) => Ending::lost(Stage::ProxyHeader, lost),
+            })?;
+        if let Some((source, destination)) = announced {
+            self.client = Client { address: canonical(source), gateway: canonical(destination), announced: true };
+            record.client = self.client.address;
+        }
+        match self.entrance.door.admit(self.client.address.ip()) {
+            Ok(permit) => {
+                record.permit = Some(permit);
+                Ok(())
+            }
+            Err(refusal) => {
+                if self.entrance.tls != ListenerTls::Implicit {
+                    let _ = wire.say(self.entrance.protocol().goodbye(refusal.goodbye()).as_bytes()).await;
+                }
+                Err(Ending::Refused(refusal))
+            }
+        }
+    }
+
+    /// The handshake with the client, as the server.
+    async fn secure(&self, wire: Wire) -> Result<Wire, Ending> {
+        let Some(acceptor) = &self.entrance.acceptor else { return Err(Ending::TlsFailed("no certificate".into())) };
+        let shaken = wire.accept_tls(acceptor).await;
+        let outcome = match &shaken {
+            Ok(_) => "completed",
+            Err(Lost::TimedOut) => "timed_out",
+            Err(Lost::Closed | Lost::Flooded | Lost::Broken(_)) => "failed",
+        };
+        self.parts.metrics.tls_handshakes.with_label_values(&[outcome]).inc();
+        shaken.map_err(|lost| match lost {
+            Lost::Broken(error) => Ending::TlsFailed(error.to_string()),
+            lost => Ending::lost(Stage::TlsHandshake, lost),
+        })
+    }
+
+    fn terms(&self) -> Terms {
+        let service = &self.entrance.service;
+        let at_home = !self.client.announced && self.client.address.ip().is_loopback();
+        Terms {
+            hostname: self.parts.hostname.clone(),
+            greeting: service.greeting.clone(),
+            mechanisms: service.mechanisms.clone(),
+            tls: match self.entrance.tls {
+                ListenerTls::None => Tls::Unavailable,
+                ListenerTls::StartTls => Tls::Offered,
+                ListenerTls::Implicit => Tls::Active,
+            },
+            cleartext: match service.cleartext {
+                Cleartext::Never => false,
+                Cleartext::Loopback => at_home,
+                Cleartext::Always => true,
+            },
+            bad_commands: service.bad_commands,
+            failed_logins: service.failed_logins,
+        }
+    }
+
+    /// Hands over to a task that is as small as an idle session should be.
+    fn relay(self, client: Wire, hosted: Hosted, mut record: Record) {
+        let protocol = self.entrance.protocol();
+        let bytes = &self.parts.metrics.bytes;
+        let meter = Meter {
+            up: bytes.with_label_values(&[protocol.name(), "up"]),
+            down: bytes.with_label_values(&[protocol.name(), "down"]),
+        };
+        record.relaying(hosted.lease);
+        let relay = Relay::new(
+            client.into_parts(),
+            hosted.wire.into_parts(),
+            self.entrance.service.idle_timeout,
+            protocol.goodbye_while_relaying(crate::proto::Goodbye::TimedOut),
+            meter,
+        );
+        tokio::spawn(record::relayed(relay, Box::new(record), self.drain.token()));
+    }
+}
+
+/// IPv4 in IPv6's clothes is IPv4, in lists, limits and logs.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+/// For a PROXY header to arrive: from a balancer it comes with the connection.
+const PROXY_HEADER: Duration = Duration::from_secs(5);

@@ -1,0 +1,225 @@
+//! What is remembered of a session until its one log line is written.
+//!
+//! The line is written when the record is dropped, so no way out can forget it: a panic and the end of the gateway
+//! included.
+
+use std::fmt;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+
+use tokio::time::Instant;
+use tokio_util::task::task_tracker::TaskTrackerToken;
+use tracing::Level;
+
+use super::hosting::Denied;
+use super::{Ending, Entrance};
+use crate::backend::Lease;
+use crate::gate::Permit;
+use crate::metrics::Metrics;
+use crate::wire::{Relay, tls};
+
+/// See the module.
+pub(super) struct Record {
+    id: u64,
+    metrics: Arc<Metrics>,
+    entrance: Arc<Entrance>,
+    since: Instant,
+    pub client: SocketAddr,
+    pub tls: Option<tls::Facts>,
+    user: Option<Box<str>>,
+    backend: Option<Box<str>>,
+    pub permit: Option<Permit>,
+    lease: Option<Lease>,
+    ending: Option<Ending>,
+}
+
+impl Record {
+    pub(super) fn open(
+        metrics: &Arc<Metrics>,
+        entrance: &Arc<Entrance>,
+        client: SocketAddr,
+        permit: Option<Permit>,
+    ) -> Self {
+        metrics.open.with_label_values(&[entrance.protocol().name()]).inc();
+        Self {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            metrics: metrics.clone(),
+            entrance: entrance.clone(),
+            since: Instant::now(),
+            client,
+            tls: None,
+            user: None,
+            backend: None,
+            permit,
+            lease: None,
+            ending: None,
+        }
+    }
+
+    /// Unique in this process; other systems see it (IMAP ID, XCLIENT), so letters and digits only.
+    pub(super) fn id(&self) -> String {
+        format!("{:x}-{:x}", std::process::id(), self.id)
+    }
+
+    pub(super) fn asks_for(&mut self, user: &str) {
+        self.user = Some(user.into());
+    }
+
+    pub(super) fn goes_to(&mut self, backend: &str) {
+        self.backend = Some(backend.into());
+    }
+
+    pub(super) fn answered(&self, answer: &'static str, asked: Instant) {
+        let protocol = self.entrance.protocol().name();
+        self.metrics.logins.with_label_values(&[protocol, answer]).inc();
+        self.metrics.login_seconds.with_label_values(&[protocol]).observe(asked.elapsed().as_secs_f64());
+    }
+
+    /// Logged at once and not at the session's end: who watches for attacks must not wait for that.
+    pub(super) fn denied(&mut self, denied: &Denied, asked: Instant) {
+        self.answered(denied.denial.label(), asked);
+        tracing::info!(
+            session = %self.id(),
+            protocol = self.entrance.protocol().name(),
+            client = %self.client,
+            user = %Plain(self.user.as_deref()),
+            backend = %Plain(self.backend.as_deref()),
+            denial = denied.denial.label(),
+            stage = denied.stage,
+            detail = %Plain(Some(&denied.detail)),
+            "login denied"
+        );
+        self.backend = None;
+    }
+
+    pub(super) fn relaying(&mut self, lease: Lease) {
+        self.metrics.relaying.with_label_values(&[self.entrance.protocol().name()]).inc();
+        self.lease = Some(lease);
+    }
+
+    pub(super) fn end(mut self, ending: Ending) {
+        self.ending = Some(ending);
+    }
+
+    fn write(&self, ending: &Ending) {
+        let (up, down) = ending.bytes();
+        macro_rules! line {
+            ($level:expr) => {
+                tracing::event!(
+                    $level,
+                    session = %self.id(),
+                    protocol = self.entrance.protocol().name(),
+                    listener = %self.entrance.name,
+                    client = %self.client,
+                    tls = %Plain(self.tls.map(|facts| facts.version)),
+                    cipher = %Plain(self.tls.map(|facts| facts.cipher)),
+                    user = %Plain(self.user.as_deref()),
+                    backend = %Plain(self.backend.as_deref()),
+                    up,
+                    down,
+                    seconds = self.since.elapsed().as_millis() as f64 / 1000.0,
+                    ending = ending.label(),
+                    blame = ending.blame(),
+                    detail = %Plain(ending.detail().as_deref()),
+                    "session ended"
+                )
+            };
+        }
+        match ending.level() {
+            Level::ERROR => line!(Level::ERROR),
+            _ => line!(Level::INFO),
+        }
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        let ending = match self.ending.take() {
+            Some(ending) => ending,
+            None if std::thread::panicking() => Ending::Panicked,
+            None => Ending::Cut(0, 0),
+        };
+        let protocol = self.entrance.protocol().name();
+        self.metrics.open.with_label_values(&[protocol]).dec();
+        if self.lease.is_some() {
+            self.metrics.relaying.with_label_values(&[protocol]).dec();
+        }
+        if matches!(ending, Ending::Panicked) {
+            self.metrics.panics.inc();
+        }
+        self.metrics.endings.with_label_values(&[protocol, ending.label()]).inc();
+        self.write(&ending);
+    }
+}
+
+/// A relay with the record of its session: the whole of what a session is once it has logged in.
+pub(super) fn relayed(relay: Relay, record: Box<Record>, token: TaskTrackerToken) -> impl Future<Output = ()> + Send {
+    Relayed { relay, record, _token: token }
+}
+
+struct Relayed {
+    relay: Relay,
+    record: Box<Record>,
+    _token: TaskTrackerToken,
+}
+
+impl Future for Relayed {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let tally = ready!(Pin::new(&mut self.relay).poll(cx));
+        self.record.ending = Some(Ending::Relayed(tally));
+        Poll::Ready(())
+    }
+}
+
+impl Drop for Relayed {
+    fn drop(&mut self) {
+        if self.record.ending.is_none() && !std::thread::panicking() {
+            let (up, down) = self.relay.bytes();
+            self.record.ending = Some(Ending::Cut(up, down));
+        }
+    }
+}
+
+/// What a peer, a file or a directory said, so that one record stays one line: quoted and escaped unless it is plain.
+struct Plain<'t>(Option<&'t str>);
+
+impl fmt::Display for Plain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            None => f.write_str("-"),
+            Some(text) if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"') => {
+                f.write_str(text)
+            }
+            Some(text) => write!(f, "{text:?}"),
+        }
+    }
+}
+
+static NEXT: AtomicU64 = AtomicU64::new(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_peer_said_cannot_begin_a_new_line_or_a_new_field() {
+        assert_eq!(Plain(Some("alice@example.com")).to_string(), "alice@example.com");
+        assert_eq!(Plain(Some("a\r\nsession ended")).to_string(), r#""a\r\nsession ended""#);
+        assert_eq!(Plain(Some("a ending=ok")).to_string(), r#""a ending=ok""#);
+        assert_eq!(Plain(Some("\u{1b}[31m\u{202e}")).to_string(), r#""\u{1b}[31m\u{202e}""#);
+        assert_eq!(Plain(Some("")).to_string(), r#""""#);
+        assert_eq!(Plain(None).to_string(), "-");
+    }
+
+    #[test]
+    fn a_relayed_session_is_small() {
+        // Two sockets and two directions, the idle alarm and the record's pointer. It is paid once a session.
+        assert!(size_of::<Relayed>() <= 512, "{}", size_of::<Relayed>());
+    }
+}

@@ -1,0 +1,328 @@
+//! The relay: bytes both ways between a client and its back-end, until one of them has had enough.
+//!
+//! A hand-written future, because its size is the price of an idle session: it holds no buffer while nothing moves.
+//! Reads go through the thread's scratch buffer; only what the other side did not take at once is kept.
+//!
+//! ```text
+//!            ┌── Open ──▶ source says end ──▶ Ending ──▶ rest written, FIN passed on ──▶ Done   (each direction)
+//! both Done, a broken side, or nothing moved for the idle time-out ──▶ the relay is over
+//! ```
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use prometheus::IntCounter;
+use tokio::io::AsyncWrite;
+use tokio::time::{Instant, Sleep, sleep};
+
+use super::scratch;
+use super::stream::Stream;
+
+/// Bytes each way, and how it ended.
+#[derive(Debug)]
+pub struct Tally {
+    /// From the client.
+    pub up: u64,
+    /// From the back-end.
+    pub down: u64,
+    /// Why it is over.
+    pub end: End,
+}
+
+/// Why a relay is over.
+#[derive(Debug)]
+pub enum End {
+    /// This side said so first.
+    Closed(Side),
+    /// This side broke.
+    Lost(Side, io::Error),
+    /// Nothing moved for the idle time-out.
+    Idle,
+}
+
+/// One of the two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// Who connected to us.
+    Client,
+    /// Whom we connected to.
+    Backend,
+}
+
+/// What is counted while bytes move.
+#[derive(Debug, Clone)]
+pub struct Meter {
+    /// Bytes from clients.
+    pub up: IntCounter,
+    /// Bytes from back-ends.
+    pub down: IntCounter,
+}
+
+/// See the module. Dropped before it is over (the gateway stops), it says `goodbye` where the stream is at a line
+/// border.
+pub struct Relay {
+    client: Stream,
+    backend: Stream,
+    up: Flow,
+    down: Flow,
+    first_to_close: Option<Side>,
+    idle: Duration,
+    moved: Instant,
+    alarm: Pin<Box<Sleep>>,
+    goodbye: Option<&'static str>,
+    meter: Meter,
+    over: bool,
+}
+
+impl Relay {
+    /// What either side said early is delivered first. `idle` counts traffic in both directions together; once one
+    /// side has closed, the other has [`LINGER`] at the most.
+    #[must_use]
+    pub fn new(
+        (client, from_client): (Stream, BytesMut),
+        (backend, from_backend): (Stream, BytesMut),
+        idle: Duration,
+        goodbye: Option<&'static str>,
+        meter: Meter,
+    ) -> Self {
+        Self {
+            client,
+            backend,
+            up: Flow::starting_with(&from_client),
+            down: Flow::starting_with(&from_backend),
+            first_to_close: None,
+            idle,
+            moved: Instant::now(),
+            alarm: Box::pin(sleep(idle)),
+            goodbye,
+            meter,
+            over: false,
+        }
+    }
+
+    /// Bytes so far: from the client, from the back-end.
+    #[must_use]
+    pub fn bytes(&self) -> (u64, u64) {
+        (self.up.bytes, self.down.bytes)
+    }
+
+    fn poll_flows(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        let before = (self.up.bytes, self.down.bytes);
+        let up = self.up.poll(cx, &mut self.client, &mut self.backend);
+        let down = self.down.poll(cx, &mut self.backend, &mut self.client);
+        let (up_now, down_now) = (self.up.bytes - before.0, self.down.bytes - before.1);
+        if up_now + down_now > 0 {
+            self.moved = Instant::now();
+            self.meter.up.inc_by(up_now);
+            self.meter.down.inc_by(down_now);
+        }
+        let (up, down) = match (up, down) {
+            (Poll::Ready(Err(broken)), _) => return Poll::Ready(broken.seen_from(Side::Client, Side::Backend)),
+            (_, Poll::Ready(Err(broken))) => return Poll::Ready(broken.seen_from(Side::Backend, Side::Client)),
+            (up, down) => (up.is_ready(), down.is_ready()),
+        };
+        self.note_closing();
+        match (self.first_to_close, up && down) {
+            (Some(side), true) => Poll::Ready(End::Closed(side)),
+            _ => Poll::Pending,
+        }
+    }
+
+    /// From the first closing on, the other side has less time.
+    fn note_closing(&mut self) {
+        if self.first_to_close.is_some() {
+            return;
+        }
+        let side = match (self.down.has_ended(), self.up.has_ended()) {
+            (true, _) => Side::Backend,
+            (_, true) => Side::Client,
+            _ => return,
+        };
+        self.first_to_close = Some(side);
+        self.idle = self.idle.min(LINGER);
+        self.moved = Instant::now();
+        self.alarm.as_mut().reset(self.moved + self.idle);
+    }
+
+    /// The alarm is not moved at every byte: when it rings, it is set anew for what is left.
+    fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        loop {
+            ready!(self.alarm.as_mut().poll(cx));
+            let due = self.moved + self.idle;
+            if due <= Instant::now() {
+                return Poll::Ready(self.first_to_close.map_or(End::Idle, End::Closed));
+            }
+            self.alarm.as_mut().reset(due);
+        }
+    }
+
+    /// Best effort, without waiting: a line border, and nothing of the back-end's still on its way.
+    fn say_goodbye(&mut self) {
+        let at_border = self.down.is_idle() && self.down.last.is_none_or(|byte| byte == b'\n');
+        if let (Some(words), true, None) = (self.goodbye, at_border, self.first_to_close) {
+            let cx = &mut Context::from_waker(Waker::noop());
+            let _ = Pin::new(&mut self.client).poll_write(cx, words.as_bytes());
+            let _ = Pin::new(&mut self.client).poll_flush(cx);
+            let _ = Pin::new(&mut self.client).poll_shutdown(cx);
+        }
+    }
+}
+
+impl Future for Relay {
+    type Output = Tally;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Tally> {
+        let end = match self.poll_flows(cx) {
+            Poll::Ready(end) => end,
+            Poll::Pending => ready!(self.poll_idle(cx)),
+        };
+        if matches!(end, End::Idle) {
+            self.say_goodbye();
+        }
+        self.over = true;
+        Poll::Ready(Tally { up: self.up.bytes, down: self.down.bytes, end })
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        if !self.over {
+            self.say_goodbye();
+        }
+    }
+}
+
+/// One direction.
+struct Flow {
+    state: State,
+    /// Read, but not taken by the other side yet.
+    rest: Bytes,
+    /// Something was written that may still be inside TLS.
+    unflushed: bool,
+    bytes: u64,
+    /// The last byte that was passed on.
+    last: Option<u8>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Open,
+    Ending,
+    Done,
+}
+
+/// Which end of a direction broke.
+enum Broken {
+    Source(io::Error),
+    Sink(io::Error),
+}
+
+impl Broken {
+    fn seen_from(self, source: Side, sink: Side) -> End {
+        match self {
+            Self::Source(error) => End::Lost(source, error),
+            Self::Sink(error) => End::Lost(sink, error),
+        }
+    }
+}
+
+impl Flow {
+    fn starting_with(heard: &BytesMut) -> Self {
+        let last = heard.last().copied();
+        Self {
+            state: State::Open,
+            rest: Bytes::copy_from_slice(heard),
+            unflushed: false,
+            bytes: heard.len() as u64,
+            last,
+        }
+    }
+
+    fn has_ended(&self) -> bool {
+        self.state != State::Open
+    }
+
+    fn is_idle(&self) -> bool {
+        self.rest.is_empty() && !self.unflushed
+    }
+
+    /// Ready when this direction is done; after [`TURN`] reads it lets other sessions have the thread.
+    fn poll(&mut self, cx: &mut Context<'_>, from: &mut Stream, to: &mut Stream) -> Poll<Result<(), Broken>> {
+        for _ in 0..TURN {
+            ready!(self.poll_deliver(cx, to)).map_err(Broken::Sink)?;
+            match self.state {
+                State::Done => return Poll::Ready(Ok(())),
+                State::Ending => {
+                    let shut = ready!(Pin::new(&mut *to).poll_shutdown(cx));
+                    self.state = State::Done;
+                    return Poll::Ready(shut.or_else(ignore_not_connected).map_err(Broken::Sink));
+                }
+                State::Open => ready!(self.poll_move(cx, from, to))?,
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Gets rid of what is left from before.
+    fn poll_deliver(&mut self, cx: &mut Context<'_>, to: &mut Stream) -> Poll<io::Result<()>> {
+        while !self.rest.is_empty() {
+            let written = ready!(Pin::new(&mut *to).poll_write(cx, &self.rest))?;
+            self.rest.advance(written);
+            self.unflushed = true;
+        }
+        self.rest = Bytes::new();
+        if self.unflushed {
+            ready!(Pin::new(to).poll_flush(cx))?;
+            self.unflushed = false;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Reads once, and writes what the other side takes of it.
+    fn poll_move(&mut self, cx: &mut Context<'_>, from: &mut Stream, to: &mut Stream) -> Poll<Result<(), Broken>> {
+        scratch::with(|buffer| {
+            let read = match ready!(scratch::poll_read(from, cx, buffer)) {
+                Ok(read) => read,
+                // A TLS peer that left without close_notify: nobody parses here, so it is an end like any other.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => &[],
+                Err(error) => return Poll::Ready(Err(Broken::Source(error))),
+            };
+            let Some(&last) = read.last() else {
+                self.state = State::Ending;
+                return Poll::Ready(Ok(()));
+            };
+            self.bytes += read.len() as u64;
+            self.last = Some(last);
+            self.unflushed = true;
+            let written = match Pin::new(to).poll_write(cx, read) {
+                Poll::Ready(Ok(written)) => written,
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(Broken::Sink(error))),
+                Poll::Pending => 0,
+            };
+            self.rest = Bytes::copy_from_slice(read.get(written..).unwrap_or_default());
+            Poll::Ready(Ok(()))
+        })
+    }
+}
+
+/// The other side has gone already: what we wanted to tell it, it knows.
+fn ignore_not_connected(error: io::Error) -> io::Result<()> {
+    match error.kind() {
+        io::ErrorKind::NotConnected | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => Ok(()),
+        _ => Err(error),
+    }
+}
+
+/// Reads of one direction before the others on the thread have their turn: 512 KiB.
+const TURN: usize = 16;
+
+/// How long the second side may take to close once the first has.
+pub const LINGER: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests;

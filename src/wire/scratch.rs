@@ -1,0 +1,49 @@
+//! One read buffer a thread: no connection that is idle holds one of its own.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::BytesMut;
+use tokio::io::{AsyncRead, ReadBuf};
+
+/// Fits the first-level cache; 64 KiB measured worse than both 32 and 128 KiB.
+pub const SIZE: usize = 32 * 1024;
+
+thread_local! {
+    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; SIZE].into_boxed_slice());
+}
+
+/// Lends the thread's buffer for the time of one call. A nested call, which nothing here makes, gets a fresh one.
+pub(super) fn with<T>(work: impl FnOnce(&mut [u8]) -> T) -> T {
+    SCRATCH.with(|scratch| match scratch.try_borrow_mut() {
+        Ok(mut buffer) => work(&mut buffer),
+        Err(_) => work(&mut vec![0; SIZE]),
+    })
+}
+
+/// Reads once, through the scratch buffer; 0 = end of stream.
+pub(super) async fn read_into<S: AsyncRead + Unpin>(stream: &mut S, heard: &mut BytesMut) -> io::Result<usize> {
+    poll_fn(|cx| {
+        with(|buffer| {
+            let read = ready!(poll_read(stream, cx, buffer))?;
+            heard.extend_from_slice(read);
+            Poll::Ready(Ok(read.len()))
+        })
+    })
+    .await
+}
+
+/// `poll_read` rather than readiness and `try_read`: a short read then costs no second system call.
+pub(super) fn poll_read<'b, S: AsyncRead + Unpin>(
+    stream: &mut S,
+    cx: &mut Context<'_>,
+    buffer: &'b mut [u8],
+) -> Poll<io::Result<&'b [u8]>> {
+    let mut read = ReadBuf::new(buffer);
+    ready!(Pin::new(stream).poll_read(cx, &mut read))?;
+    let length = read.filled().len();
+    Poll::Ready(Ok(buffer.get(..length).unwrap_or_default()))
+}

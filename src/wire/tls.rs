@@ -1,0 +1,173 @@
+//! TLS towards clients: certificates chosen by SNI, and re-read without dropping anybody.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use rustls::client::verify_server_name;
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use rustls::{ClientConfig, CommonState, ServerConfig};
+use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+use super::stream::Stream;
+use crate::config::{self, TlsVersion};
+
+/// Certificates and keys did not load; the old ones, if any, stay.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupProblem {
+    /// The certificate's file.
+    #[error("{0}: {1}")]
+    Pem(String, rustls::pki_types::pem::Error),
+    /// They do not belong together, or rustls cannot use them.
+    #[error("{0}: {1}")]
+    Pair(String, rustls::Error),
+    /// Versions, ciphers or the ticketer.
+    #[error("TLS cannot be set up: {0}")]
+    Rustls(#[from] rustls::Error),
+}
+
+/// What is done with a client's handshake; a clone shares the certificates, and so sees new ones.
+#[derive(Clone, Debug)]
+pub struct Acceptor(Arc<ArcSwap<ServerConfig>>);
+
+impl Acceptor {
+    /// Loads the certificates; `alpn` is the one protocol that is spoken here.
+    ///
+    /// # Errors
+    /// [`SetupProblem`], with the file's name in it.
+    pub fn new(tls: &config::Tls, alpn: &[u8]) -> Result<Self, SetupProblem> {
+        Ok(Self(Arc::new(ArcSwap::from_pointee(server_config(tls, alpn)?))))
+    }
+
+    /// Reads the files again, for handshakes from now on.
+    ///
+    /// # Errors
+    /// [`SetupProblem`]; then the old certificates stay.
+    pub fn reload(&self, tls: &config::Tls) -> Result<(), SetupProblem> {
+        let old = self.0.load_full();
+        let mut new = server_config(tls, old.alpn_protocols.first().map_or(b"", Vec::as_slice))?;
+        new.ticketer = old.ticketer.clone();
+        self.0.store(Arc::new(new));
+        Ok(())
+    }
+
+    pub(super) async fn accept(&self, stream: Stream) -> std::io::Result<Stream> {
+        let Stream::Plain(tcp) = stream else { return Err(std::io::Error::other("TLS inside TLS")) };
+        let acceptor = TlsAcceptor::from(self.0.load_full());
+        let tls = acceptor.accept_with(tcp, |connection| connection.set_buffer_limit(Some(BUFFERED))).await?;
+        Ok(Stream::Server(Box::new(tls)))
+    }
+}
+
+/// What is done to a server that we connect to.
+#[derive(Clone, Debug)]
+pub struct Connector {
+    config: Arc<ClientConfig>,
+    name: ServerName<'static>,
+}
+
+impl Connector {
+    /// `name` is what the certificate must say; `config` is from [`super::tls_client`].
+    #[must_use]
+    pub fn new(config: Arc<ClientConfig>, name: ServerName<'static>) -> Self {
+        Self { config, name }
+    }
+
+    pub(super) async fn connect(&self, stream: Stream) -> std::io::Result<Stream> {
+        let Stream::Plain(tcp) = stream else { return Err(std::io::Error::other("TLS inside TLS")) };
+        let connector = TlsConnector::from(self.config.clone());
+        let limit = |connection: &mut rustls::ClientConnection| connection.set_buffer_limit(Some(BUFFERED));
+        let tls = connector.connect_with(self.name.clone(), tcp, limit).await?;
+        Ok(Stream::Client(Box::new(tls)))
+    }
+}
+
+/// What was agreed on, as words for the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Facts {
+    /// `TLSv1_3`.
+    pub version: &'static str,
+    /// `TLS13_AES_128_GCM_SHA256`.
+    pub cipher: &'static str,
+}
+
+impl Facts {
+    pub(super) fn of(connection: &CommonState) -> Option<Self> {
+        Some(Self {
+            version: connection.protocol_version()?.as_str()?,
+            cipher: connection.negotiated_cipher_suite()?.suite().as_str()?,
+        })
+    }
+}
+
+fn server_config(tls: &config::Tls, alpn: &[u8]) -> Result<ServerConfig, SetupProblem> {
+    let versions = match tls.minimum {
+        TlsVersion::V1_2 => rustls::ALL_VERSIONS,
+        TlsVersion::V1_3 => &[&rustls::version::TLS13],
+    };
+    let keys = tls.certificates.iter().map(Shown::load).collect::<Result<Vec<_>, _>>()?;
+    let mut config = ServerConfig::builder_with_provider(Arc::new(provider()))
+        .with_protocol_versions(versions)?
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(BySni(keys)));
+    config.alpn_protocols = vec![alpn.to_vec()];
+    config.ticketer = aws_lc_rs::Ticketer::new()?;
+    config.send_tls13_tickets = 1;
+    config.ignore_client_order = true;
+    Ok(config)
+}
+
+/// AES-128-GCM first: the cheapest, and no weaker in practice.
+fn provider() -> rustls::crypto::CryptoProvider {
+    let mut provider = aws_lc_rs::default_provider();
+    provider.cipher_suites.sort_by_key(|suite| {
+        let name = suite.suite().as_str().unwrap_or_default();
+        !name.contains("AES_128_GCM")
+    });
+    provider
+}
+
+/// The first certificate that fits the name and the client's signature schemes; else the first of all. Nothing is
+/// remembered of names that nobody has.
+#[derive(Debug)]
+struct BySni(Vec<Shown>);
+
+#[derive(Debug)]
+struct Shown {
+    key: Arc<CertifiedKey>,
+    leaf: CertificateDer<'static>,
+}
+
+impl ResolvesServerCert for BySni {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let usable = |shown: &&Shown| shown.key.key.choose_scheme(hello.signature_schemes()).is_some();
+        let name = hello.server_name().and_then(|name| ServerName::try_from(name).ok());
+        let named = name.and_then(|name| self.0.iter().filter(usable).find(|shown| shown.is_for(&name)));
+        named.or_else(|| self.0.iter().find(usable)).map(|shown| shown.key.clone())
+    }
+}
+
+impl Shown {
+    fn load(files: &config::Certificate) -> Result<Self, SetupProblem> {
+        let (certificate, key) = (files.certificate.display().to_string(), files.key.display().to_string());
+        let chain = CertificateDer::pem_file_iter(&files.certificate)
+            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+            .map_err(|error| SetupProblem::Pem(certificate.clone(), error))?;
+        let leaf = chain.first().cloned();
+        let leaf = leaf.ok_or_else(|| SetupProblem::Pair(certificate, rustls::Error::NoCertificatesPresented))?;
+        let private = PrivateKeyDer::from_pem_file(&files.key).map_err(|e| SetupProblem::Pem(key.clone(), e))?;
+        let pair = CertifiedKey::from_der(chain, private, &aws_lc_rs::default_provider())
+            .map_err(|error| SetupProblem::Pair(key, error))?;
+        Ok(Self { key: Arc::new(pair), leaf })
+    }
+
+    fn is_for(&self, name: &ServerName<'_>) -> bool {
+        ParsedCertificate::try_from(&self.leaf).is_ok_and(|leaf| verify_server_name(&leaf, name).is_ok())
+    }
+}
+
+/// What rustls may hold back for a peer that does not read.
+const BUFFERED: usize = 32 * 1024;

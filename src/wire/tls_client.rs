@@ -1,0 +1,144 @@
+//! How servers that we connect to are verified: directory servers and back-ends alike.
+//!
+//! It stands apart because it is the only place where verification can be switched off.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+
+use crate::config;
+
+/// Why there is no client side of TLS.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsSetupProblem {
+    /// The CA file cannot be read, or is no PEM.
+    #[error("{}: {problem}", file.display())]
+    Authorities {
+        /// Which.
+        file: PathBuf,
+        /// Why.
+        problem: rustls::pki_types::pem::Error,
+    },
+    /// The CA file holds no certificate that can be used.
+    #[error("{}: no certificate in it", .0.display())]
+    NoAuthority(PathBuf),
+    /// The system has no certificates.
+    #[error("no certificates of authorities on this system; name a ca file")]
+    NoSystemAuthorities,
+    /// rustls does not want it so.
+    #[error(transparent)]
+    Rustls(#[from] rustls::Error),
+}
+
+/// The client side of TLS 1.2 and 1.3, offering these ALPN protocols (none = no ALPN).
+///
+/// Reads files; call it at start and reload, not for a connection.
+///
+/// # Errors
+/// [`TlsSetupProblem`]: there is nobody to trust.
+pub fn client_config(tls: &config::ClientTls, alpn: &[&[u8]]) -> Result<Arc<ClientConfig>, TlsSetupProblem> {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
+    let mut config = if tls.skip_verification {
+        let anyone = Arc::new(Anyone(provider));
+        builder.dangerous().with_custom_certificate_verifier(anyone).with_no_client_auth()
+    } else {
+        builder.with_root_certificates(authorities(tls)?).with_no_client_auth()
+    };
+    config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
+    Ok(Arc::new(config))
+}
+
+fn authorities(tls: &config::ClientTls) -> Result<RootCertStore, TlsSetupProblem> {
+    let mut store = RootCertStore::empty();
+    let Some(file) = &tls.ca else {
+        store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        return if store.is_empty() { Err(TlsSetupProblem::NoSystemAuthorities) } else { Ok(store) };
+    };
+    let certificates = CertificateDer::pem_file_iter(file)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|problem| TlsSetupProblem::Authorities { file: file.clone(), problem })?;
+    for certificate in certificates {
+        store.add(certificate)?;
+    }
+    if store.is_empty() { Err(TlsSetupProblem::NoAuthority(file.clone())) } else { Ok(store) }
+}
+
+/// Takes any certificate, but wants proof that the server holds its key.
+#[derive(Debug)]
+struct Anyone(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Anyone {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_ca(text: &str) -> Result<Arc<ClientConfig>, TlsSetupProblem> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("ca.pem");
+        std::fs::write(&file, text).expect("written");
+        client_config(&config::ClientTls { ca: Some(file), skip_verification: false }, &[b"imap"])
+    }
+
+    #[test]
+    fn an_own_authority_is_trusted_and_alpn_is_offered() {
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let authority = rcgen::CertificateParams::new(vec!["ca".into()]).and_then(|p| p.self_signed(&key));
+        let config = with_ca(&authority.expect("a certificate").pem()).expect("a configuration");
+        assert_eq!(config.alpn_protocols, [b"imap"]);
+    }
+
+    #[test]
+    fn a_ca_file_without_certificates_is_a_problem() {
+        assert!(matches!(with_ca(""), Err(TlsSetupProblem::NoAuthority(_))));
+        assert!(matches!(with_ca("hello\n"), Err(TlsSetupProblem::NoAuthority(_))));
+        assert!(with_ca("-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n").is_err());
+        let missing = config::ClientTls { ca: Some("no/such/file".into()), skip_verification: false };
+        assert!(matches!(client_config(&missing, &[]), Err(TlsSetupProblem::Authorities { .. })));
+    }
+
+    #[test]
+    fn without_verification_no_authority_is_needed() {
+        let tls = config::ClientTls { ca: None, skip_verification: true };
+        assert!(client_config(&tls, &[]).is_ok());
+    }
+}
