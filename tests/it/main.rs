@@ -6,4 +6,7 @@
 
 mod support;
 
+mod denials;
+mod identity;
+mod login;
 mod support_works;

@@ -95,8 +95,21 @@ impl Dovecot {
 }
 
 /// Everyone has a mailbox on every server, so that only the gateway's choice decides which of them is seen.
-const MAILBOXES: &[&str] =
-    &["alice", "bob", "carol", "dave", "store-erin", "frank", "heidi", "ivan", "twin1", "twin2", "o(*)\\hara"];
+const MAILBOXES: &[&str] = &[
+    "alice",
+    "bob",
+    "carol",
+    "dave",
+    "store-erin",
+    "frank",
+    "heidi",
+    "ivan",
+    "niaj",
+    "mallory",
+    "twin1",
+    "twin2",
+    "o(*)\\hara",
+];
 
 /// As whom Dovecot serves mail: never as root.
 struct Owner {

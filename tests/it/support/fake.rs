@@ -11,7 +11,8 @@ use rustls::{ServerConnection, StreamOwned};
 use socket2::{Domain, SockRef, Socket, Type};
 
 use super::certs::Leaf;
-use super::wait;
+use super::mail::Mail;
+use super::{replies, wait};
 
 /// What the fake does next on a connection. Behind the last step it reads until the gateway closes.
 #[derive(Clone)]
@@ -24,6 +25,12 @@ pub enum Step {
     Flood(Vec<u8>, usize),
     /// Read lines until one contains this, whatever its case; a gateway that closes first ends the script.
     Hear(&'static str),
+    /// Greet, let everyone in, and agree with everything from here on.
+    Serve(Mail),
+    /// The same behind a greeting that was said already.
+    Agree(Mail),
+    /// Answer the line that was heard last; `{tag}` is its first word.
+    Answer(&'static str),
     /// A TLS handshake as the server.
     Tls(Arc<rustls::ServerConfig>),
     /// Close both ways.
@@ -42,6 +49,11 @@ pub fn say(text: &str) -> Step {
 /// Shorthand for [`Step::Hear`].
 pub const fn hear(word: &'static str) -> Step {
     Step::Hear(word)
+}
+
+/// Shorthand for [`Step::Answer`].
+pub const fn answer(text: &'static str) -> Step {
+    Step::Answer(text)
 }
 
 /// A handshake that shows this certificate.
@@ -94,6 +106,15 @@ impl Fake {
         String::from_utf8_lossy(&self.state.heard()).into_owned()
     }
 
+    /// Fails the test when a client's name or password, or a try to prove them, has come here.
+    #[track_caller]
+    pub fn heard_no_login(&self) {
+        let heard = self.heard().to_uppercase();
+        for word in ["LOGIN ", "AUTHENTICATE", "AUTH ", "USER ", "PASS ", "SECRET"] {
+            assert!(!heard.contains(word), "{word:?} came to the back-end: {heard:?}");
+        }
+    }
+
     /// Waits until it has heard this.
     #[track_caller]
     pub fn hears(&self, text: &str) {
@@ -111,7 +132,7 @@ impl State {
         let script = &self.scripts[number.min(self.scripts.len() - 1)];
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(LIFE)).unwrap();
-        let mut line = Line { stream: Stream::Plain(stream), unread: Vec::new() };
+        let mut line = Line { stream: Stream::Plain(stream), unread: Vec::new(), last: String::new() };
         for step in script {
             if line.play(step, self).is_err() {
                 return;
@@ -130,6 +151,7 @@ enum Stream {
 struct Line {
     stream: Stream,
     unread: Vec<u8>,
+    last: String,
 }
 
 /// The gateway has gone, or the script wants us gone: either way the connection is over.
@@ -142,6 +164,19 @@ impl Line {
             Step::Drip(bytes) => bytes.chunks(1).try_for_each(|byte| self.say(byte)),
             Step::Flood(bytes, times) => (0..*times).try_for_each(|_| self.say(bytes)),
             Step::Hear(word) => self.hear_line_with(word, state),
+            Step::Answer(text) => {
+                let tag = self.last.split(' ').next().unwrap_or_default();
+                self.say(text.replace("{tag}", tag).as_bytes())
+            }
+            Step::Serve(mail) => {
+                self.say(replies::greeting(*mail).as_bytes())?;
+                self.play(&Step::Agree(*mail), state)
+            }
+            Step::Agree(mail) => loop {
+                self.hear_line_with("", state)?;
+                let reply = replies::reply(*mail, &self.last);
+                self.say(reply.as_bytes())?;
+            },
             Step::Tls(config) => self.start_tls(config),
             Step::Close => self.socket(|socket| socket.shutdown(Shutdown::Both)),
             Step::Reset => {
@@ -165,7 +200,8 @@ impl Line {
         loop {
             while let Some(end) = self.unread.iter().position(|&byte| byte == b'\n') {
                 let line: Vec<u8> = self.unread.drain(..=end).collect();
-                if String::from_utf8_lossy(&line).to_lowercase().contains(&word.to_lowercase()) {
+                self.last = String::from_utf8_lossy(&line).trim_end().to_owned();
+                if self.last.to_lowercase().contains(&word.to_lowercase()) {
                     return Ok(());
                 }
             }

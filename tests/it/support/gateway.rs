@@ -27,7 +27,7 @@ impl Gateway {
     #[track_caller]
     pub fn start(plan: &Plan) -> Self {
         let folder = keeper::folder("gateway");
-        let (text, ports) = with_ports(&plan.yaml());
+        let (text, ports) = with_ports(plan);
         let file = folder.join("portcullis.yaml");
         std::fs::write(&file, text).unwrap();
         let arguments = ["serve", "--config", file.to_str().unwrap()];
@@ -134,18 +134,13 @@ pub fn portcullis(arguments: &[&str]) -> Outcome {
     program::run_file(Path::new(env!("CARGO_BIN_EXE_portcullis")), arguments)
 }
 
-/// Puts a free port into every `{name}` that stands as a port.
-fn with_ports(text: &str) -> (String, HashMap<String, u16>) {
-    let mut ports = HashMap::new();
-    let mut out = String::new();
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once(":{") {
-        let (name, after) = after.split_once('}').expect("a closed brace");
-        let port = ports.entry(name.to_owned()).or_insert_with(ports::free);
-        out += &format!("{before}:{port}");
-        rest = after;
-    }
-    (out + rest, ports)
+/// Puts a free port into every place that waits for one.
+fn with_ports(plan: &Plan) -> (String, HashMap<String, u16>) {
+    let names = plan.listeners().chain(["admin"]);
+    let ports: HashMap<String, u16> = names.map(|name| (name.to_owned(), ports::free())).collect();
+    let text =
+        ports.iter().fold(plan.yaml(), |text, (name, port)| text.replace(&format!("{{{name}}}"), &port.to_string()));
+    (text, ports)
 }
 
 fn ask(address: SocketAddr, path: &str) -> Option<String> {

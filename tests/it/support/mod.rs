@@ -13,6 +13,7 @@ pub mod plan;
 pub mod ports;
 pub mod process;
 pub mod program;
+pub mod replies;
 pub mod site;
 pub mod slapd;
 pub mod wait;

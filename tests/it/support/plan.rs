@@ -56,6 +56,7 @@ impl Plan {
             .set("directory.sources.pool", "stores")
             .set("backends.stores.servers", "[{ name: one.stores.example.org, address: 127.0.0.1 }]")
             .set("backends.stores.ports", &format!("{{ imap: {imap}, pop3: {pop3} }}"))
+            .set("backends.stores.retry", "0")
     }
 
     /// Listeners, certificates and short times; neither directory nor back-ends.
@@ -75,10 +76,7 @@ impl Plan {
             .set("admin.address", "\"127.0.0.1:{admin}\"")
             .set("shutdown.grace", "5s");
         for (name, service, tls) in LISTENERS {
-            plan = plan
-                .set(&format!("listeners.{name}.service"), service)
-                .set(&format!("listeners.{name}.address"), &format!("\"127.0.0.1:{{{name}}}\""))
-                .set(&format!("listeners.{name}.tls"), tls);
+            plan = plan.listener(name, service, tls);
         }
         plan
     }
@@ -96,6 +94,15 @@ impl Plan {
         self.set(&format!("services.imap.{path}"), value).set(&format!("services.pop3.{path}"), value)
     }
 
+    /// One more listener, with these keys besides its address.
+    #[must_use]
+    pub fn listener(mut self, name: &str, service: &str, tls: &str) -> Self {
+        for (key, value) in [("service", service), ("address", &format!("\"127.0.0.1:{{{name}}}\"")), ("tls", tls)] {
+            self = self.set(&format!("listeners.{name}.{key}"), value);
+        }
+        self
+    }
+
     /// Takes one key away, and all below it.
     #[must_use]
     pub fn without(mut self, path: &str) -> Self {
@@ -103,7 +110,17 @@ impl Plan {
         self
     }
 
-    /// The file's text; `{imap}`, `{admin}` … stand for ports still to be chosen.
+    /// The names of its listeners.
+    pub fn listeners(&self) -> impl Iterator<Item = &str> {
+        let listeners = self.root.iter().find(|(key, _)| key == "listeners");
+        let below = match listeners {
+            Some((_, Node::Map(below))) => below.as_slice(),
+            _ => &[],
+        };
+        below.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// The file's text; a listener's name in braces, or `{admin}`, stands for its port, still to be chosen.
     pub fn yaml(&self) -> String {
         let mut text = String::new();
         render(&self.root, 0, &mut text);
@@ -112,7 +129,7 @@ impl Plan {
 }
 
 /// Name, service, TLS.
-pub const LISTENERS: [(&str, &str, &str); 4] = [
+const LISTENERS: [(&str, &str, &str); 4] = [
     ("imap", "imap", "starttls"),
     ("imaps", "imap", "implicit"),
     ("pop3", "pop3", "starttls"),

@@ -119,7 +119,7 @@ const PEOPLE: &[Person] = &[
     person("grace", ONE, "employeeType: maintenance\n"),
     person("heidi", "stores", ""),
     person("ivan", ONE, ""),
-    person("judy", "gone.stores.example.org", ""),
+    person("niaj", "127.0.0.12", ""),
     person("mallory", "127.0.0.1:6379", ""),
     person("o(*)\\hara", TWO, ""),
 ];
