@@ -1,1 +1,3 @@
+mod back;
 mod front;
+mod noise;

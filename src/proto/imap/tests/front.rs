@@ -1,6 +1,6 @@
 use crate::proto::cut;
 use crate::proto::imap::front::ImapFront;
-use crate::proto::{Closing, Denial, Front, Granted, Login, Mechanism, Need, Terms, Tls};
+use crate::proto::{Credential, Denial, Front, Granted, Login, Mechanism, Terms, Tls};
 
 fn terms(tls: Tls) -> Terms {
     Terms {
@@ -16,9 +16,8 @@ fn terms(tls: Tls) -> Terms {
 
 /// The password is "pw"; alice's back-end is down, bob's says everything, and mallory may not come in.
 fn judge(login: &Login) -> Result<Granted, Denial> {
-    use crate::proto::Credential::{Master, Password, Token};
-    let (Password(secret) | Token(_, secret)) = &login.credential else {
-        unreachable!("{Master:?}", Master = "master")
+    let (Credential::Password(secret) | Credential::Token(_, secret)) = &login.credential else {
+        panic!("no client logs in as a master")
     };
     match login.user.as_str() {
         "down" => Err(Denial::Unavailable),
@@ -83,6 +82,401 @@ fn the_small_commands_are_answered() {
          * ID (\"name\" \"Portcullis\")\nc OK ID completed.\n\
          * ENABLED\nd OK ENABLE ignored before the login.\n\
          * BYE Logging out\ne OK Logout completed.\n(close LoggedOut)\n"
-            .replace("f NOOP", "")
     );
+}
+
+#[test]
+fn login_takes_atoms_quotes_and_literals() {
+    for command in [
+        &b"a LOGIN alice pw\r\n"[..],
+        b"a login \"alice\" \"pw\"\r\n",
+        b"a LOGIN alice pw\n",
+        b"a LOGIN {5+}\r\nalice {2+}\r\npw\r\n",
+        b"a LOGIN {5+}\nalice \"pw\"\n",
+    ] {
+        assert_eq!(talk(command), ALICE, "{command:?}");
+    }
+    assert_eq!(talk(b"a LOGIN quiet pw\r\n"), "(login plain quiet password pw)\na OK Logged in.\n");
+    assert_eq!(
+        talk("a LOGIN \"jürgen\" \"p\\\"\\\\ ä\"\r\n".as_bytes()),
+        format!("(login plain jürgen password p\"\\ ä)\n{FAILED}")
+    );
+}
+
+#[test]
+fn a_synchronising_literal_is_invited_once() {
+    let waiting = [&b"a LOGIN {5}\r\n"[..], b"alice {2}\r\n", b"pw\r\n"];
+    assert_eq!(talk_on(&terms(Tls::Active), &waiting), format!("+ OK\n+ OK\n{ALICE}"));
+    // The same from a client that does not wait, and in a list.
+    assert_eq!(talk(b"a LOGIN {5}\r\nalice {2}\r\npw\r\n"), format!("+ OK\n+ OK\n{ALICE}"));
+    assert_eq!(
+        talk(b"a ID ({4}\r\nname {1}\r\nx)\r\nb NOOP\r\n"),
+        "+ OK\n+ OK\n* ID (\"name\" \"Portcullis\")\na OK ID completed.\nb OK NOOP completed.\n"
+    );
+    // The next command has literals of its own.
+    assert_eq!(
+        talk(b"a LOGIN {1}\r\nx {1}\r\ny\r\na LOGIN {5}\r\nalice pw\r\n"),
+        format!("+ OK\n+ OK\n(login plain x password y)\n{FAILED}+ OK\n{ALICE}")
+    );
+}
+
+#[test]
+fn a_literal_of_a_refused_command_is_swallowed_and_never_run() {
+    for command in [
+        &b"a FOOBAR {10+}\r\nb LOGOUT\r\n\r\n"[..],
+        b"a LOGIN u p x {10+}\r\nb LOGOUT\r\n\r\n",
+        b"a SELECT {10+}\r\nb LOGOUT\r\n {3+}\r\n\r\n* \r\n",
+        b"a LOGIN ~{10+}\r\nb LOGOUT\r\n x\r\n",
+        b"a LOGIN \"x {10+}\r\nb LOGOUT\r\n\" y\r\n",
+        b"a NOOP {10+}\r\nb LOGOUT\r\n\r\n",
+    ] {
+        let said = talk(&[command, b"c NOOP\r\n"].concat());
+        assert!(said.starts_with("a BAD ") && said.ends_with("\nc OK NOOP completed.\n"), "{command:?}: {said}");
+        assert_eq!(said.lines().count(), 2, "{said}");
+    }
+}
+
+#[test]
+fn a_synchronising_literal_of_a_refused_command_is_not_invited() {
+    for command in [
+        &b"a APPEND INBOX {999999999}\r\n"[..],
+        b"a SELECT {5}\r\n",
+        b"a LOGIN x y {5}\r\n",
+        b"a LOGIN ~{5}\r\n",
+        b"a AUTHENTICATE {5}\r\n",
+    ] {
+        let said = talk(&[command, b"c NOOP\r\n"].concat());
+        assert!(said.starts_with("a BAD ") && said.ends_with("\nc OK NOOP completed.\n"), "{command:?}: {said}");
+        assert!(!said.contains('+'), "{said}");
+    }
+    let barred = talk_on(&terms(Tls::Offered), &[b"a LOGIN {5}\r\n", b"c NOOP\r\n"]);
+    assert!(barred.starts_with("a NO [PRIVACYREQUIRED] ") && barred.ends_with("\nc OK NOOP completed.\n"), "{barred}");
+}
+
+#[test]
+fn a_literal_that_is_too_long_ends_the_session() {
+    for size in ["8193", "4294967295", "4294967301", "18446744073709551616", "99999999999999999999999"] {
+        for plus in ["", "+"] {
+            let said = talk(format!("a LOGIN {{{size}{plus}}}\r\nb NOOP\r\n").as_bytes());
+            assert_eq!(said, "* BYE Protocol violation.\n(close Violation(\"literal_too_long\"))\n", "{size}{plus}");
+        }
+    }
+    let edge = [&b"a LOGIN alice {8192+}\r\n"[..], &[b'p'; 8192], b"\r\n"].concat();
+    assert!(talk_uncut(&terms(Tls::Active), &edge).ends_with(FAILED));
+}
+
+#[test]
+fn a_malformed_literal_is_one_wrong_command() {
+    for literal in ["{-1}", "{+5}", "{}", "{5", "{5 }", "{ 5}", "{0x5}", "{5}}", "{5}x", "{5} ", "{5++}", "{5-}"] {
+        let said = talk(format!("a LOGIN {literal}\r\nb NOOP\r\n").as_bytes());
+        assert_eq!(said, "a BAD Error in arguments.\nb OK NOOP completed.\n", "{literal}");
+    }
+}
+
+#[test]
+fn what_cannot_be_a_login_fails_before_anybody_is_asked() {
+    for command in [
+        &b"a LOGIN {0+}\r\n {2+}\r\npw\r\n"[..],
+        b"a LOGIN alice {0+}\r\n\r\n",
+        b"a LOGIN alice \"\"\r\n",
+        b"a LOGIN \"\" pw\r\n",
+        b"a LOGIN {8+}\r\nalice\0xx {2+}\r\npw\r\n",
+        b"a LOGIN {21+}\r\nalice\r\nPASS x\r\nDELE 1 {1+}\r\nx\r\n",
+        b"a LOGIN alice {4+}\r\np\r\nw\r\n",
+        b"a LOGIN alice {3+}\r\np\nw\r\n",
+        b"a LOGIN \"\xff\" pw\r\n",
+        b"a LOGIN \"\xf1\x80\" pw\r\n",
+        b"a LOGIN alice \"\xff\"\r\n",
+        b"a LOGIN {3+}\r\na\tb pw\r\n",
+    ] {
+        assert_eq!(talk(command), FAILED, "{command:?}");
+    }
+    let long = format!("a LOGIN {} pw\r\n", "u".repeat(256));
+    assert_eq!(talk(long.as_bytes()), FAILED);
+    let empty = talk(b"a LOGIN {0}\r\n {0}\r\n\r\n");
+    assert_eq!(empty, format!("+ OK\n+ OK\n{FAILED}"));
+}
+
+#[test]
+fn a_wrong_line_is_answered_once_and_the_next_command_works() {
+    for line in [
+        &b"a LOGIN \"ali\\ce\" pw"[..],
+        b"a LOGIN \"ali\0ce\" pw",
+        b"a LOGIN \"ali pw",
+        b"a NOOP\rx",
+        b"a NOOP\r",
+        b"a NOOP\0",
+        b"a LOGIN alice p\rw",
+        b"a",
+        b"a ",
+        b"a  NOOP",
+        b"a NOOP ((((",
+        b"a ID ((\"x\" \"y\"))",
+        b"a SELECT INBOX",
+        b"a IDLE",
+        b"a COMPRESS DEFLATE",
+        b"a UNAUTHENTICATE",
+        b"a AUTHENTICATE",
+        b"a AUTHENTICATE ",
+        b"a AUTHENTICATE PLAIN ",
+    ] {
+        let said = talk(&[line, b"\r\nb NOOP\r\n"].concat());
+        assert!(said.starts_with("a BAD ") && said.ends_with("\nb OK NOOP completed.\n"), "{line:?}: {said}");
+        assert_eq!(said.lines().count(), 2, "{said}");
+    }
+    // A line end in quotes ends the line: two wrong lines.
+    assert_eq!(talk(b"a LOGIN \"ali\r\nce\" pw\r\n"), "a BAD Error in arguments.\n* BAD Invalid tag.\n");
+}
+
+#[test]
+fn an_invalid_tag_is_never_echoed() {
+    for tag in [
+        &b"\x01"[..],
+        b"\x80",
+        b"(",
+        b"{",
+        b"%",
+        b"*",
+        b"\"",
+        b"\\",
+        b"+",
+        b"",
+        b"a/b",
+        b"<script>",
+        &[b'x'; 65],
+        &[b'x'; 5000],
+    ] {
+        assert_eq!(talk_uncut(&terms(Tls::Active), &[tag, b" NOOP\r\n"].concat()), "* BAD Invalid tag.\n", "{tag:?}");
+    }
+    assert_eq!(talk(b"\r\n\r\na NOOP\r\n"), "* BAD Invalid tag.\n* BAD Invalid tag.\na OK NOOP completed.\n");
+}
+
+#[test]
+fn a_line_that_does_not_end_is_given_up_in_every_state_of_the_parser() {
+    let over = "* BYE Protocol violation.\n(close Violation(\"line_too_long\"))\n";
+    for start in [
+        &b""[..],
+        b"a",
+        b"a ",
+        b"a NOOP ",
+        b"a LOGIN x",
+        b"a LOGIN \"x",
+        b"a LOGIN {1",
+        b"a ID (\"",
+        b"a ID (",
+        b"a NOOP (((",
+        b"a LOGIN {1+}\r\nx",
+    ] {
+        let said = talk_uncut(&terms(Tls::Active), &[start, &[b'1'; 40_000]].concat());
+        assert_eq!(said, over, "{start:?}");
+    }
+    for start in [
+        &b"a AUTHENTICATE PLAIN "[..],
+        b"a AUTHENTICATE PLAIN\r\n",
+        b"a AUTHENTICATE OAUTHBEARER\r\n",
+        b"a AUTHENTICATE LOGIN\r\nYQ==\r\n",
+    ] {
+        let said = talk_uncut(&terms(Tls::Active), &[start, &[b'A'; 40_000]].concat());
+        assert!(said.ends_with(over), "{start:?}: {said}");
+    }
+    assert_eq!(talk(&[b'x'; 9000]), over);
+}
+
+#[test]
+fn wrong_commands_are_counted_and_good_ones_between_do_not_help() {
+    let patient = |bad_commands| Terms { bad_commands, ..terms(Tls::Active) };
+    let said = talk_on(&patient(3), &[b"a X\r\nb NOOP\r\nc X\r\nd NOOP\r\ne X\r\nf NOOP\r\n"]);
+    let last =
+        "e BAD Unknown command, or not before the login.\n* BYE Too many bad commands.\n(close TooManyBadCommands)\n";
+    assert!(said.ends_with(last), "{said}");
+    // A cancelled exchange, wrong base64 and an unknown mechanism are wrong commands.
+    let said = talk_on(
+        &patient(3),
+        &[b"a AUTHENTICATE PLAIN\r\n*\r\nb AUTHENTICATE PLAIN -\r\nc AUTHENTICATE CRAM-MD5\r\nd NOOP\r\n"],
+    );
+    assert!(said.ends_with("c NO [CANNOT] Unsupported authentication mechanism.\n* BYE Too many bad commands.\n(close TooManyBadCommands)\n"), "{said}");
+    assert_eq!(
+        talk_on(&patient(1), &[b"\r\n"]),
+        "* BAD Invalid tag.\n* BYE Too many bad commands.\n(close TooManyBadCommands)\n"
+    );
+    let flood = talk_uncut(&patient(10), &b"\r\n".repeat(10_000));
+    assert_eq!(flood.lines().count(), 12);
+}
+
+#[test]
+fn failed_logins_are_counted_wherever_they_failed() {
+    let last = "* BYE Too many failed logins.\n(close TooManyFailedLogins)\n";
+    let wrong = "(login plain alice password no)\na NO [AUTHENTICATIONFAILED] Authentication failed.\n";
+    let said = talk(&b"a LOGIN alice no\r\n".repeat(4));
+    assert_eq!(said, format!("{wrong}{wrong}{wrong}{last}"));
+    let said = talk(b"a LOGIN alice \"\"\r\na AUTHENTICATE PLAIN =\r\na AUTHENTICATE PLAIN AGFsaWNlAA==\r\na NOOP\r\n");
+    assert_eq!(said, format!("{FAILED}{FAILED}{FAILED}{last}"));
+    let said = talk_on(&terms(Tls::Offered), &[&b"a LOGIN alice pw\r\n".repeat(4)]);
+    assert_eq!(said.lines().filter(|line| line.starts_with("a NO [PRIVACYREQUIRED]")).count(), 3);
+    assert!(said.ends_with(last));
+    // What is not the client's fault is not counted.
+    assert!(!talk(&b"a LOGIN down pw\r\n".repeat(9)).contains("BYE"));
+}
+
+#[test]
+fn each_denial_has_its_words_and_a_denied_login_may_be_tried_again() {
+    for (user, code) in
+        [("down", "UNAVAILABLE"), ("full", "LIMIT"), ("mallory", "AUTHORIZATIONFAILED"), ("broken", "SERVERBUG")]
+    {
+        let said = talk(format!("a LOGIN {user} pw\r\na LOGIN alice pw\r\n").as_bytes());
+        assert!(said.starts_with(&format!("(login plain {user} password pw)\na NO [{code}] ")), "{said}");
+        assert!(said.ends_with(ALICE), "{said}");
+    }
+}
+
+#[test]
+fn commands_behind_a_login_stay_heard_if_it_is_granted_and_are_ours_if_not() {
+    let said = talk(b"a LOGIN alice pw\r\nb SELECT INBOX\r\nc LOG");
+    assert_eq!(said, format!("{ALICE}(rest \"b SELECT INBOX\\r\\nc LOG\")\n"));
+    let said = talk(b"a LOGIN alice no\r\nb SELECT INBOX\r\nc NOOP\r\n");
+    assert!(said.ends_with("b BAD Unknown command, or not before the login.\nc OK NOOP completed.\n"), "{said}");
+    let said = talk(b"a LOGIN alice no\r\na LOGIN alice pw\r\n");
+    assert_eq!(said, format!("(login plain alice password no)\n{FAILED}{ALICE}"));
+}
+
+#[test]
+fn a_login_in_flight_is_the_last_thing_that_is_read() {
+    let mut front = ImapFront::new(terms(Tls::Active));
+    let mut heard = bytes::BytesMut::from(&b"a LOGIN alice pw\r\nb NOOP\r\n"[..]);
+    let mut say = Vec::new();
+    assert!(matches!(front.step(&mut heard, &mut say), crate::proto::Need::Login(_)));
+    assert!(matches!(front.step(&mut heard, &mut say), crate::proto::Need::Input));
+    assert_eq!((&heard[..], say.len()), (&b"b NOOP\r\n"[..], 0));
+}
+
+#[test]
+fn authenticate_works_with_and_without_an_initial_response() {
+    let plain = b64(b"\0alice\0pw");
+    assert_eq!(talk(format!("a AUTHENTICATE PLAIN {plain}\r\n").as_bytes()), ALICE);
+    assert_eq!(talk(format!("a authenticate plain\r\n{plain}\r\n").as_bytes()), format!("+ \n{ALICE}"));
+    let (user, password) = (b64(b"alice"), b64(b"pw"));
+    let login = format!("(login login alice password pw)\n{GRANTED}");
+    assert_eq!(
+        talk(format!("a AUTHENTICATE LOGIN\r\n{user}\r\n{password}\r\nb X").as_bytes()),
+        format!("+ VXNlcm5hbWU6\n+ UGFzc3dvcmQ6\n{login}(rest \"b X\")\n")
+    );
+    assert_eq!(
+        talk(format!("a AUTHENTICATE LOGIN {user}\r\n{password}\r\n").as_bytes()),
+        format!("+ UGFzc3dvcmQ6\n{login}")
+    );
+    let token = b64(b"user=alice\x01auth=Bearer pw\x01\x01");
+    assert_eq!(
+        talk(format!("a AUTHENTICATE XOAUTH2 {token}\r\n").as_bytes()),
+        format!("(login xoauth2 alice token xoauth2 pw)\n{GRANTED}")
+    );
+    let token = b64(b"n,a=alice,\x01auth=Bearer pw\x01\x01");
+    assert_eq!(
+        talk(format!("a AUTHENTICATE OAUTHBEARER\r\n{token}\r\n").as_bytes()),
+        format!("+ \n(login oauthbearer alice token oauthbearer pw)\n{GRANTED}")
+    );
+}
+
+#[test]
+fn a_token_of_16_kib_fits_into_the_command() {
+    let token = b64(&[&b"user=alice\x01auth=Bearer "[..], &[b't'; 16_384 - 27 + 2], b"\x01\x01"].concat());
+    let said = talk_uncut(&terms(Tls::Active), format!("a AUTHENTICATE XOAUTH2 {token}\r\n").as_bytes());
+    assert!(said.starts_with("(login xoauth2 alice token xoauth2 ttt"), "{}", &said[..80]);
+}
+
+#[test]
+fn an_exchange_that_fails_leaves_the_session_usable() {
+    for (exchange, answer) in [
+        ("*", "a BAD Authentication cancelled."),
+        ("*x", "a BAD Invalid base64."),
+        (" *", "a BAD Invalid base64."),
+        ("=", "a BAD Invalid base64."),
+        ("", "a NO [AUTHENTICATIONFAILED] Authentication failed."),
+        ("YWxpY2U=", "a NO [AUTHENTICATIONFAILED] Authentication failed."),
+        ("Ym9iAGFsaWNlAHB3", "a NO [AUTHORIZATIONFAILED] Not permitted."),
+    ] {
+        let said = talk(format!("a AUTHENTICATE PLAIN\r\n{exchange}\r\na LOGIN alice pw\r\n").as_bytes());
+        assert_eq!(said, format!("+ \n{answer}\n{ALICE}"), "{exchange:?}");
+    }
+}
+
+#[test]
+fn a_mechanism_that_is_not_offered_is_refused() {
+    let plain = Terms { mechanisms: [Mechanism::Plain].into(), ..terms(Tls::Active) };
+    let refused = "a NO [CANNOT] Unsupported authentication mechanism.\n";
+    for name in ["LOGIN", "XOAUTH2 x", "CRAM-MD5", "PLAIN-CLIENTTOKEN", &"X".repeat(5000)] {
+        assert_eq!(talk_uncut(&plain, format!("a AUTHENTICATE {name}\r\n").as_bytes()), refused, "{name}");
+    }
+    let tokens = Terms { mechanisms: [Mechanism::XOAuth2].into(), ..terms(Tls::Active) };
+    assert_eq!(talk_on(&tokens, &[b"a LOGIN alice pw\r\n"]), refused);
+    assert_eq!(talk_on(&tokens, &[b"a LOGIN {5}\r\n"]), refused);
+}
+
+#[test]
+fn a_password_in_the_clear_is_refused_until_tls_is_active() {
+    let private = "NO [PRIVACYREQUIRED] Logging in is disabled on this connection without TLS.\n";
+    let clear =
+        [&b"a LOGIN alice pw\r\nb AUTHENTICATE PLAIN AGFsaWNlAHB3\r\nc STARTTLS\r\n"[..], b"a LOGIN alice pw\r\n"];
+    assert_eq!(
+        talk_on(&terms(Tls::Offered), &clear),
+        format!("a {private}b {private}c OK Begin TLS negotiation now.\n(starttls)\n{ALICE}")
+    );
+    let open = Terms { cleartext: true, ..terms(Tls::Offered) };
+    assert_eq!(talk_on(&open, &[b"a LOGIN alice pw\r\n"]), ALICE);
+}
+
+#[test]
+fn what_comes_behind_starttls_in_the_clear_is_left_for_the_driver_to_refuse() {
+    for behind in ["b NOOP\r\n", "b", "\r\n", "b LOGIN attacker pw\r\nc APPEND INBOX {600+}\r\n"] {
+        let said = talk_on(&terms(Tls::Offered), &[format!("a STARTTLS\r\n{behind}").as_bytes(), b"v LOGIN v vpw\r\n"]);
+        assert_eq!(said, format!("a OK Begin TLS negotiation now.\n(starttls)\n(rest {behind:?})\n"));
+    }
+}
+
+#[test]
+fn starttls_is_refused_inside_tls_and_where_there_is_none_and_with_arguments() {
+    assert_eq!(talk(b"a STARTTLS\r\nb NOOP\r\n"), "a BAD TLS is already active.\nb OK NOOP completed.\n");
+    let said = talk_on(&terms(Tls::Offered), &[b"a STARTTLS\r\n", b"b STARTTLS\r\n"]);
+    assert_eq!(said, "a OK Begin TLS negotiation now.\n(starttls)\nb BAD TLS is already active.\n");
+    assert_eq!(talk_on(&terms(Tls::Unavailable), &[b"a STARTTLS\r\n"]), "a BAD TLS is not available.\n");
+    assert_eq!(talk_on(&terms(Tls::Offered), &[b"a STARTTLS now\r\n"]), "a BAD Error in arguments.\n");
+}
+
+#[test]
+fn tls_forgets_what_was_learnt_but_not_the_errors() {
+    let terms = Terms { bad_commands: 2, ..terms(Tls::Offered) };
+    let clear = &b"a ID (\"x-proxy-ttl\" \"3\")\r\na X\r\na STARTTLS\r\n"[..];
+    let said = talk_on(&terms, &[clear, b"a LOGIN alice pw\r\n"]);
+    assert!(said.ends_with(&format!("(starttls)\n{ALICE}")), "{said}");
+    let said = talk_on(&terms, &[clear, b"a X\r\n"]);
+    assert!(said.ends_with("(close TooManyBadCommands)\n"), "{said}");
+}
+
+#[test]
+fn the_hops_that_are_left_come_from_the_last_id() {
+    let said = talk(b"a ID (\"x-proxy-ttl\" \"3\")\r\na LOGIN alice pw\r\n");
+    assert!(said.contains("(login plain alice password pw ttl 3)\n"), "{said}");
+    let said = talk(b"a ID (\"x-proxy-ttl\" \"3\")\r\na ID NIL\r\na LOGIN alice pw\r\n");
+    assert!(said.contains("(login plain alice password pw)\n"), "{said}");
+}
+
+#[test]
+fn a_peer_that_speaks_something_else_is_sent_away_at_once() {
+    for (first, word) in [
+        (&b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"[..], "http"),
+        (b"POST /a LOGIN alice pw HTTP/1.1\r\na LOGIN alice pw\r\n", "http"),
+        (b"CONNECT mail:25 HTTP/1.1\r\n", "http"),
+        (b"\x16\x03\x01\x02\x00\x01", "tls_without_starttls"),
+        (b"PROXY TCP4 192.0.2.1 192.0.2.2 1 143\r\na NOOP\r\n", "proxy_header"),
+    ] {
+        assert_eq!(talk(first), format!("* BYE Protocol violation.\n(close Violation({word:?}))\n"));
+    }
+    // Later it is only a wrong command.
+    let said = talk(b"a NOOP\r\nGET / HTTP/1.1\r\n\x16\x03\r\n");
+    assert_eq!(said, "a OK NOOP completed.\nGET BAD Unknown command, or not before the login.\n* BAD Invalid tag.\n");
+}
+
+#[test]
+fn nothing_behind_a_logout_is_read() {
+    let said = talk_uncut(&terms(Tls::Active), &[&b"a LOGOUT\r\n"[..], &[b'x'; 1_000_000]].concat());
+    assert_eq!(said, "* BYE Logging out\na OK Logout completed.\n(close LoggedOut)\n");
 }
