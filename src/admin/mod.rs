@@ -19,18 +19,17 @@ struct Admin {
     drain: Drain,
 }
 
-/// Serves until the gateway stops.
+/// Serves while it is polled: during a drain too, when `/readyz` says so and `/metrics` shows who is left.
 ///
 /// # Errors
 /// Those of the listening socket.
 pub async fn serve(listener: TcpListener, parts: Arc<Parts>, drain: Drain) -> io::Result<()> {
-    let admin = Admin { parts, drain: drain.clone() };
     let routes = Router::new()
         .route("/metrics", get(metrics))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
-        .with_state(admin);
-    axum::serve(listener, routes).with_graceful_shutdown(async move { drain.stopping().await }).await
+        .with_state(Admin { parts, drain });
+    axum::serve(listener, routes).await
 }
 
 async fn metrics(State(admin): State<Admin>) -> impl IntoResponse {

@@ -6,7 +6,6 @@ use super::backends::Pools;
 use super::services::Offer;
 use super::sheet::{Place, Sheet};
 use crate::config::PasswordCheck;
-use crate::proto::Mechanism;
 
 /// `offers`: the services that listeners use; `has_ldap`: whether a source is there that can check a password.
 pub(super) fn passwords(sheet: &Sheet, offers: &[&Offer], has_ldap: bool, pools: &Pools) {
@@ -16,7 +15,8 @@ pub(super) fn passwords(sheet: &Sheet, offers: &[&Offer], has_ldap: bool, pools:
             sheet.fault(place, "needs an `ldap` source in `directory.sources`: no other can check a password");
         }
         let is_replayed = offer.service.check == PasswordCheck::Backend && pools.masters.is_empty();
-        for (_, place) in offer.mechanisms.iter().filter(|(mechanism, _)| is_token(*mechanism) && !is_replayed) {
+        for (_, place) in offer.mechanisms.iter().filter(|(mechanism, _)| !mechanism.carries_password() && !is_replayed)
+        {
             sheet.fault(
                 place,
                 "needs `check: backend`, and `login: replay` in every pool: only a back-end can check a token",
@@ -35,12 +35,5 @@ fn master(sheet: &Sheet, offers: &[&Offer], place: &Place) {
     if !unchecked.is_empty() {
         let services = unchecked.join(" and ");
         sheet.fault(place, format!("a master login never shows the user's password to the back-end, so nobody would check it; needs `login: {{ check: directory }}` in {services}"));
-    }
-}
-
-fn is_token(mechanism: Mechanism) -> bool {
-    match mechanism {
-        Mechanism::Plain | Mechanism::Login => false,
-        Mechanism::XOAuth2 | Mechanism::OAuthBearer => true,
     }
 }

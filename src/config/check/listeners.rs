@@ -42,7 +42,7 @@ fn listener(item: &Item<'_>, offers: &[Offer], has_certificates: bool, bound: &m
     let mut fields = item.fields()?;
     let protocol = fields.need("service").and_then(|item| item.choice(&Protocol::ALL.map(|each| (each.name(), each))));
     bound.protocols.extend(protocol);
-    let address = fields.need("address").and_then(|item| address(&item, bound));
+    let address = fields.need("address").and_then(|each| address(&each, &item.place.path, bound));
     let tls = fields.need("tls").and_then(|item| tls(&item, has_certificates));
     let proxy_protocol = proxy_protocol(&mut fields);
     let access = access::rules(&mut fields);
@@ -51,11 +51,11 @@ fn listener(item: &Item<'_>, offers: &[Offer], has_certificates: bool, bound: &m
     Some(Listener { service: offer.service.clone(), address: address?, tls: tls?, proxy_protocol, access, limits })
 }
 
-fn address(item: &Item<'_>, bound: &mut Bound) -> Option<SocketAddr> {
+fn address(item: &Item<'_>, listener: &str, bound: &mut Bound) -> Option<SocketAddr> {
     let address = item.read(values::bound_address)?;
     match bound.holder(address) {
-        Some(path) => item.fault(format!("`{address}` is also the address of {}", path.trim_end_matches(".address"))),
-        None => bound.taken.push((address, item.place.path.trim_end_matches(".address").to_owned())),
+        Some(path) => item.fault(format!("`{address}` is also the address of {path}")),
+        None => bound.taken.push((address, listener.to_owned())),
     }
     Some(address)
 }
@@ -73,6 +73,5 @@ const MODES: [(&str, ListenerTls); 3] =
 
 fn proxy_protocol(fields: &mut Fields<'_>) -> Option<Vec<AddressRange>> {
     let mut fields = fields.take("proxy_protocol")?.fields()?;
-    let from = access::addresses(fields.need("from")?);
-    Some(from)
+    fields.need("from").map(access::addresses)
 }

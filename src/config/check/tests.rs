@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use super::super::Config;
 use super::*;
+
+mod meaning;
+use crate::config::Config;
 
 /// A folder with every file that the examples name; each test writes its own, so they do not meet.
 struct Site(TempDir);
@@ -21,7 +23,8 @@ impl Site {
             site.write(&format!("tls/{name}.pem"), &pair.cert.pem());
             site.write(&format!("tls/{other}.pem"), &pair.signing_key.serialize_pem());
         }
-        site.write("tls/broken.pem", "-----BEGIN CERTIFICATE-----\nhunter2\n-----END CERTIFICATE-----\n");
+        site.write("tls/broken.pem", "-----BEGIN CERTIFICATE-----\nhunter2!\n-----END CERTIFICATE-----\n");
+        site.write("tls/garbage.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
         site.write("tls/empty.pem", "");
         site.write("secrets/ldap", "hunter2\n");
         site.write("secrets/master", "hunter2\r\n");
@@ -63,12 +66,59 @@ fn files(folder: &str, at_least: usize) -> Vec<(String, String)> {
     found
 }
 
+/// `# expect: LINE: PATH: TEXT`: a problem at this line, with exactly this path and with this in its message.
+fn expected(text: &str) -> Vec<(u64, &str, &str)> {
+    let comments = text.lines().filter_map(|line| line.strip_prefix("# expect: "));
+    comments
+        .map(|comment| {
+            let mut parts = comment.splitn(3, ": ");
+            let mut part = || parts.next().expect("LINE: PATH: TEXT");
+            (part().parse().expect("a line"), part(), part())
+        })
+        .collect()
+}
+
 #[test]
-fn the_examples_that_we_ship_load() {
+fn a_bad_file_has_exactly_the_problems_that_it_expects() {
     let site = Site::new();
-    for (name, text) in files("config", 2) {
+    let mut wrong = String::new();
+    for (name, text) in files("tests/config/bad", 25) {
+        let problems = site.parse(&text).expect_err(&name);
+        let expected = expected(&text);
+        let is_found = |(line, path, part): &(u64, &str, &str)| {
+            problems
+                .iter()
+                .any(|problem| problem.line == *line && problem.path == *path && problem.message.contains(part))
+        };
+        let missed: Vec<_> = expected.iter().filter(|each| !is_found(each)).collect();
+        let is_sorted = problems.is_sorted_by_key(|problem| problem.line);
+        if expected.is_empty() || expected.len() != problems.len() || !missed.is_empty() || !is_sorted {
+            wrong += &format!(
+                "--- {name}: found {}, expected {}\nmissed: {missed:#?}\n{}",
+                problems.len(),
+                expected.len(),
+                listed(&problems)
+            );
+        }
+        let all = listed(&problems);
+        assert!(!all.contains("hunter2"), "{name} shows a secret:\n{all}");
+        assert_eq!(all.lines().count(), problems.len(), "{name}: a message is one line");
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+#[test]
+fn a_good_file_loads() {
+    let site = Site::new();
+    for (name, text) in files("tests/config/good", 4) {
         if let Err(problems) = site.parse(&text) {
             panic!("{name}:\n{}", listed(&problems));
         }
     }
+}
+
+fn good(name: &str) -> Config {
+    let (site, path) = (Site::new(), Path::new(env!("CARGO_MANIFEST_DIR")).join(name));
+    let text = fs::read_to_string(path).expect("a file");
+    site.parse(&text).unwrap_or_else(|problems| panic!("{name}:\n{}", listed(&problems)))
 }

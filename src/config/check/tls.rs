@@ -9,6 +9,7 @@ use rustls::RootCertStore;
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::pem::{Error as PemError, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::ParsedCertificate;
 use rustls::sign::CertifiedKey;
 
 use super::item::Item;
@@ -46,7 +47,7 @@ fn certificate(item: &Item<'_>) -> Option<Certificate> {
     let (chain_item, key_item) = (chain_item?, key_item?);
     let (path, key_path) = (chain_item.path(), key_item.path());
     let (path, key_path) = (path?, key_path?);
-    let chain = certificates(&path).map_err(|reason| chain_item.fault(reason));
+    let chain = own_chain(&path).map_err(|reason| chain_item.fault(reason));
     let key = private_key(&key_path).map_err(|reason| key_item.fault(reason));
     if let Err(error) = CertifiedKey::from_der(chain.ok()?, key.ok()?, &default_provider()) {
         key_item.fault(match error {
@@ -56,6 +57,15 @@ fn certificate(item: &Item<'_>) -> Option<Certificate> {
         return None;
     }
     Some(Certificate { certificate: path, key: key_path })
+}
+
+fn own_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let chain = certificates(path)?;
+    // Only our own: an authority may be of a version that nobody would present.
+    if chain.first().is_some_and(|leaf| ParsedCertificate::try_from(leaf).is_err()) {
+        return Err(format!("{} holds PEM that is no X.509 certificate", path.display()));
+    }
+    Ok(chain)
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {

@@ -1,26 +1,196 @@
-//! LDAP, not yet.
-use std::sync::Arc;
+//! LDAP: the source that asks servers.
+//!
+//! From the outside in: [`Ldap`] asks one question under one deadline; [`searches`] and [`passwords`] have the
+//! connections; [`servers`] decides whom to dial; a [`connection`] is the client library behind its [`guard`], which
+//! reads [`ber`] and knows which [`message`] may pass. What an [`entry`] means is decided at the end.
+//!
+//! Everything here runs on the control runtime. An answer that does not come in time takes its connection along.
+
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use ldap3::Scope;
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::counts::Counts;
+use super::filter::Template;
 use super::{PasswordAnswer, Route, SetupProblem, Unavailable, User};
 use crate::config;
 use crate::secret::Secret;
+use crate::wire::tls_client::client_config;
 
-pub(super) struct Ldap;
+mod ber;
+mod connection;
+mod dial;
+mod entry;
+mod guard;
+mod message;
+mod passwords;
+mod searches;
+mod servers;
+
+use connection::{Found, Search};
+use dial::Security;
+use entry::Meaning;
+use passwords::Passwords;
+use searches::Searches;
+use servers::Servers;
+
+pub(super) struct Ldap {
+    /// In the list of sources.
+    place: usize,
+    base: String,
+    filter: Template,
+    meaning: Meaning,
+    attributes: Vec<String>,
+    timeout: Duration,
+    servers: Servers,
+    searches: Searches,
+    passwords: Passwords,
+    counts: Arc<Counts>,
+    answers: AtomicBool,
+}
 
 impl Ldap {
-    pub(super) fn new(_: &config::Ldap, _: usize, _: Arc<Counts>) -> Result<Arc<Self>, SetupProblem> {
-        Ok(Arc::new(Self))
+    pub(super) fn new(config: &config::Ldap, place: usize, counts: Arc<Counts>) -> Result<Arc<Self>, SetupProblem> {
+        if config.bind.as_ref().is_some_and(|(dn, password)| dn.is_empty() || password.is_empty()) {
+            return Err(SetupProblem::EmptyBind);
+        }
+        let meaning = Meaning::new(config);
+        Ok(Arc::new(Self {
+            place,
+            base: config.base.clone(),
+            filter: Template::new(&config.filter)?,
+            attributes: meaning.attributes(),
+            meaning,
+            timeout: config.timeout,
+            servers: Servers::new(servers(config)?, config.bind.clone(), config.timeout),
+            searches: Searches::new(config.connections),
+            passwords: Passwords::new(config.connections),
+            counts,
+            answers: AtomicBool::new(true),
+        }))
     }
-    #[allow(clippy::unused_async)]
-    pub(super) async fn find(self: &Arc<Self>, _: &User) -> Result<Option<Route>, Unavailable> {
-        Err(Unavailable::Down("not yet".into()))
+
+    /// Where the user lives, if exactly one entry says so.
+    pub(super) async fn find(self: &Arc<Self>, user: &User) -> Result<Option<Route>, Unavailable> {
+        let search = Search {
+            base: &self.base,
+            scope: Scope::Subtree,
+            filter: self.filter.fill(user),
+            attributes: &self.attributes,
+            time_limit: i32::try_from(self.timeout.as_secs() + 1).unwrap_or(i32::MAX),
+        };
+        let deadline = Instant::now() + self.timeout;
+        let found = self.in_time(deadline, self.searches.ask(&self.servers, &search, deadline)).await?;
+        self.read(found)
     }
-    #[allow(clippy::unused_async)]
-    pub(super) async fn check(self: &Arc<Self>, _: &str, _: &Secret) -> Result<PasswordAnswer, Unavailable> {
-        Err(Unavailable::Down("not yet".into()))
+
+    /// Whether the password is that of the entry; neither DN nor password is empty.
+    pub(super) async fn check(self: &Arc<Self>, dn: &str, password: &Secret) -> Result<PasswordAnswer, Unavailable> {
+        let deadline = Instant::now() + self.timeout;
+        self.in_time(deadline, self.passwords.check(&self.servers, dn, password, deadline)).await
     }
+
+    /// Whether a server answered when it was asked last; or none was asked yet.
     pub(super) fn reachable(&self) -> bool {
-        true
+        self.answers.load(Ordering::Relaxed)
+    }
+
+    /// RFC 4511 appendix A: sizeLimitExceeded means that there are more than the two we asked for.
+    fn read(&self, found: Found) -> Result<Option<Route>, Unavailable> {
+        let mut entries = found.entries.into_iter();
+        match (found.result.code, entries.next(), entries.next()) {
+            (SUCCESS, None, _) | (NO_SUCH_OBJECT, _, _) => Ok(None),
+            (SUCCESS, Some(entry), None) => self.meaning.route(entry, self.place).map(Some),
+            (SUCCESS, Some(_), Some(_)) | (SIZE_LIMIT_EXCEEDED, _, _) => Err(Unavailable::Ambiguous),
+            (code, _, _) => Err(Unavailable::Refused { code, text: found.result.text }),
+        }
+    }
+
+    /// One deadline for everything: the wait for a place, connecting, a second try.
+    async fn in_time<T>(
+        self: &Arc<Self>,
+        deadline: Instant,
+        question: impl Future<Output = Result<T, Unavailable>>,
+    ) -> Result<T, Unavailable> {
+        let began = Instant::now();
+        let answer = timeout_at(deadline, question).await.unwrap_or(Err(Unavailable::TimedOut(self.timeout)));
+        self.counts.took(began.elapsed());
+        match &answer {
+            // An error from a server is an answer of a server.
+            Ok(_) | Err(Unavailable::Refused { .. }) => self.back(),
+            // Nobody was asked.
+            Err(Unavailable::Overloaded) => {}
+            Err(problem) => self.away(problem),
+        }
+        answer
+    }
+
+    fn back(&self) {
+        if !self.answers.swap(true, Ordering::Relaxed) {
+            tracing::info!(source = self.place, "the directory answers again");
+        }
+    }
+
+    /// Says so once, and asks by itself until a server answers: nobody else may ask a gateway that is not ready.
+    fn away(self: &Arc<Self>, problem: &Unavailable) {
+        if self.answers.swap(false, Ordering::Relaxed) {
+            tracing::warn!(source = self.place, %problem, "the directory does not answer");
+            tokio::spawn(ask_until_answered(Arc::downgrade(self)));
+        }
+    }
+
+    /// Asks for the server's own entry (RFC 4512 §5.1).
+    async fn probe(self: &Arc<Self>) {
+        let search = Search {
+            base: "",
+            scope: Scope::Base,
+            filter: "(objectClass=*)".to_owned(),
+            attributes: &[NO_ATTRIBUTES.to_owned()],
+            time_limit: 0,
+        };
+        let deadline = Instant::now() + self.timeout;
+        let _ = self.in_time(deadline, self.searches.ask(&self.servers, &search, deadline)).await;
     }
 }
+
+async fn ask_until_answered(ldap: Weak<Ldap>) {
+    loop {
+        sleep(PROBE).await;
+        match ldap.upgrade() {
+            Some(ldap) if !ldap.reachable() => ldap.probe().await,
+            _ => return,
+        }
+    }
+}
+
+fn servers(config: &config::Ldap) -> Result<Vec<(config::LdapUrl, Security)>, SetupProblem> {
+    let with_tls = config.starttls || config.urls.iter().any(|url| url.ldaps);
+    let Some(tls) = with_tls.then(|| client_config(&config.tls, &[])).transpose()? else {
+        return Ok(config.urls.iter().map(|url| (url.clone(), Security::None)).collect());
+    };
+    if config.tls.skip_verification {
+        tracing::warn!("LDAP servers are NOT verified: anyone on the way can read and change what they say");
+    }
+    let security = |url: &config::LdapUrl| match (url.ldaps, config.starttls) {
+        (true, _) => Security::Implicit(Arc::clone(&tls)),
+        (false, true) => Security::StartTls(Arc::clone(&tls)),
+        (false, false) => Security::None,
+    };
+    Ok(config.urls.iter().map(|url| (url.clone(), security(url))).collect())
+}
+
+const SUCCESS: u32 = 0;
+const SIZE_LIMIT_EXCEEDED: u32 = 4;
+const NO_SUCH_OBJECT: u32 = 32;
+/// RFC 4511 §4.5.1.8.
+const NO_ATTRIBUTES: &str = "1.1";
+const PROBE: Duration = Duration::from_millis(if cfg!(test) { 50 } else { 5000 });
+
+#[cfg(test)]
+mod fake;
+#[cfg(test)]
+mod tests;

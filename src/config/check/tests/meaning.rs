@@ -1,0 +1,214 @@
+//! What good files mean, and what is true where they say nothing.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::{Site, good};
+use crate::config::{
+    BackendLogin, BackendTls, Cleartext, Config, Ldap, ListenerTls, LogFormat, LogLevel, PasswordCheck, Source,
+    Standing, TlsVersion, parse,
+};
+use crate::proto::{Mechanism, Protocol};
+
+fn seconds(count: u64) -> Duration {
+    Duration::from_secs(count)
+}
+
+fn ldap(config: &Config, index: usize) -> &Ldap {
+    match &config.directory.sources[index] {
+        Source::Ldap(ldap) => ldap,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn standings(ldap: &Ldap) -> Vec<(&str, Standing)> {
+    let mut standings: Vec<_> = ldap.status.iter().map(|(value, standing)| (value.as_str(), *standing)).collect();
+    standings.sort_unstable_by_key(|(value, _)| *value);
+    standings
+}
+
+#[test]
+fn what_is_left_out_has_safe_defaults() {
+    let config = good("config/minimal.yaml");
+    assert_eq!((config.threads.min, config.log.format, config.log.level), (1, LogFormat::Text, LogLevel::Info));
+    assert!((1..=1024).contains(&config.threads.max));
+    assert!(!config.hostname.is_empty());
+    assert_eq!(config.tls.as_ref().map(|tls| tls.minimum), Some(TlsVersion::V1_2));
+    assert_eq!((config.access.len(), config.ipv6_prefix, config.limits), (0, 64, Default::default()));
+    assert_eq!(config.shutdown.grace, seconds(30));
+    assert!(config.admin.is_none());
+    for protocol in Protocol::ALL {
+        let service = &config.services[&protocol];
+        assert_eq!(service.protocol, protocol);
+        assert_eq!(*service.mechanisms, [Mechanism::Plain, Mechanism::Login]);
+        assert_eq!((service.cleartext, service.check), (Cleartext::Never, PasswordCheck::Backend));
+        assert_eq!((service.bad_commands, service.failed_logins), (10, 3));
+        assert_eq!((service.login_timeout, service.idle_timeout), (seconds(60), seconds(35 * 60)));
+        assert_eq!(&*service.greeting, "ready");
+    }
+    let cache = config.directory.cache;
+    assert_eq!((cache.entries, cache.ttl), (100_000, seconds(300)));
+    assert_eq!((cache.negative_ttl, cache.stale), (seconds(30), seconds(3600)));
+    let pool = &config.backends[0];
+    assert_eq!((pool.connect_timeout, pool.login_timeout, pool.wait), (seconds(5), seconds(30), seconds(2)));
+    assert_eq!((pool.max_connections, pool.retry, pool.identity), (None, 1, true));
+    assert!(matches!(pool.login, BackendLogin::Replay));
+    assert!(!pool.verify.skip_verification && pool.verify.ca.is_none());
+    assert_eq!((pool.ports[&Protocol::Imap], pool.ports[&Protocol::Pop3]), (143, 110));
+    assert!(pool.servers.iter().all(|server| server.weight == 1 && server.address == server.name));
+}
+
+#[test]
+fn the_whole_example_says_what_it_says() {
+    let config = good("config/portcullis.yaml");
+    assert_eq!((&*config.hostname, config.threads.max), ("mail.example.com", 4));
+    assert_eq!((config.access.len(), config.access[0].allow, config.access[0].from.len()), (3, false, 3));
+    assert_eq!(config.access[1].limits.and_then(|limits| limits.connections_per_ip), Some(500));
+    assert_eq!(config.access[2].from.len(), 2);
+    let rate = config.limits.rate.expect("a rate");
+    assert_eq!((config.limits.connections, rate.count, rate.interval), (Some(20_000), 3000, seconds(60)));
+    assert_eq!(config.services[&Protocol::Imap].limits.connections, Some(10_000));
+
+    let listener = config.listeners.last().expect("a listener");
+    assert_eq!(
+        (config.listeners.len(), config.listeners[1].tls, listener.tls),
+        (5, ListenerTls::Implicit, ListenerTls::StartTls)
+    );
+    assert_eq!(listener.proxy_protocol.as_ref().map(Vec::len), Some(2));
+    assert_eq!((listener.access.len(), listener.limits.connections), (2, Some(2000)));
+    assert!(config.listeners[0].proxy_protocol.is_none());
+
+    let ldap = ldap(&config, 0);
+    let (dn, password) = ldap.bind.as_ref().expect("a bind");
+    assert_eq!((dn.as_str(), password.expose()), ("cn=portcullis,dc=example,dc=com", "hunter2"));
+    assert_eq!((ldap.urls.len(), ldap.starttls, ldap.host_attribute.as_str()), (2, true, "mailHost"));
+    assert!(ldap.tls.ca.as_ref().is_some_and(|path| path.is_absolute() && path.ends_with("tls/ldap-ca.pem")));
+    assert_eq!(
+        standings(ldap),
+        [("disabled", Standing::Deny), ("locked", Standing::Deny), ("maintenance", Standing::Unavailable)]
+    );
+    assert!(matches!(&config.directory.sources[1], Source::File(path) if path.ends_with("users.yaml")));
+    assert!(matches!(&config.directory.sources[2], Source::Pool(pool) if pool == "stores"));
+
+    let pool = &config.backends[0];
+    assert_eq!(
+        (pool.tls, pool.matches.as_slice()),
+        (BackendTls::StartTls, ["*.stores.example.com".to_owned()].as_slice())
+    );
+    assert_eq!((pool.servers[1].address.as_str(), pool.servers[1].weight), ("10.1.0.2", 2));
+    assert_eq!((pool.max_connections, pool.source_addresses.len()), (Some(2000), 2));
+}
+
+#[test]
+fn what_the_whole_example_calls_a_default_is_one() {
+    let (whole, least) = (good("config/portcullis.yaml"), good("config/minimal.yaml"));
+    let of_service = |config: &Config| {
+        let service = &config.services[&Protocol::Imap];
+        let login = (service.mechanisms.to_vec(), service.cleartext, service.check);
+        let errors = (service.bad_commands, service.failed_logins, service.login_timeout, service.idle_timeout);
+        (login, errors, service.greeting.to_string(), service.access.len())
+    };
+    assert_eq!(of_service(&whole), of_service(&least));
+    let of_pool = |config: &Config| {
+        let pool = &config.backends[0];
+        (pool.ports.clone(), pool.connect_timeout, pool.login_timeout, pool.wait, pool.identity, pool.retry)
+    };
+    assert_eq!(of_pool(&whole), of_pool(&least));
+    let rest = |config: &Config| {
+        (config.log, config.ipv6_prefix, config.shutdown.grace, config.tls.clone().map(|tls| tls.minimum))
+    };
+    assert_eq!(rest(&whole), rest(&least));
+    let cache = |config: &Config| format!("{:?}", config.directory.cache);
+    assert_eq!(cache(&whole), cache(&least));
+}
+
+#[test]
+fn a_preset_gives_what_is_not_written() {
+    let config = good("tests/config/good/presets.yaml");
+    assert_eq!(ldap(&config, 0).filter, "(&(objectClass=inetLocalMailRecipient)(mailLocalAddress={user}))");
+    assert_eq!(ldap(&config, 0).status_attribute, None);
+    assert_eq!(
+        standings(ldap(&config, 1)),
+        [
+            ("active", Standing::Active),
+            ("deleted", Standing::Deny),
+            ("disabled", Standing::Deny),
+            ("moved", Standing::Unavailable),
+            ("noaccess", Standing::Active),
+        ]
+    );
+    assert_eq!(ldap(&config, 2).host_attribute, "kolabHomeServer");
+    assert_eq!(ldap(&config, 3).services_attribute.as_deref(), Some("mailAllowedServiceAccess"));
+    assert_eq!(ldap(&config, 4).host_attribute, "mailHost");
+    assert_eq!(
+        (ldap(&config, 5).filter.as_str(), ldap(&config, 5).host_attribute.as_str()),
+        ("(mail={user})", "zimbraMailHost")
+    );
+    let plain = ldap(&config, 6);
+    assert_eq!((plain.timeout, plain.connections, plain.starttls), (seconds(4), 2, false));
+    assert!(plain.bind.is_none() && plain.tls.ca.is_none() && !plain.tls.skip_verification);
+    assert_eq!((plain.urls[0].host.as_str(), plain.urls[0].port), ("ldap1", 389));
+}
+
+#[test]
+fn a_secret_comes_from_a_file_without_its_line_end() {
+    let config = good("tests/config/good/master.yaml");
+    let BackendLogin::Master { user, password } = &config.backends[0].login else { panic!("a master login") };
+    assert_eq!((user.as_str(), password.expose()), ("gate", "hunter2"));
+    assert!(!format!("{config:?}").contains("hunter2"));
+    assert_eq!(config.services[&Protocol::Pop3].check, PasswordCheck::Directory);
+}
+
+#[test]
+fn only_services_that_listeners_offer_are_kept() {
+    let config = good("tests/config/good/only-one-service.yaml");
+    assert_eq!(config.services.keys().collect::<Vec<_>>(), [&Protocol::Imap]);
+    assert!(config.tls.is_none());
+}
+
+#[test]
+fn anchors_merge_and_implicit_tls_has_its_own_ports() {
+    let config = good("tests/config/good/anchors.yaml");
+    assert_eq!((config.listeners[1].access.len(), config.services[&Protocol::Imap].access[0].from.len()), (2, 3));
+    assert!(config.listeners[1].address.is_ipv6());
+    assert_eq!(&*config.services[&Protocol::Imap].greeting, "portcullis");
+    assert_eq!(config.directory.default_domain.as_deref(), Some("example.com"));
+    for pool in &config.backends {
+        assert_eq!((pool.ports[&Protocol::Imap], pool.ports[&Protocol::Pop3]), (993, 1995));
+        assert!(pool.verify.skip_verification && pool.tls == BackendTls::Implicit);
+    }
+    assert_eq!(config.backends[0].servers[1].address.parse::<IpAddr>().ok(), "2001:db8::2".parse().ok());
+    assert_eq!(config.backends[1].servers[0].name, "mail3.example.com");
+}
+
+#[test]
+fn a_problem_reads_as_file_line_path_and_words() {
+    let problems = parse("threads: { mni: 1 }\n", "etc/portcullis.yaml".as_ref()).expect_err("much is missing");
+    let unknown = problems.iter().find(|problem| problem.path == "threads.mni").expect("the key");
+    assert_eq!(
+        unknown.to_string(),
+        "etc/portcullis.yaml:1: threads.mni: this version does not know this key; did you mean `min`?"
+    );
+    let problems = parse("a: [", "portcullis.yaml".as_ref()).expect_err("not YAML");
+    assert!(problems[0].to_string().starts_with("portcullis.yaml:1: unclosed"), "{}", problems[0]);
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_one_problem() {
+    let site = Site::new();
+    for (name, bytes) in [("latin.yaml", b"hostname: \xe9".to_vec()), ("huge.yaml", vec![b'#'; 5 * 1024 * 1024])] {
+        let path = site.0.path().join(name);
+        std::fs::write(&path, bytes).expect("a file");
+        assert_eq!(crate::config::load(&path).expect_err(name).len(), 1, "{name}");
+    }
+    let problems = crate::config::load(&site.0.path().join("none.yaml")).expect_err("no file");
+    assert_eq!((problems.len(), problems[0].line, problems[0].path.as_str()), (1, 1, ""));
+}
+
+#[test]
+fn a_message_is_one_line_whatever_was_written() {
+    let problems = parse("\"a\\nb\\e[2J\": 1\nhostname: \"x\\ny\"\n", "p.yaml".as_ref()).expect_err("bad keys");
+    let lines = problems.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert!(lines.iter().any(|line| line.contains("a\\nb")), "{lines:?}");
+    assert!(lines.iter().all(|line| !line.contains(char::is_control)), "{lines:?}");
+}

@@ -1,0 +1,82 @@
+//! The back-ends: pools of servers that are set up alike.
+//!
+//! It stands apart from the rest of the configuration as the part that the back-ends read.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::ClientTls;
+use crate::proto::Protocol;
+use crate::secret::Secret;
+
+/// Back-ends that are set up alike.
+#[derive(Debug, Clone)]
+pub struct Pool {
+    /// Its name.
+    pub name: String,
+    /// Named servers; may be empty only when `matches` is not.
+    pub servers: Vec<Server>,
+    /// Hosts that the directory may also name, lower case: `*.stores.example.com` (one or more labels for the star)
+    /// or a whole name.
+    pub matches: Vec<String>,
+    /// The port of each protocol.
+    pub ports: HashMap<Protocol, u16>,
+    /// TLS towards them.
+    pub tls: BackendTls,
+    /// How they are verified.
+    pub verify: ClientTls,
+    /// For the TCP connection, over all addresses of the server.
+    pub connect_timeout: Duration,
+    /// From the connection to the login's answer.
+    pub login_timeout: Duration,
+    /// At one server; `None` = no limit.
+    pub max_connections: Option<u32>,
+    /// How long a login waits for a place at a full server.
+    pub wait: Duration,
+    /// Used in turn; empty = the kernel chooses.
+    pub source_addresses: Vec<IpAddr>,
+    /// How users are logged in.
+    pub login: BackendLogin,
+    /// Whether back-ends are told who is behind us.
+    pub identity: bool,
+    /// Other servers of the pool to try when one is down, for users who live anywhere in the pool.
+    pub retry: u32,
+}
+
+/// One server of a pool.
+#[derive(Debug, Clone)]
+pub struct Server {
+    /// The name that the directory uses, that TLS verifies, and that logs say; lower case.
+    pub name: String,
+    /// Where to connect; the name when it was not given.
+    pub address: String,
+    /// Share of the pool's users, at least 1.
+    pub weight: u32,
+}
+
+/// TLS towards a back-end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum BackendTls {
+    /// None.
+    #[default]
+    None,
+    /// STARTTLS or STLS; the login fails where it is not offered.
+    StartTls,
+    /// From the first byte.
+    Implicit,
+}
+
+/// How users are logged in at a back-end.
+#[derive(Debug, Clone)]
+pub enum BackendLogin {
+    /// With the user's own credential.
+    Replay,
+    /// By a master user; only where the directory checks the password.
+    Master {
+        /// The master's name.
+        user: String,
+        /// The master's password.
+        password: Secret,
+    },
+}

@@ -1,0 +1,98 @@
+//! Where users live: the sources of the directory, and its cache.
+//!
+//! It stands apart from the rest of the configuration as the part that the directory reads.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::ClientTls;
+use crate::secret::Secret;
+
+/// Where users live.
+#[derive(Debug)]
+pub struct Directory {
+    /// Added to a bare user name; lower case.
+    pub default_domain: Option<String>,
+    /// Asked in order; the first that knows the user decides. At least one.
+    pub sources: Vec<Source>,
+    /// What is remembered of the answers.
+    pub cache: Cache,
+}
+
+/// One place that may know a user.
+#[derive(Debug)]
+pub enum Source {
+    /// An LDAP server.
+    Ldap(Box<Ldap>),
+    /// A YAML file of users, read at start and on SIGHUP.
+    File(PathBuf),
+    /// Everyone, hashed over the pool of this name (which exists).
+    Pool(String),
+}
+
+/// An LDAP server and what its entries mean.
+#[derive(Debug)]
+pub struct Ldap {
+    /// Tried in order; at least one.
+    pub urls: Vec<LdapUrl>,
+    /// Whether `ldap://` is upgraded with StartTLS (RFC 4511 §4.14).
+    pub starttls: bool,
+    /// How the server is verified.
+    pub tls: ClientTls,
+    /// DN and password; `None` = anonymous.
+    pub bind: Option<(String, Secret)>,
+    /// The base DN.
+    pub base: String,
+    /// A filter with `{user}`, `{local}`, `{domain}`; it parsed as RFC 4515 with a sample user put in.
+    pub filter: String,
+    /// Which attribute holds the host: a server's name, a pool's name, or host:port.
+    pub host_attribute: String,
+    /// Which attribute holds the user name at the back-end; `None` = as given.
+    pub user_attribute: Option<String>,
+    /// Which attribute holds the status.
+    pub status_attribute: Option<String>,
+    /// Which attribute holds the services that the user may use.
+    pub services_attribute: Option<String>,
+    /// What the status attribute's values mean, lower case; other values = active.
+    pub status: HashMap<String, Standing>,
+    /// For one question, connecting included.
+    pub timeout: Duration,
+    /// Connections for searches, 1..=64.
+    pub connections: usize,
+}
+
+/// What a status value means for a login.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// May log in.
+    Active,
+    /// May not.
+    Deny,
+    /// Not now.
+    Unavailable,
+}
+
+/// `ldap://host:389` or `ldaps://host:636`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LdapUrl {
+    /// Implicit TLS.
+    pub ldaps: bool,
+    /// A name or an address.
+    pub host: String,
+    /// 389 or 636 by default.
+    pub port: u16,
+}
+
+/// What is remembered of the directory's answers.
+#[derive(Debug, Clone, Copy)]
+pub struct Cache {
+    /// How many users; 0 = nothing is remembered.
+    pub entries: usize,
+    /// How long an answer is fresh.
+    pub ttl: Duration,
+    /// How long "nobody knows this user" is fresh.
+    pub negative_ttl: Duration,
+    /// How long after its time an answer still serves while every source is down.
+    pub stale: Duration,
+}

@@ -1,0 +1,107 @@
+//! Entries as directories write them.
+
+use ldap3::asn1::TagClass;
+
+use super::*;
+use crate::proto::Protocol;
+
+fn meaning() -> Meaning {
+    let standing = [("locked", Standing::Deny), ("maintenance", Standing::Unavailable), ("active", Standing::Active)];
+    Meaning {
+        host: "mailHost".into(),
+        user: Some("uid".into()),
+        status: Some("accountStatus".into()),
+        services: Some("mailAllowedServiceAccess".into()),
+        standing: standing.into_iter().map(|(name, standing)| (name.to_owned(), standing)).collect(),
+    }
+}
+
+fn tag(id: u64, payload: PL) -> StructureTag {
+    StructureTag { class: TagClass::Universal, id, payload }
+}
+
+fn octets(text: &[u8]) -> StructureTag {
+    tag(4, PL::P(text.to_vec()))
+}
+
+fn entry(dn: &str, attributes: &[(&str, &[&[u8]])]) -> StructureTag {
+    let attributes = attributes.iter().map(|(name, values)| {
+        let values = values.iter().map(|value| octets(value)).collect();
+        tag(16, PL::C(vec![octets(name.as_bytes()), tag(17, PL::C(values))]))
+    });
+    tag(4, PL::C(vec![octets(dn.as_bytes()), tag(16, PL::C(attributes.collect()))]))
+}
+
+fn route(attributes: &[(&str, &[&[u8]])]) -> Result<Route, Unavailable> {
+    meaning().route(entry("uid=alice,dc=x", attributes), 3)
+}
+
+fn bad(attributes: &[(&str, &[&[u8]])]) -> String {
+    route(attributes).expect_err("a bad entry").to_string()
+}
+
+#[test]
+fn every_attribute_has_its_place_whatever_its_case() {
+    let route = route(&[
+        ("MAILHOST", &[b"Mail1.Example.com"]),
+        ("UID", &[b"alice", b"al"]),
+        ("accountstatus", &[b"Locked"]),
+        ("mailAllowedServiceAccess", &[b"+imap:*"]),
+        ("other", &[b"\xff"]),
+    ])
+    .expect("a route");
+    assert_eq!((route.host.as_str(), route.user.as_deref()), ("mail1.example.com", Some("alice")));
+    assert_eq!(route.standing, Standing::Deny);
+    assert!(route.allows(Protocol::Imap) && !route.allows(Protocol::Pop3));
+    assert_eq!(route.entry, Some(route::Entry { source: 3, dn: "uid=alice,dc=x".into() }));
+}
+
+#[test]
+fn what_is_not_there_means_as_given_active_and_everything() {
+    let route = route(&[("mailHost", &[b"h"])]).expect("a route");
+    assert_eq!((route.user.as_deref(), route.standing), (None, Standing::Active));
+    assert!(Protocol::ALL.into_iter().all(|protocol| route.allows(protocol)));
+}
+
+#[test]
+fn the_strictest_status_counts_and_unnamed_ones_do_not() {
+    let standing = |values: &[&[u8]]| route(&[("mailHost", &[b"h"]), ("accountStatus", values)]).expect("ok").standing;
+    assert_eq!(standing(&[b"active", b"maintenance", b"locked"]), Standing::Deny);
+    assert_eq!(standing(&[b"maintenance", b"active"]), Standing::Unavailable);
+    assert_eq!(standing(&[b"overquota"]), Standing::Active);
+    assert_eq!(standing(&[b"\xff"]), Standing::Active);
+}
+
+#[test]
+fn a_host_that_is_missing_doubled_or_hostile_is_a_bad_entry() {
+    assert!(bad(&[]).contains("uid=alice,dc=x: mailHost is missing"));
+    assert!(bad(&[("mailHost", &[])]).contains("missing"));
+    assert!(bad(&[("mailHost", &[b"h1", b"h2"])]).contains("more than one value"));
+    for host in [&b"h\r\nXCLIENT LOGIN=x"[..], b"", b"\xff\xfe", b"a b", &[b'h'; 300]] {
+        assert!(bad(&[("mailHost", &[host])]).contains("not a host's name"), "{host:?}");
+    }
+}
+
+#[test]
+fn a_user_name_or_service_that_cannot_be_read_is_a_bad_entry() {
+    let host: (&str, &[&[u8]]) = ("mailHost", &[b"h"]);
+    assert!(bad(&[host, ("uid", &[b"a\r\nb"])]).contains("uid is unusable"));
+    assert!(bad(&[host, ("uid", &[&[b'u'; 256]])]).contains("uid is unusable"));
+    assert!(bad(&[host, ("mailAllowedServiceAccess", &[b"\xff"])]).contains("unreadable"));
+    assert!(bad(&[host, ("mailAllowedServiceAccess", &[b"+:*"])]).contains("unreadable"));
+}
+
+#[test]
+fn an_entry_without_a_dn_is_nobody_s() {
+    assert!(meaning().route(entry("", &[("mailHost", &[b"h"])]), 0).is_err_and(|problem| !problem.is_outage()));
+    for payload in [PL::P(vec![]), PL::C(vec![]), PL::C(vec![octets(b"\xff"), tag(16, PL::C(vec![]))])] {
+        assert!(meaning().route(tag(4, payload), 0).is_err());
+    }
+}
+
+#[test]
+fn a_dn_in_a_log_is_one_short_line() {
+    let entry = entry(&format!("uid=a\r\nb,{}", "x".repeat(10_000)), &[]);
+    let problem = meaning().route(entry, 0).expect_err("no host").to_string();
+    assert!(problem.len() < 400 && !problem.contains(['\r', '\n']), "{problem:?}");
+}

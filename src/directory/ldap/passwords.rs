@@ -1,0 +1,104 @@
+//! Passwords, checked by a bind with the user's own DN.
+//!
+//! A bind changes who a connection is, so each has a connection to itself; a few are kept for the next. Once sent, a
+//! bind is never sent again: the server may have counted it against the user.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout_at};
+
+use super::connection::{Connection, Outcome};
+use super::dial::share;
+use super::servers::{As, Servers};
+use crate::directory::problem::printable;
+use crate::directory::{PasswordAnswer, Unavailable};
+use crate::secret::Secret;
+
+pub(super) struct Passwords {
+    places: Semaphore,
+    idle: Mutex<Vec<(Connection, Instant)>>,
+}
+
+impl Passwords {
+    pub(super) fn new(connections: usize) -> Self {
+        Self { places: Semaphore::new(connections.max(1) * BINDS), idle: Mutex::default() }
+    }
+
+    /// Dropped at the caller's deadline, it closes the connection that has not answered.
+    pub(super) async fn check(
+        &self,
+        servers: &Servers,
+        dn: &str,
+        password: &Secret,
+        deadline: Instant,
+    ) -> Result<PasswordAnswer, Unavailable> {
+        // Half of the time may go into waiting, as for searches.
+        let waited = timeout_at(share(deadline, 2), self.places.acquire()).await;
+        let _place = waited.map_err(|_| Unavailable::Overloaded)?.map_err(|_| Unavailable::Lost)?;
+        let connection = match self.kept() {
+            Some(connection) => connection,
+            None => servers.connect(As::Nobody, deadline).await?,
+        };
+        let outcome = connection.bind(dn, password.expose()).await.map_err(|lost| lost.0)?;
+        self.keep(connection);
+        meaning(dn, outcome)
+    }
+
+    fn kept(&self) -> Option<Connection> {
+        let mut idle = self.idle();
+        let now = Instant::now();
+        idle.retain(|(connection, since)| connection.is_open() && now.duration_since(*since) < KEEP);
+        idle.pop().map(|(connection, _)| connection)
+    }
+
+    fn keep(&self, connection: Connection) {
+        let mut idle = self.idle();
+        if idle.len() < KEPT && connection.is_open() {
+            idle.push((connection, Instant::now()));
+        }
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<(Connection, Instant)>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// RFC 4511 appendix A. Directories tell of locked accounts and other policies with 19 and 53 (389 Directory Server),
+/// of entries without a password with 48: the user cannot come in, and trying later does not help.
+fn meaning(dn: &str, outcome: Outcome) -> Result<PasswordAnswer, Unavailable> {
+    let Outcome { code, text } = outcome;
+    match code {
+        0 => Ok(PasswordAnswer::Right),
+        49 => Ok(PasswordAnswer::Wrong),
+        19 | 48 | 53 => {
+            tracing::warn!(dn = printable(dn), code, text, "the directory's policy refuses a bind");
+            Ok(PasswordAnswer::Wrong)
+        }
+        _ => Err(Unavailable::Refused { code, text }),
+    }
+}
+
+/// Binds at once, for each connection that searches have.
+const BINDS: usize = 16;
+/// Connections kept between binds, and how long.
+const KEPT: usize = 8;
+const KEEP: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_result_code_has_a_meaning() {
+        let meaning = |code| meaning("uid=alice", Outcome { code, text: String::new() });
+        assert_eq!(meaning(0), Ok(PasswordAnswer::Right));
+        for code in [19, 48, 49, 53] {
+            assert_eq!(meaning(code), Ok(PasswordAnswer::Wrong), "{code}");
+        }
+        for code in [1, 2, 3, 8, 10, 11, 13, 14, 32, 51, 52, 80, u32::MAX] {
+            assert!(meaning(code).is_err_and(|problem| problem.is_outage()), "{code}");
+        }
+    }
+}

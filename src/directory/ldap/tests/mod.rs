@@ -1,0 +1,166 @@
+//! LDAP as the directory asks it, against a server that says what a test wants.
+//!
+//! Time is not paused: paused time runs on while bytes are under way on a socket.
+
+mod faults;
+mod filters;
+mod malformed;
+mod passwords;
+mod tls;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+
+use super::fake::{BIND, Fake, Heard, SEARCH, Say, bound, done, entry, reference};
+use crate::config::{self, ClientTls, LdapUrl, Source, Standing};
+use crate::directory::{Directory, PasswordAnswer, Route, Unavailable};
+use crate::metrics::Metrics;
+use crate::secret::Secret;
+
+const TIMEOUT: Duration = Duration::from_secs(4);
+
+fn url(fake: &Fake) -> LdapUrl {
+    LdapUrl { ldaps: false, host: fake.address.ip().to_string(), port: fake.address.port() }
+}
+
+fn secret(text: &str) -> Secret {
+    Secret::new(text).expect("a secret")
+}
+
+fn ldap(urls: Vec<LdapUrl>) -> config::Ldap {
+    config::Ldap {
+        urls,
+        starttls: false,
+        tls: ClientTls::default(),
+        bind: Some(("cn=gate".into(), secret("service-password"))),
+        base: "dc=example,dc=com".into(),
+        filter: "(&(objectClass=person)(|(mail={user})(uid={local})))".into(),
+        host_attribute: "mailHost".into(),
+        user_attribute: Some("uid".into()),
+        status_attribute: Some("accountStatus".into()),
+        services_attribute: None,
+        status: HashMap::from([("locked".into(), Standing::Deny)]),
+        timeout: TIMEOUT,
+        connections: 2,
+    }
+}
+
+/// Nothing is remembered, so that every question reaches the server.
+fn directory_of(sources: Vec<Source>) -> Directory {
+    let (ttl, stale) = (Duration::from_secs(300), Duration::from_secs(3600));
+    let cache = config::Cache { entries: 0, ttl, negative_ttl: ttl, stale };
+    let config = config::Directory { default_domain: Some("example.com".into()), sources, cache };
+    let metrics = Arc::new(Metrics::new().expect("metrics"));
+    Directory::new(&config, metrics, Handle::current()).expect("a directory")
+}
+
+fn directory_at(ldap: config::Ldap) -> Directory {
+    directory_of(vec![Source::Ldap(Box::new(ldap))])
+}
+
+fn directory(fake: &Fake) -> Directory {
+    directory_at(ldap(vec![url(fake)]))
+}
+
+async fn find(directory: &Directory, name: &str) -> Result<Option<Arc<Route>>, Unavailable> {
+    directory.find(&directory.user(name).expect("a name")).await
+}
+
+async fn host(directory: &Directory, name: &str) -> Option<String> {
+    find(directory, name).await.expect("an answer").map(|route| route.host.clone())
+}
+
+async fn problem(directory: &Directory, name: &str) -> Unavailable {
+    find(directory, name).await.expect_err("no answer")
+}
+
+fn say(bytes: Vec<u8>) -> Vec<Say> {
+    vec![Say::Bytes(bytes)]
+}
+
+/// Binds succeed, and searches are answered as the test says.
+fn searches(
+    answer: impl Fn(&Heard) -> Vec<Say> + Send + Sync + 'static,
+) -> impl Fn(&Heard) -> Vec<Say> + Send + Sync + 'static {
+    move |heard| match heard.operation {
+        BIND => say(bound(heard.id, 0)),
+        SEARCH => answer(heard),
+        _ => vec![],
+    }
+}
+
+/// One entry with this host.
+fn lives_at(id: u32, host: &str) -> Vec<u8> {
+    let entry = entry(id, "uid=alice,dc=example,dc=com", &[("MailHost", &[host.as_bytes()]), ("uid", &[b"al"])]);
+    [entry, done(id, 0)].concat()
+}
+
+#[tokio::test]
+async fn one_entry_says_where_a_user_lives() {
+    let fake = Fake::new(searches(|heard| say(lives_at(heard.id, "Mail1")))).await;
+    let directory = directory(&fake);
+    let route = find(&directory, "alice").await.expect("an answer").expect("known");
+    assert_eq!((route.host.as_str(), route.user.as_deref(), route.standing), ("mail1", Some("al"), Standing::Active));
+    assert_eq!(host(&directory, "alice").await.as_deref(), Some("mail1"));
+    assert_eq!((fake.connections(), fake.heard(BIND).len(), fake.heard(SEARCH).len()), (1, 1, 2));
+    assert!(directory.reachable());
+}
+
+#[tokio::test]
+async fn no_entry_and_no_base_are_nobody_and_the_next_source_is_asked() {
+    for code in [0, 32] {
+        let fake = Fake::new(searches(move |heard| say(done(heard.id, code)))).await;
+        assert_eq!(host(&directory(&fake), "alice").await, None);
+        let two = directory_of(vec![Source::Ldap(Box::new(ldap(vec![url(&fake)]))), Source::Pool("rest".into())]);
+        assert_eq!(host(&two, "alice").await.as_deref(), Some("rest"));
+    }
+}
+
+#[tokio::test]
+async fn a_source_that_is_down_ends_the_question() {
+    let fake = Fake::new(searches(|_| vec![Say::Close])).await;
+    let two = directory_of(vec![Source::Ldap(Box::new(ldap(vec![url(&fake)]))), Source::Pool("rest".into())]);
+    assert!(matches!(problem(&two, "alice").await, Unavailable::Down(_)));
+}
+
+#[tokio::test]
+async fn two_entries_are_ambiguous_however_the_server_says_it() {
+    let two = |heard: &Heard| [entry(heard.id, "uid=a", &[]), entry(heard.id, "uid=b", &[])].concat();
+    let fake = Fake::new(searches(move |heard| say([two(heard), done(heard.id, 0)].concat()))).await;
+    assert_eq!(problem(&directory(&fake), "alice").await, Unavailable::Ambiguous);
+    let fake = Fake::new(searches(move |heard| say([two(heard), done(heard.id, 4)].concat()))).await;
+    assert_eq!(problem(&directory(&fake), "alice").await, Unavailable::Ambiguous);
+    let one = |heard: &Heard| [entry(heard.id, "uid=a", &[("mailHost", &[b"h"])]), done(heard.id, 4)].concat();
+    let fake = Fake::new(searches(move |heard| say(one(heard)))).await;
+    assert_eq!(problem(&directory(&fake), "alice").await, Unavailable::Ambiguous);
+}
+
+#[tokio::test]
+async fn every_other_result_code_is_no_answer() {
+    for code in [1, 2, 3, 10, 11, 50, 51, 52, 53, 80] {
+        let fake = Fake::new(searches(move |heard| say(done(heard.id, code)))).await;
+        let text = "said so".to_owned();
+        assert_eq!(problem(&directory(&fake), "alice").await, Unavailable::Refused { code: code.into(), text });
+    }
+}
+
+#[tokio::test]
+async fn references_are_not_followed_and_a_flood_of_them_ends_the_connection() {
+    let some = |id| [vec![reference(id); 3].concat(), lives_at(id, "mail1"), vec![]].concat();
+    let fake = Fake::new(searches(move |heard| say(some(heard.id)))).await;
+    assert_eq!(host(&directory(&fake), "alice").await.as_deref(), Some("mail1"));
+    let fake = Fake::new(searches(|heard| say(reference(heard.id).repeat(100_000)))).await;
+    let problem = problem(&directory(&fake), "alice").await;
+    assert!(matches!(&problem, Unavailable::BadAnswer(why) if why.contains("64 entries")), "{problem}");
+}
+
+#[tokio::test]
+async fn a_service_bind_that_is_refused_is_a_directory_that_is_down() {
+    let fake = Fake::new(|heard| say(bound(heard.id, 49))).await;
+    let problem = problem(&directory(&fake), "alice").await;
+    assert!(matches!(&problem, Unavailable::Down(why) if why.contains("bind is refused with 49")), "{problem}");
+    assert!(!problem.to_string().contains("service-password"));
+}
