@@ -6,7 +6,17 @@
 
 mod support;
 
+mod announced;
+mod backends;
+mod bad_backends;
+mod check;
 mod denials;
+mod directory;
+mod faults;
+mod gate;
 mod identity;
 mod login;
+mod patience;
 mod support_works;
+mod tls;
+mod watched;

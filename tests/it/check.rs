@@ -1,0 +1,94 @@
+//! `portcullis check`: every problem at once, each at its line.
+
+use std::path::{Path, PathBuf};
+
+use crate::support::gateway::{Gateway, portcullis};
+use crate::support::{keeper, site};
+
+fn write(text: &str) -> PathBuf {
+    let file = keeper::folder("check").join("portcullis.yaml");
+    std::fs::write(&file, text).unwrap();
+    file
+}
+
+/// Each fault with its line, counted from 1.
+const FIVE_FAULTS: &str = "\
+hostname: mail.example.org
+threads: { min: 4, max: 2 }
+limits:
+  rate: often
+services:
+  imap:
+    timeouts: { login: 60 parsecs }
+listeners:
+  - { service: imap, address: \"127.0.0.1:99999\", tls: none }
+directory:
+  default_domain: example.org
+  sources:
+    - pool: nowhere
+backends:
+  stores:
+    servers: [mail1.example.org]
+";
+
+#[test]
+fn five_faults_are_five_lines_with_the_right_numbers() {
+    let file = write(FIVE_FAULTS);
+    let outcome = portcullis(&["check", file.to_str().unwrap()]);
+    assert_eq!(outcome.code, Some(1), "{outcome:#?}");
+    let lines: Vec<String> = [outcome.out.lines(), outcome.err.lines()].into_iter().flatten().map(Into::into).collect();
+    let expected = [(2, "threads"), (4, "limits.rate"), (7, "timeouts.login"), (9, "address"), (13, "pool")];
+    assert_eq!(lines.len(), expected.len(), "{lines:#?}");
+    for (line, (number, path)) in lines.iter().zip(expected) {
+        let place = format!("{}:{number}: ", file.display());
+        let rest = line.strip_prefix(&place).unwrap_or_else(|| panic!("{line:?} is not at line {number}"));
+        assert!(rest.contains(path), "{line:?} does not name {path}");
+    }
+}
+
+#[test]
+fn a_faulty_file_is_not_served_and_its_problems_are_told_alike() {
+    let file = write(FIVE_FAULTS);
+    let checked = portcullis(&["check", file.to_str().unwrap()]);
+    let served = portcullis(&["serve", "--config", file.to_str().unwrap()]);
+    assert_eq!(served.code, Some(1), "{served:#?}");
+    let told = checked.out + &checked.err;
+    assert!(told.lines().all(|line| (served.out.clone() + &served.err).contains(line)), "{}", served.err);
+}
+
+#[test]
+fn an_unknown_key_is_a_fault_at_its_line() {
+    let file = write(&FIVE_FAULTS.replace("  rate: often\n", "  rates: 1/1s\n"));
+    let outcome = portcullis(&["check", file.to_str().unwrap()]);
+    assert_eq!(outcome.code, Some(1));
+    let told = outcome.out + &outcome.err;
+    assert!(told.contains(&format!("{}:4: ", file.display())) && told.contains("rates"), "{told}");
+}
+
+#[test]
+fn a_good_file_passes_and_a_missing_one_does_not() {
+    let gateway = Gateway::start(&site::shared().plan());
+    portcullis(&["check", gateway.file().to_str().unwrap()]).fine();
+    let missing = gateway.file().with_file_name("missing.yaml");
+    assert_eq!(portcullis(&["check", missing.to_str().unwrap()]).code, Some(1));
+}
+
+#[test]
+fn a_fault_never_shows_a_secret() {
+    let text = FIVE_FAULTS.replace(
+        "    - pool: nowhere\n",
+        "    - ldap: { urls: [ldap://h], bind_dn: cn=x, bind_password: s3cr3t, base: x, filter: \"(\" }\n",
+    );
+    let outcome = portcullis(&["check", write(&text).to_str().unwrap()]);
+    assert_eq!(outcome.code, Some(1));
+    assert!(!(outcome.out + &outcome.err).contains("s3cr3t"));
+}
+
+#[test]
+fn the_files_that_we_ship_pass() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
+    for name in ["minimal.yaml", "demo.yaml"] {
+        let file = folder.join(name);
+        assert!(file.exists(), "{name} is not shipped");
+    }
+}
