@@ -22,7 +22,7 @@ fn a_user_whom_two_entries_claim_is_sent_to_neither_and_not_blamed() {
         let answer = mail.try_login(&mut mail.open(&gateway), "twins", &password("twins"));
         mail.refused_as_no_fault_of_the_client(&answer);
     }
-    gateway.logged(&["twins", "ambiguous"]);
+    gateway.logged(&["twins", "more than one"]);
     assert!(gateway.metric("backend_connects_total", &[]) < 0.5);
 }
 
@@ -248,11 +248,8 @@ fn a_directory_that_talks_nonsense_is_down_and_breaks_nothing() {
 #[test]
 fn a_file_of_users_needs_no_server_and_may_stand_before_ldap() {
     let folder = keeper::folder("users");
-    std::fs::write(
-        folder.join("users.yaml"),
-        "users:\n  alice@example.org: { host: two.stores.example.org, user: alice }\n",
-    )
-    .unwrap();
+    std::fs::write(folder.join("users.yaml"), "alice@example.org: { host: two.stores.example.org, user: alice }\n")
+        .unwrap();
     let ldap_goes_last = site::shared().plan();
     let file = format!("{{ path: \"{}/users.yaml\" }}", folder.display());
     let gateway = Gateway::start(&ldap_goes_last.clone().set("directory.sources.file", &file));

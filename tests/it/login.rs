@@ -223,7 +223,8 @@ fn what_is_offered_before_the_login_is_what_works_there() {
 
 #[test]
 fn after_the_login_the_back_ends_own_capabilities_hold() {
-    let mut client = Mail::Imap.session(&gateway(), "alice");
+    let gateway = gateway();
+    let mut client = Mail::Imap.session(&gateway, "alice");
     client.send("c CAPABILITY\r\n");
     let offered = client.lines_to("c OK").concat();
     assert!(offered.contains("IDLE") && offered.contains("CONDSTORE"), "{offered}");

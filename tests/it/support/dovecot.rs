@@ -219,7 +219,6 @@ login_log_format_elements = user=<%u> method=%m rip=%r lip=%l session=<%{session
 auth_failure_delay = 0
 auth_mechanisms = plain login
 auth_username_chars =
-auth_master_user_separator = *
 mail_location = maildir:{folder}/mail/%n
 mail_max_userip_connections = 1000
 mailbox_idle_check_interval = 1 s
