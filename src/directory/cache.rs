@@ -79,7 +79,8 @@ impl Cache {
         }
         let mut flight = match self.join(user, question) {
             Joined::Flight(flight) => flight,
-            Joined::Answer(answer) => return answer,
+            Joined::Remembered(answer) => return Ok(answer),
+            Joined::Landed(landed) => return self.count(landed),
         };
         let landed = match flight.wait_for(Option::is_some).await {
             Ok(landed) => landed.clone(),
@@ -130,15 +131,16 @@ impl Cache {
         }
         // A flight may have landed since the first look.
         if let Some(answer) = self.fresh(user) {
-            return Joined::Answer(Ok(answer));
+            return Joined::Remembered(answer);
         }
-        if flights.down_until.is_some_and(|until| Instant::now() < until)
-            && let Some(route) = self.stale(user)
-        {
-            return Joined::Answer(self.count(Landed { answer: Ok(Some(route)), stale: true }));
-        }
-        if flights.waiting.len() >= FLIGHTS_MAX {
-            return Joined::Answer(self.count(Landed { answer: Err(Unavailable::Overloaded), stale: false }));
+        let is_full = flights.waiting.len() >= FLIGHTS_MAX;
+        let is_down = flights.down_until.is_some_and(|until| Instant::now() < until);
+        match self.stale(user) {
+            Some(route) if is_full || is_down => {
+                return Joined::Landed(Landed { answer: Ok(Some(route)), stale: true });
+            }
+            None if is_full => return Joined::Landed(Landed { answer: Err(Unavailable::Overloaded), stale: false }),
+            _ => {}
         }
         let (landing, flight) = watch::channel(None);
         flights.waiting.insert(Arc::clone(user), flight.clone());
@@ -190,7 +192,9 @@ impl Cache {
 
 enum Joined {
     Flight(watch::Receiver<Option<Landed>>),
-    Answer(Answer),
+    /// Counted already.
+    Remembered(Option<Arc<Route>>),
+    Landed(Landed),
 }
 
 /// A question that is being asked. Dropped without an answer (a panic), it leaves the table, and those who wait are

@@ -127,10 +127,11 @@ impl Directory {
         Ok(())
     }
 
-    /// Whether at least one source answered when it was asked last, or was never asked.
+    /// Whether every source answered when it was asked last, or was never asked: one that is down ends the question,
+    /// whatever stands behind it.
     #[must_use]
     pub fn reachable(&self) -> bool {
-        self.0.sources.iter().any(Source::reachable)
+        self.0.sources.iter().all(Source::reachable)
     }
 
     async fn on_control<T: Send + 'static>(

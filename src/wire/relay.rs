@@ -80,7 +80,7 @@ pub struct Relay {
 
 impl Relay {
     /// What either side said early is delivered first. `idle` counts traffic in both directions together; once one
-    /// side has closed, the other has [`LINGER`] at the most.
+    /// side has closed, the other has [`LINGER`] or [`AFTERWORD`] at the most.
     #[must_use]
     pub fn new(
         (client, from_client): (Stream, BytesMut),
@@ -137,13 +137,13 @@ impl Relay {
         if self.first_to_close.is_some() {
             return;
         }
-        let side = match (self.down.has_ended(), self.up.has_ended()) {
-            (true, _) => Side::Backend,
-            (_, true) => Side::Client,
+        let (side, linger) = match (self.down.has_ended(), self.up.has_ended()) {
+            (true, _) => (Side::Backend, AFTERWORD),
+            (_, true) => (Side::Client, LINGER),
             _ => return,
         };
         self.first_to_close = Some(side);
-        self.idle = self.idle.min(LINGER);
+        self.idle = self.idle.min(linger);
         self.moved = Instant::now();
         self.alarm.as_mut().reset(self.moved + self.idle);
     }
@@ -321,8 +321,11 @@ fn ignore_not_connected(error: io::Error) -> io::Result<()> {
 /// Reads of one direction before the others on the thread have their turn: 512 KiB.
 const TURN: usize = 16;
 
-/// How long the second side may take to close once the first has.
+/// How long a back-end may be silent once the client has closed its side: it may still have an answer to find.
 pub const LINGER: Duration = Duration::from_secs(30);
+
+/// How long a client may take to close once the back-end has: nobody hears what it says now.
+pub const AFTERWORD: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 mod tests;

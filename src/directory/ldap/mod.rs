@@ -1,7 +1,7 @@
 //! LDAP: the source that asks servers.
 //!
 //! From the outside in: [`Ldap`] asks one question under one deadline; [`searches`] and [`passwords`] have the
-//! connections; [`servers`] decides whom to dial; a [`connection`] is the client library behind its [`guard`], which
+//! connections; [`mod@servers`] decides whom to dial; a [`connection`] is the client library behind its [`guard`], which
 //! reads [`ber`] and knows which [`message`] may pass. What an [`entry`] means is decided at the end.
 //!
 //! Everything here runs on the control runtime. An answer that does not come in time takes its connection along.

@@ -65,14 +65,15 @@ impl Passwords {
     }
 }
 
-/// RFC 4511 appendix A. Directories tell of locked accounts and other policies with 19 and 53 (389 Directory Server),
-/// of entries without a password with 48: the user cannot come in, and trying later does not help.
+/// RFC 4511 appendix A. Directories tell of locked accounts and other policies with 19, of entries without a password
+/// with 48: the user cannot come in, and trying later does not help. 53 is not held against the user: a server that
+/// refuses all simple binds says so too.
 fn meaning(dn: &str, outcome: Outcome) -> Result<PasswordAnswer, Unavailable> {
     let Outcome { code, text } = outcome;
     match code {
         0 => Ok(PasswordAnswer::Right),
         49 => Ok(PasswordAnswer::Wrong),
-        19 | 48 | 53 => {
+        19 | 48 => {
             tracing::warn!(dn = printable(dn), code, text, "the directory's policy refuses a bind");
             Ok(PasswordAnswer::Wrong)
         }
@@ -94,10 +95,10 @@ mod tests {
     fn every_result_code_has_a_meaning() {
         let meaning = |code| meaning("uid=alice", Outcome { code, text: String::new() });
         assert_eq!(meaning(0), Ok(PasswordAnswer::Right));
-        for code in [19, 48, 49, 53] {
+        for code in [19, 48, 49] {
             assert_eq!(meaning(code), Ok(PasswordAnswer::Wrong), "{code}");
         }
-        for code in [1, 2, 3, 8, 10, 11, 13, 14, 32, 51, 52, 80, u32::MAX] {
+        for code in [1, 2, 3, 8, 10, 11, 13, 14, 32, 51, 52, 53, 80, u32::MAX] {
             assert!(meaning(code).is_err_and(|problem| problem.is_outage()), "{code}");
         }
     }

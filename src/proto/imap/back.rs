@@ -16,19 +16,18 @@ use bytes::BytesMut;
 use super::login::{Script, identification};
 use super::reply::{Capabilities, Condition, Reply, Words, parse};
 use crate::proto::line::{Line, Replies, TooLong};
-use crate::proto::sasl::{candidates, responses};
-use crate::proto::{Ask, Back, Credential, Denial, Errand, Granted, Mechanism, Refused};
+use crate::proto::{Ask, Back, Denial, Errand, Granted, Refused};
 
 /// See the module's head.
 #[derive(Debug)]
 pub(in crate::proto) struct ImapBack {
-    errand: Errand,
+    pub(super) errand: Errand,
     replies: Replies,
     state: State,
 }
 
 #[derive(Debug)]
-enum State {
+pub(super) enum State {
     /// The first line.
     Greeting,
     /// `S STARTTLS` is said, in the clear.
@@ -48,7 +47,7 @@ enum State {
 }
 
 #[derive(Debug)]
-struct Attempt {
+pub(super) struct Attempt {
     script: Script,
     /// Whether ID has not been answered yet; it is answered first.
     identifying: bool,
@@ -106,7 +105,7 @@ impl Back for ImapBack {
 }
 
 /// The next state, or an ask that ends this round.
-type Next = Result<State, Box<Ask>>;
+pub(super) type Next = Result<State, Box<Ask>>;
 
 impl ImapBack {
     /// One line; `last` says that nothing has come behind it yet.
@@ -210,39 +209,6 @@ impl ImapBack {
         }
         Ok(State::Login(attempt))
     }
-
-    /// What a NO or a BAD means to the client (RFC 5530). A code that nobody knows is none (RFC 3501 §7.1).
-    fn turned_away(&self, condition: Condition, words: Words<'_>) -> Next {
-        let code = words.code_name();
-        let denial = match (condition, code.as_deref()) {
-            (Condition::No, Some("UNAVAILABLE" | "SERVERBUG" | "INUSE" | "CONTACTADMIN" | "REFERRAL")) => {
-                Denial::Unavailable
-            }
-            (Condition::No, Some("LIMIT")) => Denial::Limit,
-            (Condition::No, Some("PRIVACYREQUIRED")) => Denial::Misconfigured,
-            (Condition::Ok | Condition::No | Condition::Bad, _) => match &self.errand.credential {
-                Credential::Password(_) | Credential::Token(..) => Denial::BadCredentials,
-                // The client gave no wrong password: our master's name or password is wrong, or may not do this.
-                Credential::Master { .. } => Denial::Misconfigured,
-            },
-        };
-        deny(denial, &format!("it refused the login: {}", self.loggable(words)))
-    }
-}
-
-impl ImapBack {
-    /// Its words for the log; a back-end that echoes what it was told is not quoted.
-    fn loggable(&self, words: Words<'_>) -> String {
-        let text = words.all(TEXT_MAX);
-        let (Credential::Password(secret) | Credential::Token(_, secret) | Credential::Master { password: secret, .. }) =
-            &self.errand.credential;
-        let base64 = |mechanism: &Mechanism| responses(*mechanism, &self.errand.user, &self.errand.credential);
-        let mut told = candidates(&self.errand.credential).iter().filter_map(base64).flatten();
-        if text.contains(secret.expose()) || told.any(|line| line.len() > 4 && text.contains(line.as_str())) {
-            return "(its words are withheld: the credential is among them)".to_owned();
-        }
-        text.chars().take(200).collect()
-    }
 }
 
 /// After `S STARTTLS`: what is untagged is swallowed, a list in the clear is not believed.
@@ -292,7 +258,7 @@ fn out_of_turn() -> Next {
     deny(Denial::Unavailable, "protocol: unexpected reply to the login")
 }
 
-fn deny(denial: Denial, detail: &str) -> Next {
+pub(super) fn deny(denial: Denial, detail: &str) -> Next {
     Err(Box::new(refused(denial, detail)))
 }
 

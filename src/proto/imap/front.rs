@@ -26,18 +26,18 @@ use crate::proto::{Closing, Denial, Front, Granted, Login, Mechanism, Need, Term
 /// See the module's head.
 #[derive(Debug)]
 pub(in crate::proto) struct ImapFront {
-    terms: Terms,
-    state: State,
+    pub(super) terms: Terms,
+    pub(super) state: State,
     /// Whether a whole line has come: after it the peer is taken for an IMAP client, however bad.
     acquainted: bool,
     /// From the last ID.
     ttl: Option<u8>,
-    bad_commands: u32,
-    failed_logins: u32,
+    pub(super) bad_commands: u32,
+    pub(super) failed_logins: u32,
 }
 
 #[derive(Debug)]
-enum State {
+pub(super) enum State {
     /// The next command; so many of its synchronising literals were invited.
     Command { invited: usize },
     /// AUTHENTICATE waits for the client's next line.
@@ -60,7 +60,7 @@ impl ImapFront {
 
 impl Front for ImapFront {
     fn greet(&mut self, say: &mut Vec<u8>) {
-        put(say, &words::greeting(&self.terms));
+        words::put(say, &words::greeting(&self.terms));
     }
 
     fn step(&mut self, heard: &mut BytesMut, say: &mut Vec<u8>) -> Need {
@@ -99,7 +99,7 @@ impl Front for ImapFront {
 
     fn grant(&mut self, granted: &Granted, say: &mut Vec<u8>) {
         if let State::Asked { tag } = &self.state {
-            put(say, &words::granted(tag, granted));
+            words::put(say, &words::granted(tag, granted));
         }
     }
 }
@@ -107,14 +107,10 @@ impl Front for ImapFront {
 impl ImapFront {
     /// One command, if it is whole; `None` when there may be another.
     fn read_command(&mut self, invited: usize, heard: &mut BytesMut, say: &mut Vec<u8>) -> Option<Need> {
-        if !self.acquainted {
-            if let Some(word) = line::stranger(heard) {
-                return self.violation(word, say);
-            }
-            // It may be the first byte of a TLS record: one more tells.
-            if **heard == [0x16] {
-                return Some(Need::Input);
-            }
+        if !self.acquainted
+            && let Some(word) = line::stranger(heard)
+        {
+            return self.violation(word, say);
         }
         match scan(heard, invited) {
             Scan::More => {
@@ -155,7 +151,7 @@ impl ImapFront {
             Err(Wrong::Unfinished { .. }) if too_long => return self.violation("literal_too_long", say),
             Err(Wrong::Unfinished { tag, login: true }) if self.login_is_barred(&tag, say) => {}
             Err(Wrong::Unfinished { .. }) => {
-                put(say, "+ OK\r\n");
+                words::put(say, "+ OK\r\n");
                 self.state = State::Command { invited: invited + 1 };
                 return None;
             }
@@ -171,21 +167,21 @@ impl ImapFront {
         match verb {
             Verb::Capability => {
                 let capabilities = words::capabilities(&self.terms);
-                put(say, &format!("* CAPABILITY {capabilities}\r\n{tag} OK Capability completed.\r\n"));
+                words::put(say, &format!("* CAPABILITY {capabilities}\r\n{tag} OK Capability completed.\r\n"));
             }
-            Verb::Noop => put(say, &format!("{tag} OK NOOP completed.\r\n")),
-            Verb::Enable => put(say, &format!("* ENABLED\r\n{tag} OK ENABLE ignored before the login.\r\n")),
+            Verb::Noop => words::put(say, &format!("{tag} OK NOOP completed.\r\n")),
+            Verb::Enable => words::put(say, &format!("* ENABLED\r\n{tag} OK ENABLE ignored before the login.\r\n")),
             Verb::Id { ttl } => {
                 self.ttl = ttl;
-                put(say, &format!("{}{tag} OK ID completed.\r\n", words::ID));
+                words::put(say, &format!("{}{tag} OK ID completed.\r\n", words::ID));
             }
             Verb::Logout => {
-                put(say, &format!("* BYE Logging out\r\n{tag} OK Logout completed.\r\n"));
+                words::put(say, &format!("* BYE Logging out\r\n{tag} OK Logout completed.\r\n"));
                 self.state = State::Over(Closing::LoggedOut);
             }
             Verb::StartTls => match self.terms.tls {
                 Tls::Offered => {
-                    put(say, &format!("{tag} OK Begin TLS negotiation now.\r\n"));
+                    words::put(say, &format!("{tag} OK Begin TLS negotiation now.\r\n"));
                     return Some(Need::StartTls);
                 }
                 Tls::Active => self.bad(&tag, "TLS is already active", say),
@@ -247,7 +243,7 @@ impl ImapFront {
     fn turn(&mut self, tag: String, turn: Turn, say: &mut Vec<u8>) -> Option<Need> {
         match turn {
             Turn::Challenge(exchange) => {
-                put(say, &format!("+ {}\r\n", exchange.challenge()));
+                words::put(say, &format!("+ {}\r\n", exchange.challenge()));
                 self.state = State::Sasl { tag, exchange };
             }
             Turn::Done(login) => {
@@ -262,64 +258,4 @@ impl ImapFront {
         }
         None
     }
-
-    /// Whether the LOGIN command cannot be run here and now; then it has been answered.
-    fn login_is_barred(&mut self, tag: &str, say: &mut Vec<u8>) -> bool {
-        if !words::takes_login(&self.terms) {
-            self.not_offered(tag, say);
-        } else if !words::may_log_in(&self.terms) {
-            self.refuse(tag, words::NOT_PRIVATE, true, say);
-        } else {
-            return false;
-        }
-        true
-    }
-
-    fn wrong(&mut self, wrong: Wrong, say: &mut Vec<u8>) {
-        match wrong {
-            Wrong::NoTag => self.bad("*", "Invalid tag", say),
-            Wrong::Command { tag, why } => self.bad(&tag, why, say),
-            Wrong::Unfinished { tag, .. } => self.bad(&tag, "Error in arguments", say),
-        }
-    }
-
-    fn bad(&mut self, tag: &str, why: &str, say: &mut Vec<u8>) {
-        put(say, &format!("{tag} BAD {why}.\r\n"));
-        self.count_bad_command(say);
-    }
-
-    /// A wish for what is not offered is a wrong command, and answered with NO (RFC 3501 §6.2.2).
-    fn not_offered(&mut self, tag: &str, say: &mut Vec<u8>) {
-        put(say, &format!("{tag} {}\r\n", words::NOT_OFFERED));
-        self.count_bad_command(say);
-    }
-
-    /// It never goes back: a good command between bad ones does not make them good.
-    fn count_bad_command(&mut self, say: &mut Vec<u8>) {
-        self.bad_commands = self.bad_commands.saturating_add(1);
-        if self.bad_commands >= self.terms.bad_commands {
-            put(say, "* BYE Too many bad commands.\r\n");
-            self.state = State::Over(Closing::TooManyBadCommands);
-        }
-    }
-
-    fn refuse(&mut self, tag: &str, words: &str, counts: bool, say: &mut Vec<u8>) {
-        put(say, &format!("{tag} {words}\r\n"));
-        self.failed_logins = self.failed_logins.saturating_add(u32::from(counts));
-        if self.failed_logins >= self.terms.failed_logins {
-            put(say, "* BYE Too many failed logins.\r\n");
-            self.state = State::Over(Closing::TooManyFailedLogins);
-        }
-    }
-
-    /// Nothing behind it can be trusted to be a command.
-    fn violation(&mut self, word: &'static str, say: &mut Vec<u8>) -> Option<Need> {
-        put(say, "* BYE Protocol violation.\r\n");
-        self.state = State::Over(Closing::Violation(word));
-        None
-    }
-}
-
-fn put(say: &mut Vec<u8>, words: &str) {
-    say.extend_from_slice(words.as_bytes());
 }

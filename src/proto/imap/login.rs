@@ -117,7 +117,7 @@ fn quoted_login(user: &str, password: &str) -> Zeroizing<String> {
 }
 
 /// In quotes; only for what is printable.
-fn quoted(text: &str) -> Zeroizing<String> {
+pub(super) fn quoted(text: &str) -> Zeroizing<String> {
     let mut quoted = Zeroizing::new(String::with_capacity(2 * text.len() + 2));
     quoted.push('"');
     for char in text.chars() {

@@ -1,8 +1,8 @@
 //! IMAP until the login: our own subset of RFC 3501 (about ten commands, and literals), for both sides.
 //!
 //! ```text
-//! front:  border (where does the command end?) ─▶ token, command (what does it say?) ─▶ front (what does it do?) ─▶ words
-//! back:   reply  (what did the back-end say?)  ─▶ back (what comes next?)            ─▶ login (how to prove it?)
+//! front:  border (where does it end?) ─▶ token, command (what does it say?) ─▶ front (what is done?) ─▶ words, refusal
+//! back:   reply (what did it say?)    ─▶ back (what comes next?)            ─▶ login (how to prove it?), verdict
 //! ```
 //!
 //! It is one folder so that a protocol can be read, and left out, as one thing.
@@ -14,8 +14,10 @@ mod border;
 mod command;
 pub mod front;
 mod login;
+mod refusal;
 mod reply;
 mod token;
+mod verdict;
 mod words;
 
 #[cfg(test)]

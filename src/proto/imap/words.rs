@@ -70,3 +70,7 @@ pub(super) const ID: &str = "* ID (\"name\" \"Portcullis\")\r\n";
 pub(super) fn offers(terms: &Terms, mechanism: Mechanism) -> bool {
     terms.mechanisms.contains(&mechanism)
 }
+
+pub(super) fn put(say: &mut Vec<u8>, words: &str) {
+    say.extend_from_slice(words.as_bytes());
+}

@@ -245,7 +245,12 @@ fn a_back_end_that_echoes_the_password_is_not_quoted_in_the_log() {
     }
     let tricky = errand(Credential::Password(secret("ä")));
     let said = talk(&tricky, &[HELLO, "L NO L AUTHENTICATE PLAIN AGFsaWNlAMOk\r\n"]);
-    assert!(said.ends_with("(its words are withheld: the credential is among them))\n"), "{said}");
+    let withheld = "(its words are withheld: the credential is among them))\n";
+    assert!(said.ends_with(withheld), "{said}");
+    for (password, echo) in [("geheimß", "L NO geheimß\r\n"), ("p\"w", "L NO \"p\\\"w\"\r\n")] {
+        let said = talk(&errand(Credential::Password(secret(password))), &[HELLO, echo]);
+        assert!(said.ends_with(withheld), "{said}");
+    }
 }
 
 #[test]

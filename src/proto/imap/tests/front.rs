@@ -480,3 +480,12 @@ fn nothing_behind_a_logout_is_read() {
     let said = talk_uncut(&terms(Tls::Active), &[&b"a LOGOUT\r\n"[..], &[b'x'; 1_000_000]].concat());
     assert_eq!(said, "* BYE Logging out\na OK Logout completed.\n(close LoggedOut)\n");
 }
+
+#[test]
+fn every_goodbye_is_one_whole_bye() {
+    use crate::proto::{Goodbye, Protocol};
+    for why in [Goodbye::Forbidden, Goodbye::TooMany, Goodbye::TimedOut, Goodbye::ShuttingDown, Goodbye::BackendGone] {
+        let words = Protocol::Imap.goodbye(why);
+        assert!(words.starts_with("* BYE ") && words.find("\r\n") == Some(words.len() - 2), "{words:?}");
+    }
+}

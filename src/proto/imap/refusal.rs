@@ -1,0 +1,67 @@
+//! How the front refuses: wrong commands, failed logins, violations, and when there were too many of them.
+//!
+//! It stands apart from the front's conversation because the counts are one thing: they never go back, not even when
+//! TLS makes the front forget everything else.
+
+use super::command::Wrong;
+use super::front::{ImapFront, State};
+use super::words;
+use crate::proto::{Closing, Need};
+
+impl ImapFront {
+    /// Whether the LOGIN command cannot be run here and now; then it has been answered.
+    pub(super) fn login_is_barred(&mut self, tag: &str, say: &mut Vec<u8>) -> bool {
+        if !words::takes_login(&self.terms) {
+            self.not_offered(tag, say);
+        } else if !words::may_log_in(&self.terms) {
+            self.refuse(tag, words::NOT_PRIVATE, true, say);
+        } else {
+            return false;
+        }
+        true
+    }
+
+    pub(super) fn wrong(&mut self, wrong: Wrong, say: &mut Vec<u8>) {
+        match wrong {
+            Wrong::NoTag => self.bad("*", "Invalid tag", say),
+            Wrong::Command { tag, why } => self.bad(&tag, why, say),
+            Wrong::Unfinished { tag, .. } => self.bad(&tag, "Error in arguments", say),
+        }
+    }
+
+    pub(super) fn bad(&mut self, tag: &str, why: &str, say: &mut Vec<u8>) {
+        words::put(say, &format!("{tag} BAD {why}.\r\n"));
+        self.count_bad_command(say);
+    }
+
+    /// A wish for what is not offered is a wrong command, and answered with NO (RFC 3501 §6.2.2).
+    pub(super) fn not_offered(&mut self, tag: &str, say: &mut Vec<u8>) {
+        words::put(say, &format!("{tag} {}\r\n", words::NOT_OFFERED));
+        self.count_bad_command(say);
+    }
+
+    /// It never goes back: a good command between bad ones does not make them good.
+    fn count_bad_command(&mut self, say: &mut Vec<u8>) {
+        self.bad_commands = self.bad_commands.saturating_add(1);
+        if self.bad_commands >= self.terms.bad_commands {
+            words::put(say, "* BYE Too many bad commands.\r\n");
+            self.state = State::Over(Closing::TooManyBadCommands);
+        }
+    }
+
+    pub(super) fn refuse(&mut self, tag: &str, words: &str, counts: bool, say: &mut Vec<u8>) {
+        words::put(say, &format!("{tag} {words}\r\n"));
+        self.failed_logins = self.failed_logins.saturating_add(u32::from(counts));
+        if self.failed_logins >= self.terms.failed_logins {
+            words::put(say, "* BYE Too many failed logins.\r\n");
+            self.state = State::Over(Closing::TooManyFailedLogins);
+        }
+    }
+
+    /// Nothing behind it can be trusted to be a command.
+    pub(super) fn violation(&mut self, word: &'static str, say: &mut Vec<u8>) -> Option<Need> {
+        words::put(say, "* BYE Protocol violation.\r\n");
+        self.state = State::Over(Closing::Violation(word));
+        None
+    }
+}
