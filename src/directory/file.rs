@@ -75,22 +75,24 @@ fn parse(text: &str, default_domain: Option<&str>) -> Result<Users, Vec<String>>
     // A file of nothing, or of comments, is a file of no users.
     let written: Option<HashMap<String, Spanned<Record>>> =
         serde_yaml::from_str_with_options(text, yaml_options()).map_err(|problem| vec![one_line(&problem)])?;
+    let mut written: Vec<_> = written.unwrap_or_default().into_iter().collect();
+    written.sort_by_key(|(_, record)| record.referenced.line());
     let mut users = Users::new();
     let mut problems = Vec::new();
-    for (name, record) in written.unwrap_or_default() {
+    for (name, record) in written {
         let line = record.referenced.line();
         let read = canonical(&name, default_domain).and_then(|key| Ok((key, record.value.route()?)));
         let problem = match read {
             Ok((key, route)) => users.insert(key, route).map(|_| "the same user twice".to_owned()),
             Err(problem) => Some(problem),
         };
-        problems.extend(problem.map(|problem| (line, format!("line {line}: {name}: {problem}"))));
+        problems.extend(problem.map(|problem| format!("line {line}: {name}: {problem}")));
     }
     if problems.is_empty() {
         return Ok(users);
     }
-    problems.sort();
-    Err(problems.into_iter().take(PROBLEMS_MAX).map(|(_, problem)| problem).collect())
+    problems.truncate(PROBLEMS_MAX);
+    Err(problems)
 }
 
 /// `alice`, `alice@example.com` or `@example.com` as [`File::find`] looks them up.
@@ -252,8 +254,8 @@ mod tests {
         assert!(found[1].starts_with("line 3: bob: host: "), "{found:?}");
         assert!(found[2].starts_with("line 4: carol: services: "), "{found:?}");
         assert!(found[3].starts_with("line 5: dave: user: "), "{found:?}");
-        assert!(found.iter().any(|problem| problem.ends_with("the same user twice")), "{found:?}");
-        assert!(found.iter().any(|problem| problem.ends_with("not a domain")), "{found:?}");
+        assert_eq!(found[4], "line 6: ALICE@example.com: the same user twice");
+        assert_eq!(found[5], "line 7: @a@b: not a domain");
     }
 
     #[test]
