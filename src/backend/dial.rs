@@ -33,7 +33,11 @@ impl Lease {
             && settings.is_own(local, peer)
         {
             count("loop");
-            return Err(Failure::new(Denial::Misconfigured, "connecting", format!("a loop: {peer} is the gateway itself")));
+            return Err(Failure::new(
+                Denial::Misconfigured,
+                "connecting",
+                format!("a loop: {peer} is the gateway itself"),
+            ));
         }
         count("connected");
         let wire = Wire::new(stream, started + settings.config.login_timeout);
