@@ -18,6 +18,7 @@ pub mod socket;
 pub mod stream;
 pub mod tls;
 pub mod tls_client;
+pub mod tls_stream;
 
 pub use relay::{Relay, Side, Tally};
 pub use stream::Stream;

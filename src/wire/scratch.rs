@@ -12,16 +12,30 @@ use tokio::io::{AsyncRead, ReadBuf};
 /// Fits the first-level cache; 64 KiB measured worse than both 32 and 128 KiB.
 pub const SIZE: usize = 32 * 1024;
 
+/// TLS records below a reader with a buffer of its own: what a handshake message in several records may take, and as
+/// much again as is read at once.
+const RECORDS: usize = 64 * 1024 + SIZE;
+
 thread_local! {
-    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; SIZE].into_boxed_slice());
+    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    static RECORD_SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Lends the thread's buffer for the time of one call. A nested call, which nothing here makes, gets a fresh one.
+/// Lends the thread's buffer for the time of one call.
 pub(super) fn with<T>(work: impl FnOnce(&mut [u8]) -> T) -> T {
-    SCRATCH.with(|scratch| match scratch.try_borrow_mut() {
-        Ok(mut buffer) => work(&mut buffer),
-        Err(_) => work(&mut vec![0; SIZE]),
-    })
+    SCRATCH.with(|buffer| lend(buffer, SIZE, work))
+}
+
+/// The same for TLS records, while [`with`] lends its own to the reader above.
+pub(super) fn with_records<T>(work: impl FnOnce(&mut [u8]) -> T) -> T {
+    RECORD_SCRATCH.with(|buffer| lend(buffer, RECORDS, work))
+}
+
+/// A nested call, which nothing here makes, gets a fresh one.
+fn lend<T>(buffer: &RefCell<Vec<u8>>, size: usize, work: impl FnOnce(&mut [u8]) -> T) -> T {
+    let Ok(mut buffer) = buffer.try_borrow_mut() else { return work(&mut vec![0; size]) };
+    buffer.resize(size, 0);
+    work(&mut buffer)
 }
 
 /// Reads once, through the scratch buffer; 0 = end of stream.

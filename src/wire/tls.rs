@@ -1,19 +1,19 @@
 //! TLS towards clients: certificates chosen by SNI, and re-read without dropping anybody.
 
+use std::io;
 use std::sync::Arc;
 
+use super::stream::Stream;
+use super::tls_stream::{Session, TlsStream};
+use crate::config::{self, TlsVersion};
 use arc_swap::ArcSwap;
-use rustls::client::verify_server_name;
+use rustls::client::{UnbufferedClientConnection, verify_server_name};
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
+use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert, UnbufferedServerConnection};
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, CommonState, ServerConfig};
-use tokio_rustls::{TlsAcceptor, TlsConnector};
-
-use super::stream::Stream;
-use crate::config::{self, TlsVersion};
 
 /// Certificates and keys did not load; the old ones, if any, stay.
 #[derive(Debug, thiserror::Error)]
@@ -54,11 +54,10 @@ impl Acceptor {
         Ok(())
     }
 
-    pub(super) async fn accept(&self, stream: Stream) -> std::io::Result<Stream> {
-        let Stream::Plain(tcp) = stream else { return Err(std::io::Error::other("TLS inside TLS")) };
-        let acceptor = TlsAcceptor::from(self.0.load_full());
-        let tls = acceptor.accept_with(tcp, |connection| connection.set_buffer_limit(Some(BUFFERED))).await?;
-        Ok(Stream::Server(Box::new(tls)))
+    pub(super) async fn accept(&self, stream: Stream) -> io::Result<Stream> {
+        let Stream::Plain(tcp) = stream else { return Err(io::Error::other("TLS inside TLS")) };
+        let session = UnbufferedServerConnection::new(self.0.load_full()).map_err(io::Error::other)?;
+        Ok(Stream::Tls(Box::new(TlsStream::handshake(tcp, Session::Server(Box::new(session))).await?)))
     }
 }
 
@@ -76,12 +75,11 @@ impl Connector {
         Self { config, name }
     }
 
-    pub(super) async fn connect(&self, stream: Stream) -> std::io::Result<Stream> {
-        let Stream::Plain(tcp) = stream else { return Err(std::io::Error::other("TLS inside TLS")) };
-        let connector = TlsConnector::from(self.config.clone());
-        let limit = |connection: &mut rustls::ClientConnection| connection.set_buffer_limit(Some(BUFFERED));
-        let tls = connector.connect_with(self.name.clone(), tcp, limit).await?;
-        Ok(Stream::Client(Box::new(tls)))
+    pub(super) async fn connect(&self, stream: Stream) -> io::Result<Stream> {
+        let Stream::Plain(tcp) = stream else { return Err(io::Error::other("TLS inside TLS")) };
+        let session =
+            UnbufferedClientConnection::new(self.config.clone(), self.name.clone()).map_err(io::Error::other)?;
+        Ok(Stream::Tls(Box::new(TlsStream::handshake(tcp, Session::Client(Box::new(session))).await?)))
     }
 }
 
@@ -168,6 +166,3 @@ impl Shown {
         ParsedCertificate::try_from(&self.leaf).is_ok_and(|leaf| verify_server_name(&leaf, name).is_ok())
     }
 }
-
-/// What rustls may hold back for a peer that does not read.
-const BUFFERED: usize = 32 * 1024;
