@@ -12,12 +12,12 @@ use crate::support::mail::{BOTH, Mail, Refusal};
 use crate::support::plan::Plan;
 use crate::support::{ports, replies};
 
-const DEADLINE: Duration = Duration::from_secs(1);
+const DEADLINE: Duration = Duration::from_millis(500);
 
 fn plan(mail: Mail, port: u16) -> Plan {
     let nobody = ports::free();
     let plan = if mail == Mail::Imap { Plan::before_one(port, nobody) } else { Plan::before_one(nobody, port) };
-    plan.set("backends.stores.connect_timeout", "500ms").set("backends.stores.login_timeout", "1s")
+    plan.set("backends.stores.connect_timeout", "500ms").set("backends.stores.login_timeout", "500ms")
 }
 
 fn starttls(plan: Plan) -> Plan {
@@ -152,6 +152,22 @@ fn an_answer_that_comes_byte_by_byte_is_an_answer() {
         let gateway = Gateway::start(&plan(mail, fake.port));
         mail.session(&gateway, "alice");
     }
+}
+
+#[test]
+fn all_that_a_back_end_said_before_it_hung_up_reaches_the_client_i16() {
+    let mut script = vec![greets(Mail::Pop3), hear("user"), answer("+OK\r\n"), hear("pass"), answer("+OK in\r\n")];
+    script.extend([
+        hear("retr"),
+        Step::Flood(b"1234567\r\n".repeat(1000), 1000),
+        say("last words\r\n"),
+        Step::HalfClose,
+    ]);
+    let gateway = Gateway::start(&plan(Mail::Pop3, Fake::start(script).port));
+    let mut client = Mail::Pop3.session(&gateway, "alice");
+    client.send("RETR 1\r\n");
+    assert_eq!(client.lines_to("last words").len(), 1_000_001);
+    assert_eq!(client.closed(), "");
 }
 
 #[test]

@@ -70,11 +70,6 @@ impl Client {
         self.socket().set_read_timeout(Some(limit)).unwrap();
     }
 
-    /// Our own address and port.
-    pub fn local_address(&self) -> SocketAddr {
-        self.socket().local_addr().unwrap()
-    }
-
     /// Puts TLS over the connection, verifying `mail.example.org`.
     #[track_caller]
     pub fn tls(self) -> Self {

@@ -12,7 +12,7 @@ use socket2::{Domain, SockRef, Socket, Type};
 
 use super::certs::Leaf;
 use super::mail::Mail;
-use super::{replies, wait};
+use super::replies;
 
 /// What the fake does next on a connection. Behind the last step it reads until the gateway closes.
 #[derive(Clone)]
@@ -113,12 +113,6 @@ impl Fake {
         for word in ["LOGIN ", "AUTHENTICATE", "AUTH ", "USER ", "PASS ", "SECRET"] {
             assert!(!heard.contains(word), "{word:?} came to the back-end: {heard:?}");
         }
-    }
-
-    /// Waits until it has heard this.
-    #[track_caller]
-    pub fn hears(&self, text: &str) {
-        wait::until_true(&format!("the back-end to hear {text:?}"), wait::SOON, || self.heard().contains(text));
     }
 }
 

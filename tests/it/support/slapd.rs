@@ -121,7 +121,7 @@ const PEOPLE: &[Person] = &[
     person("ivan", ONE, ""),
     person("niaj", "127.0.0.12", ""),
     person("mallory", "127.0.0.1:6379", ""),
-    person("o(*)\\hara", TWO, ""),
+    person("o(*)hara", TWO, ""),
 ];
 
 const ONE: &str = "one.stores.example.org";
