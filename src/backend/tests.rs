@@ -1,3 +1,5 @@
+//! Which servers a host leads to, and which hosts lead nowhere.
+
 use super::*;
 use crate::config::{BackendLogin, BackendTls, ClientTls};
 use crate::proto::Protocol;

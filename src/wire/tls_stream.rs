@@ -14,7 +14,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use rustls::CommonState;
 use rustls::client::UnbufferedClientConnection;
 use rustls::server::UnbufferedServerConnection;
-use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus};
+use rustls::unbuffered::{ConnectionState, EncodeError, UnbufferedStatus};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -263,10 +263,7 @@ fn encrypt<Data>(status: UnbufferedStatus<'_, '_, Data>, text: &[u8], records: &
 
 fn close_notify<Data>(status: UnbufferedStatus<'_, '_, Data>, alert: &mut [u8]) -> usize {
     match status.state {
-        Ok(ConnectionState::WriteTraffic(mut traffic)) => match traffic.queue_close_notify(alert) {
-            Ok(length) => length,
-            Err(EncryptError::InsufficientSize(_) | EncryptError::EncryptExhausted) => 0,
-        },
+        Ok(ConnectionState::WriteTraffic(mut traffic)) => traffic.queue_close_notify(alert).unwrap_or_default(),
         Ok(_) | Err(_) => 0,
     }
 }

@@ -1,6 +1,6 @@
 //! From what was written to what we run on: every fault of the file is found at once, each with its place.
 //!
-//! A section of the file is a file here. They all read through [`sheet`]: a fault is noted there and reading goes on
+//! A section of the file is a file here. They all read through `sheet`: a fault is noted there and reading goes on
 //! with the default, so one wrong word never hides the next. Only a sheet without a fault becomes a [`Config`].
 
 use std::fmt;

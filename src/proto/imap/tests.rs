@@ -1,3 +1,6 @@
+//! Both halves as conversations.
+
 mod back;
 mod front;
+mod login;
 mod noise;

@@ -1,3 +1,5 @@
+//! The exchanges of both sides, told as lines.
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 

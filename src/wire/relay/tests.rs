@@ -1,3 +1,5 @@
+//! The relay between two real sockets: order, half-close, back-pressure, idleness, goodbyes.
+
 use super::*;
 use prometheus::IntCounter;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -1,3 +1,5 @@
+//! Our TLS stream against rustls' own buffered one, both ways round.
+
 use std::sync::Arc;
 
 use rustls::crypto::aws_lc_rs;

@@ -1,3 +1,5 @@
+//! What the back-end-facing half says to greetings, capabilities, answers and attacks.
+
 use crate::proto::cut;
 use crate::proto::imap::back::ImapBack;
 use crate::proto::{Back, Credential, Errand, Identity, Mechanism};

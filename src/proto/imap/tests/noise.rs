@@ -1,3 +1,5 @@
+//! Random bytes mixed with real commands.
+
 use bytes::BytesMut;
 use proptest::prelude::*;
 
