@@ -5,9 +5,10 @@ use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 /// One per gateway, cloned into whatever must hear of the end.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Drain {
     stop: CancellationToken,
+    stop_all: CancellationToken,
     cut: CancellationToken,
     tracker: TaskTracker,
 }
@@ -16,14 +17,20 @@ impl Drain {
     /// Nothing is being stopped.
     #[must_use]
     pub fn new() -> Self {
-        Self::default()
+        let stop = CancellationToken::new();
+        Self { stop_all: stop.clone(), stop, cut: CancellationToken::new(), tracker: TaskTracker::new() }
     }
 
     /// For a part that can be stopped by itself (a worker that retires) and stops, and is cut, with the whole; it
     /// counts its own work.
     #[must_use]
     pub fn child(&self) -> Self {
-        Self { stop: self.stop.child_token(), cut: self.cut.clone(), tracker: TaskTracker::new() }
+        Self {
+            stop: self.stop.child_token(),
+            stop_all: self.stop_all.clone(),
+            cut: self.cut.clone(),
+            tracker: TaskTracker::new(),
+        }
     }
 
     /// No new work from now on.
@@ -47,6 +54,12 @@ impl Drain {
         self.stop.cancelled().await;
     }
 
+    /// Ready when the whole gateway stops, whichever part this is: what a worker that retires has begun goes on. Cancel
+    /// safe.
+    pub async fn all_stopping(&self) {
+        self.stop_all.cancelled().await;
+    }
+
     /// Counts as work while it lives.
     pub fn token(&self) -> TaskTrackerToken {
         self.tracker.token()
@@ -65,6 +78,12 @@ impl Drain {
             () = self.tracker.wait() => 0,
             () = self.cut.cancelled() => self.tracker.len(),
         }
+    }
+}
+
+impl Default for Drain {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -90,7 +109,9 @@ mod tests {
         let (first, second) = (parent.child(), parent.child());
         first.stop();
         assert!(first.is_stopping() && !parent.is_stopping() && !second.is_stopping());
+        assert!(tokio::time::timeout(std::time::Duration::ZERO, first.all_stopping()).await.is_err());
         parent.stop();
         assert!(second.is_stopping());
+        first.all_stopping().await;
     }
 }

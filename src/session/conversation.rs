@@ -79,7 +79,7 @@ impl<'s> Conversation<'s> {
         let Some(wire) = &mut self.wire else { return Err(Ending::Left(Stage::Talking)) };
         tokio::select! {
             heard = wire.hear() => heard.map_err(|lost| Ending::lost(Stage::Talking, lost)),
-            () = drain.stopping() => Err(Ending::ShuttingDown),
+            () = drain.all_stopping() => Err(Ending::ShuttingDown),
         }
     }
 

@@ -46,7 +46,7 @@ const BUSY: f64 = 0.8;
 /// After one has gone, the others are still no more than half busy.
 const ROOMY: f64 = 0.5;
 const GROW_AFTER: u32 = 3;
-const SHRINK_AFTER: u32 = 30;
+const SHRINK_AFTER: u32 = 15;
 
 #[cfg(test)]
 mod tests {

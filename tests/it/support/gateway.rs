@@ -26,17 +26,33 @@ impl Gateway {
     /// Starts it with a plan and waits until every listener of the plan takes connections.
     #[track_caller]
     pub fn start(plan: &Plan) -> Self {
+        Self::start_where("exec \"$0\" \"$@\"", plan)
+    }
+
+    /// The same with a limit of file descriptors that it cannot raise.
+    #[track_caller]
+    pub fn start_with_descriptors(limit: u32, plan: &Plan) -> Self {
+        Self::start_where(&format!("ulimit -n {limit}; exec \"$0\" \"$@\""), plan)
+    }
+
+    #[track_caller]
+    fn start_where(script: &str, plan: &Plan) -> Self {
         let folder = keeper::folder("gateway");
         let (text, ports) = with_ports(plan);
         let file = folder.join("portcullis.yaml");
         std::fs::write(&file, text).unwrap();
-        let arguments = ["serve", "--config", file.to_str().unwrap()];
-        let mut process =
-            Process::start(env!("CARGO_BIN_EXE_portcullis"), "of this crate", &arguments, &folder.join("gateway.log"));
+        let binary = env!("CARGO_BIN_EXE_portcullis");
+        let arguments = ["-c", script, binary, "serve", "--config", file.to_str().unwrap()];
+        let mut process = Process::start("sh", "dash", &arguments, &folder.join("gateway.log"));
         let admin = SocketAddr::from((Ipv4Addr::LOCALHOST, ports["admin"]));
         // Asked, not merely connected to: a probe of a listener would count as a session.
         process.ready(|| ask(admin, "/readyz").is_some_and(|answer| answer.starts_with("HTTP/1.1 200")));
         Self { ports, file, process }
+    }
+
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.process.id()
     }
 
     /// Its configuration's file.
