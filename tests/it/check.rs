@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::support::certs::certs;
 use crate::support::gateway::{Gateway, portcullis};
 use crate::support::{keeper, site};
 
@@ -84,11 +85,45 @@ fn a_fault_never_shows_a_secret() {
     assert!(!(outcome.out + &outcome.err).contains("s3cr3t"));
 }
 
+/// What the shipped files name, beside them, but do not bring: a site's certificates and secrets.
+const A_SITES_OWN: [(&str, Content); 9] = [
+    ("tls/fullchain.pem", Content::Certificate),
+    ("tls/privkey.pem", Content::Key),
+    ("demo-certificate.pem", Content::Certificate),
+    ("demo-key.pem", Content::Key),
+    ("tls/ldap-ca.pem", Content::Authority),
+    ("tls/backends-ca.pem", Content::Authority),
+    ("secrets/ldap", Content::Text("secret\n")),
+    ("secrets/master", Content::Text("secret\n")),
+    ("users.yaml", Content::Text("alice@example.com: { host: stores }\n")),
+];
+
+enum Content {
+    Certificate,
+    Key,
+    Authority,
+    Text(&'static str),
+}
+
 #[test]
-fn the_files_that_we_ship_pass() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
-    for name in ["minimal.yaml", "demo.yaml"] {
-        let file = folder.join(name);
-        assert!(file.exists(), "{name} is not shipped");
+fn the_files_that_we_ship_pass_where_a_site_has_put_its_own_beside_them() {
+    let folder = keeper::folder("shipped");
+    std::fs::create_dir(folder.join("tls")).unwrap();
+    std::fs::create_dir(folder.join("secrets")).unwrap();
+    for (name, content) in A_SITES_OWN {
+        let bytes = match content {
+            Content::Certificate => std::fs::read(&certs().mail.certificate).unwrap(),
+            Content::Key => std::fs::read(&certs().mail.key).unwrap(),
+            Content::Authority => std::fs::read(&certs().ca_file).unwrap(),
+            Content::Text(text) => text.into(),
+        };
+        std::fs::write(folder.join(name), bytes).unwrap();
+    }
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
+    for file in shipped.read_dir().unwrap().map(Result::unwrap) {
+        std::fs::copy(file.path(), folder.join(file.file_name())).unwrap();
+    }
+    for name in ["minimal.yaml", "demo.yaml", "portcullis.yaml"] {
+        portcullis(&["check", folder.join(name).to_str().unwrap()]).fine();
     }
 }
