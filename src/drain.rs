@@ -33,6 +33,13 @@ impl Drain {
         }
     }
 
+    /// For a part of this one that had stopped and is to work again: the work that it still has counts on.
+    #[must_use]
+    pub fn resumed(&self, part: &Self) -> Self {
+        part.tracker.reopen();
+        Self { tracker: part.tracker.clone(), ..self.child() }
+    }
+
     /// No new work from now on.
     pub fn stop(&self) {
         self.stop.cancel();

@@ -104,8 +104,15 @@ impl Gateway {
             chores: Vec::new(),
             config,
         };
-        gateway.start_chores(gate)?;
-        Ok(gateway)
+        match gateway.start_chores(gate) {
+            Ok(()) => Ok(gateway),
+            Err(problem) => {
+                gateway.drain.stop();
+                gateway.drain.cut();
+                gateway.chores.iter().for_each(JoinHandle::abort);
+                Err(problem)
+            }
+        }
     }
 
     fn start_chores(&mut self, gate: Gate) -> Result<(), StartProblem> {

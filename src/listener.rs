@@ -55,24 +55,35 @@ impl Listener {
         self.socket.local_addr()
     }
 
-    /// One worker's accept loop: until `drain` stops. Must be called on the worker's runtime.
+    /// The socket once more, for another worker.
     ///
     /// # Errors
-    /// The socket cannot be shared with this worker: no descriptors are left.
-    pub fn serve(self: Arc<Self>, parts: Arc<Parts>, drain: Drain) -> io::Result<impl Future<Output = ()>> {
-        let socket = TcpListener::from_std(self.socket.try_clone()?)?;
-        Ok(async move {
-            loop {
-                tokio::select! {
-                    biased;
-                    () = drain.stopping() => return,
-                    accepted = socket.accept() => match accepted {
-                        Ok((stream, peer)) => self.admit(&parts, &drain, stream, peer),
-                        Err(error) => self.endure(&parts, &error).await,
-                    }
+    /// No descriptors are left.
+    pub fn share(&self) -> io::Result<std::net::TcpListener> {
+        self.socket.try_clone()
+    }
+
+    /// One worker's accept loop, with a socket from [`share`](Self::share): until `drain` stops.
+    ///
+    /// # Errors
+    /// The worker's runtime cannot watch the socket.
+    pub async fn serve(
+        self: Arc<Self>,
+        socket: std::net::TcpListener,
+        parts: Arc<Parts>,
+        drain: Drain,
+    ) -> io::Result<()> {
+        let socket = TcpListener::from_std(socket)?;
+        loop {
+            tokio::select! {
+                biased;
+                () = drain.stopping() => return Ok(()),
+                accepted = socket.accept() => match accepted {
+                    Ok((stream, peer)) => self.admit(&parts, &drain, stream, peer),
+                    Err(error) => self.endure(&parts, &error).await,
                 }
             }
-        })
+        }
     }
 
     fn admit(&self, parts: &Arc<Parts>, drain: &Drain, stream: TcpStream, peer: SocketAddr) {

@@ -16,7 +16,8 @@ impl Lease {
     pub(super) async fn dial(&self, protocol: Protocol) -> Result<Wire, Failure> {
         let settings = &self.server().settings;
         let started = Instant::now();
-        let connected = timeout_at(started + settings.config.connect_timeout, self.connect(protocol)).await;
+        let until = started + settings.config.connect_timeout;
+        let connected = timeout_at(until, self.connect(protocol, until)).await;
         let count = |outcome| settings.metrics.backend_connects.with_label_values(&[outcome]).inc();
         let stream = match connected {
             Ok(Ok(stream)) => stream,
@@ -64,14 +65,19 @@ impl Lease {
         })
     }
 
-    async fn connect(&self, protocol: Protocol) -> io::Result<tokio::net::TcpStream> {
+    /// Each address in turn; one that does not answer leaves its share of the time to the others.
+    async fn connect(&self, protocol: Protocol, until: Instant) -> io::Result<tokio::net::TcpStream> {
         let server = self.server();
         let port = server.port(protocol);
+        let addresses = server.resolved.addresses(&server.address).await?;
         let mut last = io::Error::other("the name has no address");
-        for &address in server.resolved.addresses(&server.address).await?.iter() {
-            match socket::connect((address, port).into(), server.settings.source_for(address)).await {
-                Ok(stream) => return Ok(stream),
-                Err(error) => last = error,
+        for (left, &address) in (1_u32..).zip(addresses.iter().rev()).collect::<Vec<_>>().into_iter().rev() {
+            let share = Instant::now() + until.saturating_duration_since(Instant::now()) / left;
+            let connecting = socket::connect((address, port).into(), server.settings.source_for(address));
+            match timeout_at(share, connecting).await {
+                Ok(Ok(stream)) => return Ok(stream),
+                Ok(Err(error)) => last = error,
+                Err(_) => last = io::ErrorKind::TimedOut.into(),
             }
         }
         Err(last)

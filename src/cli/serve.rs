@@ -20,7 +20,15 @@ pub(super) fn serve(file: &Path) -> anyhow::Result<()> {
         }
     };
     let _logging = start_logging(&config);
-    Builder::new_current_thread().enable_all().build()?.block_on(run(config, |_| {}))
+    on_control(run(config, |_| {}))
+}
+
+/// Runs on the control runtime. At the end nothing is waited for that could hang, such as a name being resolved.
+pub(super) fn on_control(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    let control = Builder::new_current_thread().enable_all().build()?;
+    let done = control.block_on(work);
+    control.shutdown_background();
+    done
 }
 
 /// Every session needs two descriptors: take what the system allows.

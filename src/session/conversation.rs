@@ -1,7 +1,6 @@
 //! A front on a wire: the driver that turns the client's half of a protocol into I/O, the same for all of them.
 
 use tokio::time::{Duration, Instant};
-use zeroize::Zeroize;
 
 use super::{Ending, Session, Stage};
 use crate::proto::{Denial, Front, Granted, Login, Need};
@@ -50,6 +49,16 @@ impl<'s> Conversation<'s> {
         wire.deadline = wire.deadline.max(Instant::now() + LAST_WORDS);
         self.flush().await?;
         self.wire.take().ok_or(Ending::Left(Stage::Talking))
+    }
+
+    /// Until when the client may take to log in.
+    pub(super) fn deadline(&self) -> Instant {
+        self.wire.as_ref().map_or_else(Instant::now, |wire| wire.deadline)
+    }
+
+    /// The client's side, to be watched while a login is looked after.
+    pub(super) fn client(&self) -> Option<&Wire> {
+        self.wire.as_ref()
     }
 
     /// What TLS was agreed on.
@@ -106,6 +115,7 @@ impl<'s> Conversation<'s> {
     /// The last words that this ending has for the client, and a polite close.
     async fn leave(&mut self, ending: Ending) -> Ending {
         if let Some(mut wire) = self.wire.take() {
+            wire.wipe();
             if let Some(goodbye) = ending.goodbye() {
                 wire.deadline = Instant::now() + LAST_WORDS;
                 let words = self.session.entrance.protocol().goodbye(goodbye);
@@ -121,7 +131,7 @@ impl<'s> Conversation<'s> {
 impl Drop for Conversation<'_> {
     fn drop(&mut self) {
         if let Some(wire) = &mut self.wire {
-            wire.heard.as_mut().zeroize();
+            wire.wipe();
         }
     }
 }

@@ -49,6 +49,8 @@ pub enum Stage {
     TlsHandshake,
     /// Before the login.
     Talking,
+    /// While the login was looked after.
+    LoggingIn,
 }
 
 impl fmt::Display for Stage {
@@ -57,6 +59,7 @@ impl fmt::Display for Stage {
             Self::ProxyHeader => "reading PROXY header",
             Self::TlsHandshake => "TLS handshake",
             Self::Talking => "before login",
+            Self::LoggingIn => "while logging in",
         })
     }
 }

@@ -32,6 +32,11 @@ impl Denied {
     fn new(denial: Denial, stage: &'static str, detail: impl ToString) -> Self {
         Self { denial, stage, detail: detail.to_string() }
     }
+
+    /// The client's deadline has passed, whatever it was that took so long.
+    pub(super) fn too_late() -> Self {
+        Self::new(Denial::Unavailable, "logging in", "the login deadline has passed")
+    }
 }
 
 impl From<Failure> for Denied {

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use crate::backend::Backends;
 use crate::config::{AddressRange, Cleartext, ListenerTls, Service};
@@ -34,7 +34,7 @@ pub use ending::{Ending, Stage};
 pub use hosting::RefusalTime;
 
 use conversation::Conversation;
-use hosting::Hosted;
+use hosting::{Denied, Hosted};
 use record::Record;
 
 /// What all sessions of the gateway share.
@@ -130,7 +130,11 @@ impl Session {
             let login = conversation.next_login().await?;
             let asked = Instant::now();
             record.tls = conversation.tls_facts();
-            match self.host(&login, record).await {
+            let hosted = tokio::select! {
+                hosted = timeout_at(conversation.deadline(), self.host(&login, record)) => hosted,
+                () = gone(conversation.client()) => return Err(Ending::Left(Stage::LoggingIn)),
+            };
+            match hosted.unwrap_or_else(|_| Err(Denied::too_late())) {
                 Ok(hosted) => {
                     record.answered("granted", asked);
                     break hosted;
@@ -146,11 +150,14 @@ impl Session {
     }
 
     async fn read_proxy_header(&mut self, wire: &mut Wire, record: &mut Record) -> Result<(), Ending> {
-        let announced =
-            wire.read_proxy_header(Instant::now() + PROXY_HEADER).await.map_err(|problem| match problem {
-                HeaderProblem::Bad(_) => Ending::Violation("proxy_header"),
-                HeaderProblem::Lost(lost) => Ending::lost(Stage::ProxyHeader, lost),
-            })?;
+        let read = tokio::select! {
+            read = wire.read_proxy_header(Instant::now() + PROXY_HEADER) => read,
+            () = self.drain.all_stopping() => return Err(Ending::ShuttingDown),
+        };
+        let announced = read.map_err(|problem| match problem {
+            HeaderProblem::Bad(_) => Ending::Violation("proxy_header"),
+            HeaderProblem::Lost(lost) => Ending::lost(Stage::ProxyHeader, lost),
+        })?;
         if let Some((source, destination)) = announced {
             self.client = Client { address: canonical(source), gateway: canonical(destination), announced: true };
             record.client = self.client.address;
@@ -172,11 +179,15 @@ impl Session {
     /// The handshake with the client, as the server.
     async fn secure(&self, wire: Wire) -> Result<Wire, Ending> {
         let Some(acceptor) = &self.entrance.acceptor else { return Err(Ending::TlsFailed("no certificate".into())) };
-        let shaken = wire.accept_tls(acceptor).await;
+        let shaken = tokio::select! {
+            shaken = wire.accept_tls(acceptor) => shaken,
+            () = self.drain.all_stopping() => return Err(Ending::ShuttingDown),
+        };
         let outcome = match &shaken {
             Ok(_) => "completed",
             Err(Lost::TimedOut) => "timed_out",
-            Err(Lost::Closed | Lost::Flooded | Lost::Broken(_)) => "failed",
+            Err(Lost::Closed) => "left",
+            Err(Lost::Flooded | Lost::Broken(_)) => "failed",
         };
         self.parts.metrics.tls_handshakes.with_label_values(&[outcome]).inc();
         shaken.map_err(|lost| match lost {
@@ -224,6 +235,14 @@ impl Session {
             meter,
         );
         tokio::spawn(record::relayed(relay, Box::new(record), self.drain.token()));
+    }
+}
+
+/// Ready when the client has gone and left no word behind.
+async fn gone(client: Option<&Wire>) {
+    match client {
+        Some(wire) => wire.gone().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -113,7 +113,7 @@ impl Record {
                     $level,
                     session = %self.id(),
                     protocol = self.entrance.protocol().name(),
-                    listener = %self.entrance.name,
+                    listener = %Plain(Some(&self.entrance.name)),
                     client = %self.client,
                     tls = %Plain(self.tls.map(|facts| facts.version)),
                     cipher = %Plain(self.tls.map(|facts| facts.cipher)),

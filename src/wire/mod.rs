@@ -50,6 +50,16 @@ pub enum Lost {
     Broken(#[from] io::Error),
 }
 
+impl Lost {
+    /// An end without `close_notify` is an end: nothing that follows could be taken for a command any more.
+    fn of(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof => Self::Closed,
+            _ => Self::Broken(error),
+        }
+    }
+}
+
 impl Wire {
     /// A plain connection.
     #[must_use]
@@ -60,8 +70,7 @@ impl Wire {
     /// Waits for bytes and adds them to `heard`. Cancel safe.
     ///
     /// # Errors
-    /// Each of [`Lost`]; a TLS stream that ends without `close_notify` is [`Lost::Closed`] too, since nothing that
-    /// follows can be taken for a command any more.
+    /// Each of [`Lost`]; a TLS stream that ends without `close_notify` is [`Lost::Closed`] too.
     pub async fn hear(&mut self) -> Result<(), Lost> {
         if self.heard.len() >= HEARD_LIMIT {
             return Err(Lost::Flooded);
@@ -70,8 +79,7 @@ impl Wire {
             Err(_) => Err(Lost::TimedOut),
             Ok(Ok(0)) => Err(Lost::Closed),
             Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => Err(Lost::Closed),
-            Ok(Err(error)) => Err(Lost::Broken(error)),
+            Ok(Err(error)) => Err(Lost::of(error)),
         }
     }
 
@@ -97,7 +105,8 @@ impl Wire {
     /// there is no way back to clear text.
     pub async fn accept_tls(self, tls: &tls::Acceptor) -> Result<Self, Lost> {
         let deadline = self.deadline;
-        let stream = timeout_at(deadline, tls.accept(self.stream)).await.map_err(|_| Lost::TimedOut)??;
+        let shaken = timeout_at(deadline, tls.accept(self.stream)).await.map_err(|_| Lost::TimedOut)?;
+        let stream = shaken.map_err(Lost::of)?;
         Ok(Self { stream, heard: BytesMut::new(), deadline })
     }
 
@@ -107,8 +116,24 @@ impl Wire {
     /// As [`accept_tls`](Self::accept_tls).
     pub async fn connect_tls(self, tls: &tls::Connector) -> Result<Self, Lost> {
         let deadline = self.deadline;
-        let stream = timeout_at(deadline, tls.connect(self.stream)).await.map_err(|_| Lost::TimedOut)??;
+        let shaken = timeout_at(deadline, tls.connect(self.stream)).await.map_err(|_| Lost::TimedOut)?;
+        let stream = shaken.map_err(Lost::of)?;
         Ok(Self { stream, heard: BytesMut::new(), deadline })
+    }
+
+    /// Ready when the peer has closed its side and has nothing more to say; never while something waits to be read.
+    /// Takes no bytes. Cancel safe.
+    pub async fn gone(&self) {
+        let silent = self.heard.is_empty() && !self.stream.tcp().peek(&mut [0]).await.is_ok_and(|bytes| bytes > 0);
+        if !silent {
+            std::future::pending().await
+        }
+    }
+
+    /// Forgets what was heard: it may hold a password that was never asked about.
+    pub fn wipe(&mut self) {
+        zeroize::Zeroize::zeroize(self.heard.as_mut());
+        self.heard.clear();
     }
 
     /// What TLS was agreed on; `None` on a plain wire.

@@ -4,9 +4,12 @@
 //! Reads go through the thread's scratch buffer; only what the other side did not take at once is kept.
 //!
 //! ```text
-//!            ┌── Open ──▶ source says end ──▶ Ending ──▶ rest written, FIN passed on ──▶ Done   (each direction)
-//! both Done, a broken side, or nothing moved for the idle time-out ──▶ the relay is over
+//! each direction: Open ──▶ source has ended, or broke ──▶ Ending ──▶ rest written, FIN passed on ──▶ Done
+//!                  └────── sink broke: nobody hears it any more ──────────────────────────────────▶ Done
+//! both Done, or nothing moved for the idle time-out ──▶ the relay is over
 //! ```
+//!
+//! A side that breaks ends only what it can no longer do: what the other one has said is still delivered.
 
 use std::future::Future;
 use std::io;
@@ -69,7 +72,8 @@ pub struct Relay {
     backend: Stream,
     up: Flow,
     down: Flow,
-    first_to_close: Option<Side>,
+    /// What happened first, and so says how it ended.
+    first: Option<End>,
     idle: Duration,
     moved: Instant,
     alarm: Pin<Box<Sleep>>,
@@ -94,7 +98,7 @@ impl Relay {
             backend,
             up: Flow::starting_with(&from_client),
             down: Flow::starting_with(&from_backend),
-            first_to_close: None,
+            first: None,
             idle,
             moved: Instant::now(),
             alarm: Box::pin(sleep(idle)),
@@ -110,7 +114,8 @@ impl Relay {
         (self.up.bytes, self.down.bytes)
     }
 
-    fn poll_flows(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+    /// Ready when both directions are done.
+    fn poll_flows(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let before = (self.up.bytes, self.down.bytes);
         let up = self.up.poll(cx, &mut self.client, &mut self.backend);
         let down = self.down.poll(cx, &mut self.backend, &mut self.client);
@@ -120,41 +125,58 @@ impl Relay {
             self.meter.up.inc_by(up_now);
             self.meter.down.inc_by(down_now);
         }
-        let (up, down) = match (up, down) {
-            (Poll::Ready(Err(broken)), _) => return Poll::Ready(broken.seen_from(Side::Client, Side::Backend)),
-            (_, Poll::Ready(Err(broken))) => return Poll::Ready(broken.seen_from(Side::Backend, Side::Client)),
-            (up, down) => (up.is_ready(), down.is_ready()),
-        };
+        self.note_trouble();
         self.note_closing();
-        match (self.first_to_close, up && down) {
-            (Some(side), true) => Poll::Ready(End::Closed(side)),
-            _ => Poll::Pending,
+        if up.is_ready() && down.is_ready() { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Who cannot be read from will not read either.
+    fn note_trouble(&mut self) {
+        for (source, sink) in [(Side::Client, Side::Backend), (Side::Backend, Side::Client)] {
+            let (flow, back) = match source {
+                Side::Client => (&mut self.up, &mut self.down),
+                Side::Backend => (&mut self.down, &mut self.up),
+            };
+            match flow.trouble.take() {
+                None => {}
+                Some(Trouble::Source(error)) => {
+                    back.give_up();
+                    self.is_over_because(source, Some(error));
+                }
+                Some(Trouble::Sink(error)) => self.is_over_because(sink, Some(error)),
+            }
         }
     }
 
-    /// From the first closing on, the other side has less time.
     fn note_closing(&mut self) {
-        if self.first_to_close.is_some() {
+        match (self.down.has_ended(), self.up.has_ended()) {
+            (true, _) => self.is_over_because(Side::Backend, None),
+            (_, true) => self.is_over_because(Side::Client, None),
+            _ => {}
+        }
+    }
+
+    /// From the first such event on, the other side has less time.
+    fn is_over_because(&mut self, side: Side, error: Option<io::Error>) {
+        if self.first.is_some() {
             return;
         }
-        let (side, linger) = match (self.down.has_ended(), self.up.has_ended()) {
-            (true, _) => (Side::Backend, AFTERWORD),
-            (_, true) => (Side::Client, LINGER),
-            _ => return,
-        };
-        self.first_to_close = Some(side);
-        self.idle = self.idle.min(linger);
+        self.first = Some(error.map_or(End::Closed(side), |error| End::Lost(side, error)));
+        self.idle = self.idle.min(match side {
+            Side::Client => LINGER,
+            Side::Backend => AFTERWORD,
+        });
         self.moved = Instant::now();
         self.alarm.as_mut().reset(self.moved + self.idle);
     }
 
     /// The alarm is not moved at every byte: when it rings, it is set anew for what is left.
-    fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+    fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             ready!(self.alarm.as_mut().poll(cx));
             let due = self.moved + self.idle;
             if due <= Instant::now() {
-                return Poll::Ready(self.first_to_close.map_or(End::Idle, End::Closed));
+                return Poll::Ready(());
             }
             self.alarm.as_mut().reset(due);
         }
@@ -163,7 +185,7 @@ impl Relay {
     /// Best effort, without waiting: a line border, and nothing of the back-end's still on its way.
     fn say_goodbye(&mut self) {
         let at_border = self.down.is_idle() && self.down.last.is_none_or(|byte| byte == b'\n');
-        if let (Some(words), true, None) = (self.goodbye, at_border, self.first_to_close) {
+        if let (Some(words), true, None) = (self.goodbye, at_border, &self.first) {
             let cx = &mut Context::from_waker(Waker::noop());
             let _ = Pin::new(&mut self.client).poll_write(cx, words.as_bytes());
             let _ = Pin::new(&mut self.client).poll_flush(cx);
@@ -176,13 +198,16 @@ impl Future for Relay {
     type Output = Tally;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Tally> {
-        let end = match self.poll_flows(cx) {
-            Poll::Ready(end) => end,
-            Poll::Pending => ready!(self.poll_idle(cx)),
-        };
-        if matches!(end, End::Idle) {
-            self.say_goodbye();
+        if self.poll_flows(cx).is_pending() {
+            ready!(self.poll_idle(cx));
         }
+        let end = match self.first.take() {
+            Some(end) => end,
+            None => {
+                self.say_goodbye();
+                End::Idle
+            }
+        };
         self.over = true;
         Poll::Ready(Tally { up: self.up.bytes, down: self.down.bytes, end })
     }
@@ -190,7 +215,8 @@ impl Future for Relay {
 
 impl Drop for Relay {
     fn drop(&mut self) {
-        if !self.over {
+        // Not while a panic unwinds: a second one would take the whole process down.
+        if !self.over && !std::thread::panicking() {
             self.say_goodbye();
         }
     }
@@ -206,6 +232,8 @@ struct Flow {
     bytes: u64,
     /// The last byte that was passed on.
     last: Option<u8>,
+    /// What broke, until the relay has taken note of it.
+    trouble: Option<Trouble>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -216,18 +244,9 @@ enum State {
 }
 
 /// Which end of a direction broke.
-enum Broken {
+enum Trouble {
     Source(io::Error),
     Sink(io::Error),
-}
-
-impl Broken {
-    fn seen_from(self, source: Side, sink: Side) -> End {
-        match self {
-            Self::Source(error) => End::Lost(source, error),
-            Self::Sink(error) => End::Lost(sink, error),
-        }
-    }
 }
 
 impl Flow {
@@ -239,6 +258,7 @@ impl Flow {
             unflushed: false,
             bytes: heard.len() as u64,
             last,
+            trouble: None,
         }
     }
 
@@ -250,22 +270,40 @@ impl Flow {
         self.rest.is_empty() && !self.unflushed
     }
 
+    /// Nobody is there to hear it.
+    fn give_up(&mut self) {
+        self.rest = Bytes::new();
+        self.unflushed = false;
+        self.state = State::Done;
+    }
+
     /// Ready when this direction is done; after [`TURN`] reads it lets other sessions have the thread.
-    fn poll(&mut self, cx: &mut Context<'_>, from: &mut Stream, to: &mut Stream) -> Poll<Result<(), Broken>> {
+    fn poll(&mut self, cx: &mut Context<'_>, from: &mut Stream, to: &mut Stream) -> Poll<()> {
         for _ in 0..TURN {
-            ready!(self.poll_deliver(cx, to)).map_err(Broken::Sink)?;
-            match self.state {
-                State::Done => return Poll::Ready(Ok(())),
-                State::Ending => {
-                    let shut = ready!(Pin::new(&mut *to).poll_shutdown(cx));
-                    self.state = State::Done;
-                    return Poll::Ready(shut.or_else(ignore_not_connected).map_err(Broken::Sink));
-                }
-                State::Open => ready!(self.poll_move(cx, from, to))?,
+            if self.state == State::Done {
+                return Poll::Ready(());
+            }
+            if let Err(error) = ready!(self.poll_step(cx, from, to)) {
+                self.give_up();
+                self.trouble = Some(Trouble::Sink(error));
             }
         }
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// One read, write or farewell; an error is the sink's.
+    fn poll_step(&mut self, cx: &mut Context<'_>, from: &mut Stream, to: &mut Stream) -> Poll<io::Result<()>> {
+        ready!(self.poll_deliver(cx, to))?;
+        match self.state {
+            State::Open => self.poll_move(cx, from, to),
+            State::Ending => {
+                let shut = ready!(Pin::new(to).poll_shutdown(cx));
+                self.state = State::Done;
+                Poll::Ready(shut.or_else(ignore_not_connected))
+            }
+            State::Done => Poll::Ready(Ok(())),
+        }
     }
 
     /// Gets rid of what is left from before.
@@ -284,13 +322,17 @@ impl Flow {
     }
 
     /// Reads once, and writes what the other side takes of it.
-    fn poll_move(&mut self, cx: &mut Context<'_>, from: &mut Stream, to: &mut Stream) -> Poll<Result<(), Broken>> {
+    fn poll_move(&mut self, cx: &mut Context<'_>, from: &mut Stream, to: &mut Stream) -> Poll<io::Result<()>> {
         scratch::with(|buffer| {
             let read = match ready!(scratch::poll_read(from, cx, buffer)) {
                 Ok(read) => read,
-                // A TLS peer that left without close_notify: nobody parses here, so it is an end like any other.
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => &[],
-                Err(error) => return Poll::Ready(Err(Broken::Source(error))),
+                Err(error) => {
+                    // A TLS peer that left without close_notify: nobody parses here, so it is an end like any other.
+                    if error.kind() != io::ErrorKind::UnexpectedEof {
+                        self.trouble = Some(Trouble::Source(error));
+                    }
+                    &[]
+                }
             };
             let Some(&last) = read.last() else {
                 self.state = State::Ending;
@@ -300,8 +342,7 @@ impl Flow {
             self.last = Some(last);
             self.unflushed = true;
             let written = match Pin::new(to).poll_write(cx, read) {
-                Poll::Ready(Ok(written)) => written,
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(Broken::Sink(error))),
+                Poll::Ready(written) => written?,
                 Poll::Pending => 0,
             };
             self.rest = Bytes::copy_from_slice(read.get(written..).unwrap_or_default());

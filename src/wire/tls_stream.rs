@@ -35,6 +35,8 @@ pub struct TlsStream {
     unsent: BytesMut,
     peer_has_closed: bool,
     we_have_closed: bool,
+    /// What ended the session. rustls is not asked again after it: it remembers places in a buffer that is gone.
+    fault: Option<rustls::Error>,
 }
 
 /// Which side we are.
@@ -61,7 +63,8 @@ impl TlsStream {
     /// [`io::ErrorKind::InvalidData`] with the [`rustls::Error`] inside, after the alert was sent; or TCP's own.
     pub async fn handshake(tcp: TcpStream, session: Session) -> io::Result<Self> {
         let (partial, clear, unsent) = (Vec::new(), Bytes::new(), BytesMut::new());
-        let mut stream = Self { tcp, session, partial, clear, unsent, peer_has_closed: false, we_have_closed: false };
+        let mut stream =
+            Self { tcp, session, partial, clear, unsent, peer_has_closed: false, we_have_closed: false, fault: None };
         stream.settle()?;
         poll_fn(|cx| {
             loop {
@@ -101,10 +104,16 @@ impl TlsStream {
 
     /// Lets rustls say what it has to say, with nothing new heard.
     fn settle(&mut self) -> io::Result<()> {
+        self.intact()?;
         let mut partial = std::mem::take(&mut self.partial);
         let used = self.advance(&mut partial, &mut |_| {})?;
         self.partial = partial.split_off(used.min(partial.len()));
         Ok(())
+    }
+
+    /// The fault, once there is one.
+    fn intact(&self) -> io::Result<()> {
+        self.fault.clone().map_or(Ok(()), |fault| Err(io::Error::new(io::ErrorKind::InvalidData, fault)))
     }
 
     /// Feeds rustls until it has consumed what it can; whatever it says goes to `unsent`, plain text to `hear`.
@@ -125,7 +134,8 @@ impl TlsStream {
                 Err(error) => {
                     let rest = records.get_mut(used..).unwrap_or_default();
                     self.collect_alert(rest);
-                    return Err(io::Error::new(io::ErrorKind::InvalidData, error));
+                    self.fault = Some(error);
+                    return Err(self.intact().err().unwrap_or_else(|| io::ErrorKind::InvalidData.into()));
                 }
             }
         }
@@ -141,6 +151,7 @@ impl TlsStream {
 
     /// Reads once from TCP and decrypts what has come whole.
     fn poll_records(&mut self, cx: &mut Context<'_>, hear: &mut dyn FnMut(&[u8])) -> Poll<io::Result<()>> {
+        self.intact()?;
         scratch::with_records(|buffer| {
             let kept = self.partial.len();
             // Not more than fits, decrypted, where the caller reads to.
@@ -272,6 +283,10 @@ impl AsyncRead for TlsStream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let stream = self.get_mut();
         let before = buffer.filled().len();
+        // What waited for the socket may go now, though nobody writes.
+        if !stream.unsent.is_empty() {
+            let _ = stream.poll_send(cx);
+        }
         if stream.clear.is_empty() {
             let mut rest = BytesMut::new();
             while buffer.filled().len() == before && !stream.peer_has_closed {
@@ -283,7 +298,10 @@ impl AsyncRead for TlsStream {
                 let heard = ready!(stream.poll_records(cx, &mut hear));
                 // Tickets, key updates, alerts: whatever rustls wants to say to what it has heard.
                 let _ = stream.poll_send(cx);
-                heard?;
+                // What came whole before the fault is still good; the fault is told at the next read.
+                if buffer.filled().len() == before {
+                    heard?;
+                }
             }
             stream.clear = rest.freeze();
         } else {
@@ -316,7 +334,7 @@ impl AsyncWrite for TlsStream {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let stream = self.get_mut();
-        if !stream.we_have_closed {
+        if !stream.we_have_closed && stream.fault.is_none() {
             stream.settle()?;
             stream.close();
         }

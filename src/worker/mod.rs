@@ -5,10 +5,8 @@
 
 use std::io;
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
-use tokio::runtime::{Builder, RuntimeMetrics};
 use tokio::time::Instant;
 
 use crate::config::Threads;
@@ -17,8 +15,10 @@ use crate::listener::Listener;
 use crate::session::Parts;
 
 mod rhythm;
+mod thread;
 
 use rhythm::{Change, Rhythm};
+use thread::{Sockets, Worker};
 
 /// `threads.min` workers, more up to `threads.max` while all are busy, fewer again when they are not.
 pub struct Workers {
@@ -27,23 +27,18 @@ pub struct Workers {
     parts: Arc<Parts>,
     drain: Drain,
     working: Vec<Worker>,
-    started: usize,
-}
-
-/// One thread with its runtime.
-struct Worker {
-    drain: Drain,
-    runtime: RuntimeMetrics,
-    busy: Duration,
+    /// They accept no more, but have sessions; the first to be asked when more are needed.
+    retired: Vec<Worker>,
 }
 
 impl Workers {
     /// Starts the first `threads.min` of them. Each counts as work of `drain` until its last session has ended.
     ///
     /// # Errors
-    /// A thread or a runtime cannot be had.
+    /// A thread, a runtime or a descriptor cannot be had.
     pub fn start(threads: Threads, listeners: Vec<Arc<Listener>>, parts: Arc<Parts>, drain: Drain) -> io::Result<Self> {
-        let mut workers = Self { threads, listeners, parts, drain, working: Vec::new(), started: 0 };
+        let (working, retired) = (Vec::new(), Vec::new());
+        let mut workers = Self { threads, listeners, parts, drain, working, retired };
         for _ in 0..threads.min {
             workers.grow()?;
         }
@@ -74,50 +69,35 @@ impl Workers {
         }
     }
 
+    /// A retired worker that still lives rather than a new thread: there are never more threads than `threads.max`.
     fn grow(&mut self) -> io::Result<()> {
-        let drain = self.drain.child();
-        let runtime = Builder::new_current_thread().enable_all().build()?;
-        let metrics = runtime.metrics();
-        let serving = {
-            let _context = runtime.enter();
-            let serve = |listener: &Arc<Listener>| listener.clone().serve(self.parts.clone(), drain.clone());
-            self.listeners.iter().map(serve).collect::<io::Result<Vec<_>>>()?
-        };
-        let (token, until) = (self.drain.token(), drain.clone());
-        self.started += 1;
-        thread::Builder::new().name(format!("worker-{}", self.started)).spawn(move || {
-            runtime.block_on(async {
-                serving.into_iter().for_each(|loop_| drop(tokio::spawn(loop_)));
-                until.stopping().await;
-                until.finished().await
-            });
-            // Not dropped: that would wait for a name being resolved.
-            runtime.shutdown_background();
-            drop(token);
-        })?;
-        self.working.push(Worker { drain, runtime: metrics, busy: Duration::ZERO });
+        let mut resumed = None;
+        while let (None, Some(mut worker)) = (&resumed, self.retired.pop()) {
+            resumed = worker.resume(self.sockets()?, &self.drain).then_some(worker);
+        }
+        self.working.push(match resumed {
+            Some(worker) => worker,
+            None => Worker::start(self.sockets()?, self.parts.clone(), &self.drain)?,
+        });
         self.count();
         Ok(())
     }
 
+    fn sockets(&self) -> io::Result<Sockets> {
+        self.listeners.iter().map(|listener| Ok((listener.clone(), listener.share()?))).collect()
+    }
+
     /// The youngest accepts no more; it ends with its last session.
     fn shrink(&mut self) {
+        self.retired.retain(Worker::lives);
         if let Some(worker) = self.working.pop() {
-            tracing::info!(sessions = worker.drain.busy(), "a worker retires");
-            worker.drain.stop();
+            worker.retire();
+            self.retired.push(worker);
         }
         self.count();
     }
 
     fn count(&self) {
         self.parts.metrics.workers.set(i64::try_from(self.working.len()).unwrap_or(i64::MAX));
-    }
-}
-
-impl Worker {
-    /// The share of the time since it was last asked that it did not wait in the kernel.
-    fn load(&mut self, elapsed: Duration) -> f64 {
-        let before = std::mem::replace(&mut self.busy, self.runtime.worker_total_busy_duration(0));
-        (self.busy.saturating_sub(before)).as_secs_f64() / elapsed.as_secs_f64().max(f64::EPSILON)
     }
 }

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
-use tokio::runtime::Builder;
 
 use super::serve;
 use crate::config::{self, Config, ListenerTls};
@@ -27,7 +26,7 @@ pub(super) fn demo(free_ports: bool) -> anyhow::Result<()> {
         config.backends.iter_mut().flat_map(|pool| pool.ports.values_mut()).for_each(|port| *port = 0);
     }
     let _logging = serve::start_logging(&config);
-    Builder::new_current_thread().enable_all().build()?.block_on(async {
+    serve::on_control(async {
         open_stores(&mut config).await?;
         serve::run(config, |gateway| print!("{}", instructions(gateway))).await
     })

@@ -165,3 +165,25 @@ async fn a_relay_that_is_cut_says_goodbye() {
     relay.abort();
     assert_eq!(rest(&mut client).await, b"* BYE\r\n");
 }
+
+#[tokio::test]
+async fn a_side_that_no_longer_hears_still_gets_its_last_words_through() {
+    let Bench { mut client, mut backend, relay, .. } = bench(b"", b"", LONG).await;
+    let mail = vec![b'm'; 3_000_000];
+    let sending = tokio::spawn(async move {
+        backend.write_all(&mail).await.expect("write");
+        backend.shutdown().await.expect("FIN");
+        backend
+    });
+    // The back-end has said all and hears no more; the client, still reading, says something.
+    let mut first = vec![0; 1000];
+    client.read_exact(&mut first).await.expect("the beginning");
+    let reader = tokio::spawn(async move {
+        client.write_all(b"z LOGOUT\r\n").await.expect("write");
+        rest(&mut client).await.len()
+    });
+    drop(sending.await.expect("sent"));
+    assert_eq!(reader.await.expect("read"), 3_000_000 - 1000, "nothing that the relay had taken is lost");
+    let tally = relay.await.expect("no panic");
+    assert!(matches!(tally.end, End::Closed(Side::Backend)), "{tally:?}");
+}

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
+use rustls::ConnectionTrafficSecrets::{Aes128Gcm, Aes256Gcm, Chacha20Poly1305};
+use rustls::ContentType::{ApplicationData, Handshake};
 use rustls::crypto::aws_lc_rs;
+use rustls::crypto::cipher::{OutboundChunks, OutboundPlainMessage};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -260,4 +263,42 @@ async fn a_peer_that_does_not_read_stops_the_writer() {
     }
     assert!(us.unsent.len() <= 2 * scratch::SIZE, "{} bytes kept", us.unsent.len());
     drop(peer);
+}
+
+/// A TLS 1.3 client that breaks the rules in the right keys: half a handshake message, then application data.
+async fn with_an_interleaved_message() -> (TlsStream, TcpStream) {
+    let (server, client) = configs(EACH[1]);
+    let mut client = ClientConfig::clone(&client);
+    client.enable_secret_extraction = true;
+    let (ours, theirs) = pair().await;
+    let connector = TlsConnector::from(Arc::new(client));
+    let (us, peer) = tokio::join!(TlsStream::handshake(ours, our_server(&server)), connector.connect(name(), theirs));
+    let (mut tcp, session) = peer.expect("handshake").into_inner();
+    let suite = session.negotiated_cipher_suite().and_then(|suite| suite.tls13()).expect("TLS 1.3");
+    let (number, secrets) = session.dangerous_extract_secrets().expect("secrets").tx;
+    let (Aes128Gcm { key, iv } | Aes256Gcm { key, iv } | Chacha20Poly1305 { key, iv }) = secrets else {
+        panic!("a known suite")
+    };
+    let mut sealer = suite.aead_alg.encrypter(key, iv);
+    let mut records = Vec::new();
+    for (number, (typ, text)) in (number..).zip([(Handshake, &[24, 0][..]), (ApplicationData, b"x")]) {
+        let payload = OutboundChunks::Single(text);
+        let record = OutboundPlainMessage { typ, version: rustls::ProtocolVersion::TLSv1_2, payload };
+        records.extend(sealer.encrypt(record, number).expect("sealed").encode());
+    }
+    tcp.write_all(&records).await.expect("write");
+    (us.expect("handshake"), tcp)
+}
+
+#[tokio::test]
+async fn after_a_fault_nothing_is_asked_of_the_session_again() {
+    let (mut us, mut peer) = with_an_interleaved_message().await;
+    let error = us.read(&mut [0; 10]).await.expect_err("a fault");
+    assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+    assert!(us.read(&mut [0; 10]).await.is_err(), "the same again, and no panic");
+    assert!(us.write(b"* BYE\r\n").await.is_err());
+    us.shutdown().await.expect("the alert and FIN");
+    let mut rest = Vec::new();
+    peer.read_to_end(&mut rest).await.expect("the end");
+    assert!(!rest.is_empty(), "the tickets, and the alert");
 }
