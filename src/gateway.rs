@@ -18,7 +18,7 @@ use crate::gate::Gate;
 use crate::listener::Listener;
 use crate::metrics::Metrics;
 use crate::proto::Protocol;
-use crate::session::{Entrance, Parts};
+use crate::session::{Entrance, Parts, RefusalTime, Turns};
 use crate::wire::{socket, tls, tls_client};
 use crate::worker::Workers;
 
@@ -71,7 +71,7 @@ impl Gateway {
             backends: Backends::new(&config.backends, &own, &metrics)?,
             metrics: metrics.clone(),
             hostname: config.hostname.clone(),
-            refusals: crate::session::RefusalTime::default(),
+            turns: Turns::default(),
         });
         let gate = Gate::new(&config, metrics);
         let acceptors = Protocol::ALL
@@ -90,6 +90,7 @@ impl Gateway {
                     tls: listener.tls,
                     acceptor: acceptor.filter(|_| listener.tls != ListenerTls::None),
                     door: gate.door(listener),
+                    refusals: RefusalTime::default(),
                     proxy_protocol: listener.proxy_protocol.clone(),
                 };
                 Arc::new(Listener::new(Arc::new(entrance), socket))

@@ -109,6 +109,9 @@ impl Settings {
             BackendTls::None => None,
             BackendTls::StartTls | BackendTls::Implicit => Some(tls_client::client_config(&pool.verify, &[])?),
         };
+        if tls.is_some() && pool.verify.skip_verification {
+            tracing::warn!(pool = pool.name, "verify: false, so anybody between may pose as these back-ends");
+        }
         Ok(Self {
             config: pool.clone(),
             own: own.to_vec(),

@@ -51,13 +51,10 @@ impl Unavailable {
     #[must_use]
     pub const fn is_outage(&self) -> bool {
         match self {
-            Self::Down(_)
-            | Self::TimedOut(_)
-            | Self::BadAnswer(_)
-            | Self::Refused { .. }
-            | Self::Overloaded
-            | Self::Lost => true,
-            Self::Ambiguous | Self::BadEntry(_) => false,
+            Self::Down(_) | Self::TimedOut(_) | Self::BadAnswer(_) | Self::Lost => true,
+            // busy, unavailable, other (RFC 4511 §A.2): the server speaks of itself.
+            Self::Refused { code, .. } => matches!(code, 51 | 52 | 80),
+            Self::Overloaded | Self::Ambiguous | Self::BadEntry(_) => false,
         }
     }
 }

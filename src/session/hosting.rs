@@ -1,9 +1,6 @@
 //! Finding the user's server and logging in there: directory → password check → place → back half.
 
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
-
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
 use super::Session;
 use super::record::Record;
@@ -48,44 +45,51 @@ impl From<Failure> for Denied {
 impl Session {
     pub(super) async fn host(&self, login: &Login, record: &mut Record) -> Result<Hosted, Denied> {
         record.asks_for(&login.user);
-        let asked = Instant::now();
-        let found = self.find(login, record).await;
-        let (user, route) = match found {
+        let (user, route) = match self.find(login, record).await {
             Err(denied) if denied.denial == Denial::BadCredentials => {
-                self.parts.refusals.imitate(asked).await;
+                self.entrance.refusals.imitate().await;
                 return Err(denied);
             }
             found => found?,
         };
+        let Some(_turn) = self.parts.turns.take(user.name()) else {
+            return Err(Denied::new(Denial::Limit, "logging in", "too many logins of this user at once, or a loop"));
+        };
+        let asked = Instant::now();
         let hosted = self.lodge(login, &user, &route, record).await;
         if hosted.as_ref().is_err_and(|denied| denied.denial == Denial::BadCredentials) {
-            self.parts.refusals.took(asked.elapsed());
+            self.entrance.refusals.took(asked.elapsed());
         }
         hosted
     }
 
-    /// Who this is and where they live, if they may log in at all.
+    /// Who this is and where they live.
     async fn find(&self, login: &Login, record: &mut Record) -> Result<(User, std::sync::Arc<Route>), Denied> {
         let directory = &self.parts.directory;
         let user = directory.user(&login.user).map_err(|e| Denied::new(Denial::BadCredentials, "user name", e))?;
         record.asks_for(user.name());
         let found = directory.find(&user).await.map_err(|e| Denied::new(Denial::Unavailable, "directory", e))?;
         let route = found.ok_or_else(|| Denied::new(Denial::BadCredentials, "directory", "unknown user"))?;
-        match route.standing {
-            Standing::Active if route.allows(self.entrance.protocol()) => {}
-            Standing::Active => return Err(Denied::new(Denial::Policy, "directory", "service not allowed")),
-            Standing::Deny => return Err(Denied::new(Denial::Policy, "directory", "status")),
-            Standing::Unavailable => return Err(Denied::new(Denial::Unavailable, "directory", "status")),
-        }
         Ok((user, route))
     }
 
-    /// Checks what the directory is to check, then tries the servers in turn.
+    fn may_log_in(&self, route: &Route) -> Result<(), Denied> {
+        match route.standing {
+            Standing::Active if route.allows(self.entrance.protocol()) => Ok(()),
+            Standing::Active => Err(Denied::new(Denial::Policy, "directory", "service not allowed")),
+            Standing::Deny => Err(Denied::new(Denial::Policy, "directory", "status")),
+            Standing::Unavailable => Err(Denied::new(Denial::Unavailable, "directory", "status")),
+        }
+    }
+
+    /// Checks what the directory is to check, the password before anything else is told, then tries the servers in
+    /// turn.
     async fn lodge(&self, login: &Login, user: &User, route: &Route, record: &mut Record) -> Result<Hosted, Denied> {
         match self.entrance.service.check {
             PasswordCheck::Backend => {}
             PasswordCheck::Directory | PasswordCheck::Both => self.check_password(login, route).await?,
         }
+        self.may_log_in(route)?;
         let servers = self.parts.backends.candidates(&route.host, user.name());
         let servers = servers.map_err(|error| Denied::new(Denial::Misconfigured, "directory", error))?;
         let mut last = Denied::new(Denial::Unavailable, "back-end", "no server");
@@ -122,18 +126,16 @@ impl Session {
         route: &Route,
         record: &Record,
     ) -> Result<Hosted, Failure> {
-        let ttl = login.ttl.unwrap_or(HOPS);
-        let Some(ttl) = ttl.checked_sub(1) else {
-            return Err(Failure {
-                denial: Denial::Misconfigured,
-                stage: "back-end",
-                detail: "no hops left: proxies appear to be looping".to_owned(),
-                down: false,
-            });
+        // Who is in front may lower it, never raise it.
+        let Some(ttl) = login.ttl.unwrap_or(HOPS).min(HOPS).checked_sub(1) else {
+            return Err(misconfigured("no hops left: proxies appear to be looping"));
+        };
+        let Some(name) = name_there(server.login(), user, route) else {
+            return Err(misconfigured("the directory's entry has no user name for a master login"));
         };
         let lease = server.lease().await?;
         let errand = Errand {
-            user: route.user.clone().unwrap_or_else(|| user.given().to_owned()),
+            user: name,
             credential: match server.login() {
                 BackendLogin::Replay => login.credential.clone(),
                 BackendLogin::Master { user, password } => {
@@ -153,25 +155,19 @@ impl Session {
     }
 }
 
-/// How long a refusal takes where a password was really checked: an unknown user is answered no sooner, so that the
-/// time does not say who exists.
-#[derive(Debug, Default)]
-pub struct RefusalTime(AtomicU32);
-
-impl RefusalTime {
-    /// A quarter of what is new: a single slow answer does not stay.
-    fn took(&self, time: Duration) {
-        let new = u32::try_from(time.as_millis()).unwrap_or(u32::MAX).min(LONGEST_MS);
-        let mean = |old: u32| if old == 0 { new } else { old - old / 4 + new / 4 };
-        let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |old| Some(mean(old)));
+/// As the directory says, else as given. A master may log in only as whom the directory has checked, and only the
+/// entry's own name is sure to be the one: a filter may have found it by a part of what was given.
+fn name_there(login: &BackendLogin, user: &User, route: &Route) -> Option<String> {
+    match (login, &route.user) {
+        (_, Some(name)) => Some(name.clone()),
+        (BackendLogin::Replay, None) => Some(user.given().to_owned()),
+        (BackendLogin::Master { .. }, None) => None,
     }
+}
 
-    async fn imitate(&self, asked: Instant) {
-        sleep_until(asked + Duration::from_millis(self.0.load(Ordering::Relaxed).into())).await;
-    }
+fn misconfigured(detail: &str) -> Failure {
+    Failure { denial: Denial::Misconfigured, stage: "back-end", detail: detail.to_owned(), down: false }
 }
 
 /// Proxies in a row, ours included, as Dovecot 2.3 counts them.
 const HOPS: u8 = 5;
-
-const LONGEST_MS: u32 = 15_000;

@@ -29,9 +29,12 @@ mod conversation;
 mod ending;
 mod hosting;
 mod record;
+mod refusals;
+mod turns;
 
 pub use ending::{Ending, Stage};
-pub use hosting::RefusalTime;
+pub use refusals::RefusalTime;
+pub use turns::Turns;
 
 use conversation::Conversation;
 use hosting::{Denied, Hosted};
@@ -47,8 +50,8 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     /// Said in greetings.
     pub hostname: Arc<str>,
-    /// How long back-ends take to refuse a login.
-    pub refusals: RefusalTime,
+    /// Logins being looked after.
+    pub turns: Turns,
 }
 
 /// What all sessions of one listener share.
@@ -63,6 +66,8 @@ pub struct Entrance {
     pub acceptor: Option<tls::Acceptor>,
     /// Who may come in.
     pub door: Door,
+    /// How long a wrong password takes here.
+    pub refusals: RefusalTime,
     /// Who must announce clients; nobody else may.
     pub proxy_protocol: Option<Vec<AddressRange>>,
 }
@@ -89,8 +94,6 @@ struct Client {
     address: SocketAddr,
     /// Where it reached us.
     gateway: SocketAddr,
-    /// A peer in front of us says so; then a loopback address means nothing.
-    announced: bool,
 }
 
 impl Session {
@@ -106,7 +109,7 @@ impl Session {
         permit: Option<Permit>,
     ) {
         let gateway = stream.local_addr().unwrap_or(peer);
-        let client = Client { address: canonical(peer), gateway: canonical(gateway), announced: false };
+        let client = Client { address: canonical(peer), gateway: canonical(gateway) };
         let mut record = Record::open(&parts.metrics, &entrance, client.address, permit);
         let mut session = Self { parts, entrance, drain, client };
         let wire = Wire::new(stream, Instant::now() + session.entrance.service.login_timeout);
@@ -159,7 +162,7 @@ impl Session {
             HeaderProblem::Lost(lost) => Ending::lost(Stage::ProxyHeader, lost),
         })?;
         if let Some((source, destination)) = announced {
-            self.client = Client { address: canonical(source), gateway: canonical(destination), announced: true };
+            self.client = Client { address: canonical(source), gateway: canonical(destination) };
             record.client = self.client.address;
         }
         match self.entrance.door.admit(self.client.address.ip()) {
@@ -198,7 +201,8 @@ impl Session {
 
     fn terms(&self) -> Terms {
         let service = &self.entrance.service;
-        let at_home = !self.client.announced && self.client.address.ip().is_loopback();
+        // A balancer's own loopback address says nothing of who is behind it, even when it speaks for itself.
+        let at_home = self.entrance.proxy_protocol.is_none() && self.client.address.ip().is_loopback();
         Terms {
             hostname: self.parts.hostname.clone(),
             greeting: service.greeting.clone(),

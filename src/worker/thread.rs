@@ -97,7 +97,8 @@ fn work(runtime: Runtime, mut orders: orders::UnboundedReceiver<Order>, parts: &
                     orders.close();
                     orders.try_recv().ok()
                 }
-                order = orders.recv() => order,
+                // Nobody is left to give orders once the gateway stops; the sessions go on.
+                Some(order) = orders.recv() => Some(order),
             };
         }
     });

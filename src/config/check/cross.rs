@@ -3,12 +3,14 @@
 //! A wrong answer would let people in without a password, so it is refused here and not left to the session.
 
 use super::backends::Pools;
+use super::directory::Lives;
 use super::services::Offer;
 use super::sheet::{Place, Sheet};
-use crate::config::PasswordCheck;
+use crate::config::{PasswordCheck, Source};
 
-/// `offers`: the services that listeners use; `has_ldap`: whether a source is there that can check a password.
-pub(super) fn passwords(sheet: &Sheet, offers: &[&Offer], has_ldap: bool, pools: &Pools) {
+/// `offers`: the services that listeners use.
+pub(super) fn passwords(sheet: &Sheet, offers: &[&Offer], lives: &Lives, pools: &Pools) {
+    let has_ldap = lives.has_ldap;
     for offer in offers {
         let Some(place) = &offer.check else { continue };
         if offer.service.check != PasswordCheck::Backend && !has_ldap {
@@ -23,8 +25,14 @@ pub(super) fn passwords(sheet: &Sheet, offers: &[&Offer], has_ldap: bool, pools:
             );
         }
     }
+    let sources = lives.directory.iter().flat_map(|directory| &directory.sources);
+    let is_nameless = |source: &Source| matches!(source, Source::Ldap(ldap) if ldap.user_attribute.is_none());
+    let nameless = sources.into_iter().any(is_nameless);
     for place in &pools.masters {
         master(sheet, offers, place);
+        if nameless {
+            sheet.fault(place, "a master login needs `attributes.user` in every `ldap` source: the name as the client gave it may be somebody else's than the entry that was checked");
+        }
     }
 }
 

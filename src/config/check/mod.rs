@@ -97,7 +97,7 @@ fn config(root: &mut Fields<'_>) -> Option<Config> {
     let admin = process::admin(root, &bound);
     let shutdown = process::shutdown(root);
     let used: Vec<_> = offers.iter().filter(|offer| bound.protocols.contains(&offer.service.protocol)).collect();
-    cross::passwords(root.sheet, &used, lives.has_ldap, &pools);
+    cross::passwords(root.sheet, &used, &lives, &pools);
 
     let services = used.iter().map(|offer| (offer.service.protocol, offer.service.clone())).collect();
     Some(Config {

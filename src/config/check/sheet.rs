@@ -98,7 +98,12 @@ impl<'a> Fields<'a> {
         self.asked.push(key);
         let index = self.left.iter().position(|entry| entry.key == key)?;
         let entry = self.left.swap_remove(index);
-        (!matches!(entry.value.value, Value::Null)).then(|| self.item(entry))
+        let is_empty = matches!(entry.value.value, Value::Null);
+        let item = self.item(entry);
+        if is_empty && GUARDS.contains(&key) {
+            item.fault("is empty, which would leave the door open; needs a value, or to be left out");
+        }
+        (!is_empty).then_some(item)
     }
 
     /// The value of a key that must be there.
@@ -165,3 +170,6 @@ impl Drop for Fields<'_> {
         }
     }
 }
+
+/// Keys that keep people out: with all their lines commented out they are a mistake, not a default.
+const GUARDS: [&str; 6] = ["access", "limits", "proxy_protocol", "check", "cleartext", "verify"];

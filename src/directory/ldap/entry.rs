@@ -66,16 +66,18 @@ impl Meaning {
             }
             _ => None,
         };
-        let standing = self.standing(&entry);
+        let standing = self.standing(&entry).ok_or_else(|| bad("the status", "is unreadable"))?;
         let dn = route::Entry { source: place, dn: entry.dn };
         Ok(Route { user, standing, services, entry: Some(dn), ..Route::to(host) })
     }
 
-    /// The strictest of all values; a value that nobody named means nothing.
-    fn standing(&self, entry: &Entry) -> Standing {
-        let values = self.status.as_deref().map(|name| entry.values(name)).unwrap_or_default();
-        let standings = values.into_iter().filter_map(text).filter_map(|v| self.standing.get(&v.to_ascii_lowercase()));
-        standings.copied().max_by_key(strictness).unwrap_or(Standing::Active)
+    /// The strictest of all values; a value that nobody named means nothing, one that cannot be read might mean "no".
+    fn standing(&self, entry: &Entry) -> Option<Standing> {
+        let Some(name) = self.status.as_deref() else { return Some(Standing::Active) };
+        let values: Vec<&str> = entry.values(name).into_iter().map(text).collect::<Option<_>>()?;
+        // As the configuration's keys were made lower case.
+        let standings = values.iter().filter_map(|value| self.standing.get(&value.to_lowercase()));
+        Some(standings.copied().max_by_key(strictness).unwrap_or(Standing::Active))
     }
 }
 

@@ -69,7 +69,8 @@ fn the_strictest_status_counts_and_unnamed_ones_do_not() {
     assert_eq!(standing(&[b"active", b"maintenance", b"locked"]), Standing::Deny);
     assert_eq!(standing(&[b"maintenance", b"active"]), Standing::Unavailable);
     assert_eq!(standing(&[b"overquota"]), Standing::Active);
-    assert_eq!(standing(&[b"\xff"]), Standing::Active);
+    let unreadable = route(&[("mailHost", &[b"h"]), ("accountStatus", &[b"active", b"\xff"])]);
+    assert!(matches!(unreadable, Err(Unavailable::BadEntry(_))), "it might have said no");
 }
 
 #[test]

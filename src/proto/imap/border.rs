@@ -40,9 +40,10 @@ pub(super) enum Scan {
 /// A line that ends with `{n}` or `{n+}` announces a literal, whatever comes before: it is never ambiguous where a
 /// command ends, even when it makes no sense. `{n}` in front of anything else is just wrong.
 pub(super) fn scan(heard: &[u8], invited: usize) -> Scan {
-    let line_max = if is_authenticate(heard) { AUTHENTICATE_MAX } else { LINE_MAX };
     let (mut at, mut text, mut waited) = (0, 0, 0);
     loop {
+        // A long initial response has no literals in it.
+        let line_max = if at == 0 && is_authenticate(heard) { AUTHENTICATE_MAX } else { LINE_MAX };
         let Some(rest) = heard.get(at..) else { return Scan::More };
         let border = match find(rest, line_max.saturating_sub(text)) {
             Ok(Some(border)) => border,

@@ -96,7 +96,7 @@ impl Pop3Back {
         let reply = self.replies.next(heard).map_err(|_| unavailable("said too much before the login", b""))?;
         let Some(line) = reply else { return Ok(Some(Ask::Input)) };
         let reply = Some(&line).filter(|line| line.is_clean()).and_then(|line| Reply::parse(line));
-        let reply = reply.ok_or_else(|| unavailable("did not answer in POP3", &line))?;
+        let reply = reply.ok_or_else(|| self.astray("did not answer in POP3", &line))?;
         let state = std::mem::replace(&mut self.state, State::Over);
         self.state = match (state, reply) {
             (State::Greeting, Reply::Yes(text)) => self.greeted(reply::offers_xclient(text), heard, say)?,
@@ -113,7 +113,7 @@ impl Pop3Back {
             (State::Proving(answers), Reply::Challenge) => answer(answers, heard, say)?,
             (State::Over | State::Secured { .. }, _)
             | (State::Greeting | State::Stls { .. } | State::Identified(_), Reply::Challenge) => {
-                return Err(unavailable("answered what was not asked", &line));
+                return Err(self.astray("answered what was not asked", &line));
             }
         };
         Ok(None)
@@ -140,9 +140,20 @@ impl Pop3Back {
         Ok(if identity.is_some() { State::Identified(proof) } else { State::Opened(proof) })
     }
 
-    /// The answer to what proves the user.
+    /// A line that nobody can make sense of; it is quoted only while no credential has left.
+    fn astray(&self, what: &str, line: &[u8]) -> Refused {
+        match self.state {
+            State::Greeting | State::Stls { .. } | State::Secured { .. } => unavailable(what, line),
+            State::Identified(_) | State::Opened(_) | State::Proving(_) | State::Over => unavailable(what, b""),
+        }
+    }
+
+    /// The answer to what proves the user; that our own master is refused is not the user's fault.
     fn denied(&self, text: &[u8]) -> Refused {
-        let denial = reply::denial(text);
+        let denial = match (reply::denial(text), &self.errand.credential) {
+            (Denial::BadCredentials, Credential::Master { .. }) => Denial::Misconfigured,
+            (denial, _) => denial,
+        };
         // There are servers that say the line again that they did not understand.
         if self.repeats_secret(text) {
             return refused(denial, "said no, and repeated the credential", b"");
@@ -233,7 +244,7 @@ fn granted(text: &[u8]) -> Granted {
 }
 
 fn quiet(heard: &BytesMut) -> Result<(), Refused> {
-    if heard.is_empty() { Ok(()) } else { Err(unavailable("spoke out of turn", heard)) }
+    if heard.is_empty() { Ok(()) } else { Err(unavailable("spoke out of turn", b"")) }
 }
 
 /// A `-ERR` before anybody was named is never about the user.
