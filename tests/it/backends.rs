@@ -204,20 +204,45 @@ fn a_route_to_the_gateways_own_listener_is_refused_and_says_why() {
     assert!(gateway.metric("connections_total", &[]) < 4.5, "once each is enough to find out");
 }
 
-#[test]
-fn two_gateways_that_point_at_each_other_give_up_soon() {
+/// Two gateways that take each other for the users' back-end.
+fn mirrors(setting: (&str, &str)) -> (Gateway, Gateway) {
     let here: [u16; 2] = [ports::free(), ports::free()];
     let there: [u16; 2] = [ports::free(), ports::free()];
     let one_way = |own: [u16; 2], other: [u16; 2]| {
         let at = |port| format!("\"{}:{port}\"", Ipv4Addr::LOCALHOST);
         Plan::before_one(other[0], other[1])
             .service("login.cleartext", "always")
+            .set(setting.0, setting.1)
             .set("listeners.imap.address", &at(own[0]))
             .set("listeners.pop3.address", &at(own[1]))
     };
-    let (a, b) = (Gateway::start(&one_way(here, there)), Gateway::start(&one_way(there, here)));
-    let answer = Mail::Imap.try_login(&mut Mail::Imap.open(&a), "alice", "alice-secret");
+    (Gateway::start(&one_way(here, there)), Gateway::start(&one_way(there, here)))
+}
+
+fn went_around(gateways: &(Gateway, Gateway)) -> f64 {
+    gateways.0.metric("connections_total", &[]) + gateways.1.metric("connections_total", &[])
+}
+
+#[test]
+fn two_gateways_that_point_at_each_other_count_the_hops() {
+    let gateways = mirrors(("backends.stores.identity", "auto"));
+    let mut client = Mail::Imap.open(&gateways.0);
+    // A client may not raise them.
+    client.ask_for("i ID (\"x-proxy-ttl\" \"255\")", "* ID");
+    client.expect("i OK");
+    let answer = Mail::Imap.try_login(&mut client, "alice", "alice-secret");
     Mail::Imap.refused_as_no_fault_of_the_client(&answer);
-    let taken = a.metric("connections_total", &[]) + b.metric("connections_total", &[]);
+    let taken = went_around(&gateways);
     assert!(taken < 20.0, "{taken} connections went around");
+}
+
+#[test]
+fn a_loop_that_tells_no_hops_ends_all_the_same() {
+    for mail in BOTH {
+        let gateways = mirrors(("backends.stores.identity", "none"));
+        let answer = mail.try_login(&mut mail.open(&gateways.0), "alice", "alice-secret");
+        assert!(answer.contains("[LIMIT]") || answer.contains("[IN-USE]"), "{answer}");
+        let taken = went_around(&gateways);
+        assert!(taken < 200.0, "{taken} connections went around");
+    }
 }

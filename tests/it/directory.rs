@@ -93,7 +93,7 @@ fn an_answer_is_remembered_for_its_time_and_asked_for_once_for_many() {
 #[test]
 fn nobody_is_remembered_too_but_not_for_as_long() {
     let slapd = Slapd::start();
-    let gateway = Gateway::start(&plan(&[slapd.url()]).set("directory.cache", "{ ttl: 1h, negative_ttl: 500ms }"));
+    let gateway = Gateway::start(&plan(&[slapd.url()]).set("directory.cache", "{ ttl: 1h, negative_ttl: 3s }"));
     let ask = || {
         let answer = Mail::Imap.try_login(&mut Mail::Imap.open(&gateway), "nobody", "x");
         Mail::Imap.refused(&answer, Refusal::BadCredentials);
