@@ -37,7 +37,7 @@ pub struct Gateway {
 #[derive(Debug, thiserror::Error)]
 pub enum StartProblem {
     /// An address cannot be bound.
-    #[error("cannot listen on {0}: {1}")]
+    #[error("cannot listen on {0}: {1}{hint}", hint = cure(.1))]
     Bind(SocketAddr, io::Error),
     /// Certificates towards clients.
     #[error(transparent)]
@@ -164,7 +164,9 @@ impl Gateway {
         }
         let outcome = if problems.is_empty() { "completed" } else { "failed" };
         self.parts.metrics.reloads.with_label_values(&[outcome]).inc();
-        tracing::info!(outcome, "reloaded certificates and users");
+        if problems.is_empty() {
+            tracing::info!("reloaded certificates and users; the configuration itself is read at a start only");
+        }
     }
 
     /// Stops accepting, tells who has not logged in goodbye, lets sessions finish for `shutdown.grace` (or until
@@ -172,7 +174,7 @@ impl Gateway {
     pub async fn stop(self, hurry: impl Future<Output = ()>) -> usize {
         let Self { config, listeners, drain, chores, .. } = self;
         drain.stop();
-        drop(listeners);
+        listeners.iter().for_each(|listener| listener.close());
         let patience = async {
             tokio::select! {
                 () = tokio::time::sleep(config.shutdown.grace) => {}
@@ -198,6 +200,18 @@ impl Gateway {
 
 fn bind(address: SocketAddr) -> Result<std::net::TcpListener, StartProblem> {
     socket::listen(address).map_err(|error| StartProblem::Bind(address, error))
+}
+
+/// What an operator does about it.
+fn cure(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            "; ports below 1024 need root, or the capability that packaging/portcullis.service gives"
+        }
+        io::ErrorKind::AddrInUse => "; another program, or another listener of this configuration, has it",
+        io::ErrorKind::AddrNotAvailable => "; no interface of this machine has it",
+        _ => "",
+    }
 }
 
 /// How often the workers' load is looked at.

@@ -2,13 +2,14 @@
 //! and what the machine is short of is waited for.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::config::ListenerTls;
@@ -53,6 +54,13 @@ impl Listener {
     /// Those of getsockname(2).
     pub fn address(&self) -> io::Result<SocketAddr> {
         self.socket.local_addr()
+    }
+
+    /// Refuses connections from now on, for all workers at once; to be called when their drain has stopped.
+    pub fn close(&self) {
+        if let Err(error) = SockRef::from(&self.socket).shutdown(Shutdown::Both) {
+            tracing::debug!(listener = %self.entrance.name, %error, "not closed at once");
+        }
     }
 
     /// The socket once more, for another worker.

@@ -43,8 +43,8 @@ async fn metrics(State(admin): State<Admin>) -> impl IntoResponse {
 async fn ready(State(admin): State<Admin>) -> impl IntoResponse {
     if admin.drain.is_stopping() {
         (StatusCode::SERVICE_UNAVAILABLE, "stopping\n")
-    } else if !admin.parts.directory.reachable() {
-        (StatusCode::SERVICE_UNAVAILABLE, "directory unreachable\n")
+    } else if !admin.parts.directory.answers() {
+        (StatusCode::SERVICE_UNAVAILABLE, "the directory does not answer\n")
     } else {
         (StatusCode::OK, "ready\n")
     }

@@ -19,17 +19,16 @@ impl Lease {
         let until = started + settings.config.connect_timeout;
         let connected = timeout_at(until, self.connect(protocol, until)).await;
         let count = |outcome| settings.metrics.backend_connects.with_label_values(&[outcome]).inc();
-        let stream = match connected {
-            Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => {
-                count("failed");
-                return Err(Failure::down("connecting", error.to_string()));
-            }
-            Err(_) => {
-                count("timed_out");
-                return Err(Failure::down("connecting", "timed out"));
-            }
+        let (outcome, problem) = match connected {
+            Ok(Ok(stream)) => ("connected", Ok(stream)),
+            Ok(Err(error)) => ("failed", Err(error.to_string())),
+            Err(_) => ("timed_out", Err("timed out".to_owned())),
         };
+        self.server().answers(protocol, problem.as_ref().err().map(String::as_str));
+        count(outcome);
+        let stream = problem.map_err(|problem| {
+            Failure::down("connecting", format!("port {}: {problem}", self.server().port(protocol)))
+        })?;
         if let (Ok(local), Ok(peer)) = (stream.local_addr(), stream.peer_addr())
             && settings.is_own(local, peer)
         {
@@ -40,7 +39,6 @@ impl Lease {
                 format!("a loop: {peer} is the gateway itself"),
             ));
         }
-        count("connected");
         let wire = Wire::new(stream, started + settings.config.login_timeout);
         match settings.config.tls {
             BackendTls::None | BackendTls::StartTls => Ok(wire),

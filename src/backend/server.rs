@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use rustls::pki_types::ServerName;
 use tokio::sync::Semaphore;
@@ -25,6 +25,8 @@ pub struct Server {
     pub(super) weight: u32,
     pub(super) places: Option<Arc<Semaphore>>,
     pub(super) resolved: Arc<Resolved>,
+    /// Whether the last connection failed.
+    down: Arc<AtomicBool>,
     pub(super) settings: Arc<Settings>,
 }
 
@@ -48,14 +50,34 @@ impl Server {
             weight: self.weight,
             places: self.places.clone(),
             resolved: self.resolved.clone(),
+            down: self.down.clone(),
             settings: self.settings.clone(),
         }
     }
 
     fn new(name: &str, address: &str, port: Option<u16>, weight: u32, settings: &Arc<Settings>) -> Self {
         let places = settings.config.max_connections.map(|max| Arc::new(Semaphore::new(max as usize)));
-        let resolved = Arc::default();
-        Self { name: name.into(), address: address.into(), port, weight, places, resolved, settings: settings.clone() }
+        Self {
+            name: name.into(),
+            address: address.into(),
+            port,
+            weight,
+            places,
+            resolved: Arc::default(),
+            down: Arc::default(),
+            settings: settings.clone(),
+        }
+    }
+
+    /// Takes note of how a connection went; only a change is logged.
+    pub(super) fn answers(&self, protocol: Protocol, problem: Option<&str>) {
+        let was_down = self.down.swap(problem.is_some(), Ordering::Relaxed);
+        let (backend, address, port) = (&*self.name, &*self.address, self.port(protocol));
+        match (was_down, problem) {
+            (false, Some(problem)) => tracing::warn!(backend, address, port, problem, "the back-end does not answer"),
+            (true, None) => tracing::info!(backend, address, port, "the back-end answers again"),
+            (true, Some(_)) | (false, None) => {}
+        }
     }
 
     /// As the directory and the log call it.

@@ -4,16 +4,19 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use crate::config;
+use crate::directory::Directory;
 
 pub(super) fn check(file: &Path) -> ExitCode {
-    match config::load(file) {
-        Ok(_) => {
-            println!("{}: good", file.display());
-            ExitCode::SUCCESS
+    let problems: Vec<String> = match config::load(file) {
+        Ok(config) => {
+            Directory::check(&config.directory).err().into_iter().map(|problem| problem.to_string()).collect()
         }
-        Err(problems) => {
-            problems.iter().for_each(|problem| println!("{problem}"));
-            ExitCode::FAILURE
-        }
+        Err(problems) => problems.iter().map(ToString::to_string).collect(),
+    };
+    if problems.is_empty() {
+        println!("{}: good", file.display());
+        return ExitCode::SUCCESS;
     }
+    problems.iter().for_each(|problem| println!("{problem}"));
+    ExitCode::FAILURE
 }

@@ -50,7 +50,7 @@ pub(super) async fn run(config: Config, started: impl FnOnce(&Gateway)) -> anyho
     raise_descriptor_limit();
     let gateway = Gateway::start(config).await.context("cannot start")?;
     for (entrance, address) in gateway.addresses() {
-        tracing::info!(protocol = entrance.protocol().name(), %address, tls = ?entrance.tls, "listening");
+        tracing::info!(protocol = entrance.protocol().name(), %address, tls = entrance.tls.name(), "listening");
     }
     let _ = sd_notify::notify(false, &[sd_notify::NotifyState::Ready]);
     started(&gateway);

@@ -120,3 +120,15 @@ pub enum ListenerTls {
     /// From the first byte.
     Implicit,
 }
+
+impl ListenerTls {
+    /// As it is written in the configuration.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::StartTls => "starttls",
+            Self::Implicit => "implicit",
+        }
+    }
+}

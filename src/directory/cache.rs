@@ -90,6 +90,10 @@ impl Cache {
     }
 
     /// Forgets everything; questions in flight are answered but not remembered.
+    pub(super) fn serves_stale(&self) -> bool {
+        !self.times.stale.is_zero() && self.tables.as_ref().is_some_and(|tables| !tables.known.is_empty())
+    }
+
     pub(super) fn clear(&self) {
         let mut flights = self.flights();
         flights.epoch += 1;

@@ -76,6 +76,17 @@ impl Directory {
         Ok(Self(Arc::new(Inner { default_domain, sources, cache, counts, control })))
     }
 
+    /// Whether the users files can be used; no server is asked.
+    ///
+    /// # Errors
+    /// The first of them that cannot.
+    pub fn check(config: &config::Directory) -> Result<(), SetupProblem> {
+        config.sources.iter().try_for_each(|source| match source {
+            config::Source::File(path) => file::File::new(path, config.default_domain.as_deref()).map(drop),
+            config::Source::Ldap(_) | config::Source::Pool(_) => Ok(()),
+        })
+    }
+
     /// The canonical user behind a name as a client gave it.
     ///
     /// # Errors
@@ -132,6 +143,12 @@ impl Directory {
     #[must_use]
     pub fn reachable(&self) -> bool {
         self.0.sources.iter().all(Source::reachable)
+    }
+
+    /// Whether a login has a chance: a directory that is away still serves whom it remembers.
+    #[must_use]
+    pub fn answers(&self) -> bool {
+        self.reachable() || self.0.cache.serves_stale()
     }
 
     async fn on_control<T: Send + 'static>(

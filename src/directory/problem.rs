@@ -71,7 +71,7 @@ pub enum SetupProblem {
         problem: std::io::Error,
     },
     /// The users file says something wrong; one line a problem.
-    #[error("{}: {}", file.display(), problems.join("; "))]
+    #[error("{}", problems.iter().map(|line| format!("{}: {line}", file.display())).collect::<Vec<_>>().join("\n"))]
     Users {
         /// Which.
         file: PathBuf,

@@ -174,6 +174,42 @@ pub trait Front: Send {
 
     /// The login that was asked for last is granted; the front is not called again.
     fn grant(&mut self, granted: &Granted, say: &mut Vec<u8>);
+
+    /// The logins that were refused here, without [`Need::Login`], since the last call: for the log and the counts.
+    fn refused_here(&mut self) -> Vec<RefusedHere>;
+}
+
+/// A login that nobody needs to be asked about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefusedHere {
+    /// A password without TLS, where none may come so.
+    NotPrivate,
+    /// No user, no password, or bytes that neither can have.
+    Malformed,
+    /// To be somebody else than who proves to be.
+    Authorization,
+}
+
+impl RefusedHere {
+    /// The label in logs and metrics.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::NotPrivate => "privacy_required",
+            Self::Malformed => "malformed",
+            Self::Authorization => "policy",
+        }
+    }
+
+    /// For the log.
+    #[must_use]
+    pub const fn detail(self) -> &'static str {
+        match self {
+            Self::NotPrivate => "a password without TLS; see login.cleartext of the service",
+            Self::Malformed => "no usable user name or password",
+            Self::Authorization => "asks to be somebody else (authzid)",
+        }
+    }
 }
 
 /// How many bytes of an unfinished command a half may leave in `heard`: the longest line (an OAuth token of 16 KiB,

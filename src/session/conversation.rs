@@ -2,6 +2,7 @@
 
 use tokio::time::{Duration, Instant};
 
+use super::record::Record;
 use super::{Ending, Session, Stage};
 use crate::proto::{Denial, Front, Granted, Login, Need};
 use crate::wire::{Lost, Wire, tls};
@@ -11,6 +12,7 @@ pub(super) struct Conversation<'s> {
     session: &'s Session,
     /// `None` only while TLS is being put inside.
     wire: Option<Wire>,
+    tls: Option<tls::Facts>,
     front: Box<dyn Front>,
     say: Vec<u8>,
 }
@@ -18,7 +20,7 @@ pub(super) struct Conversation<'s> {
 impl<'s> Conversation<'s> {
     /// Says the greeting.
     pub(super) async fn open(session: &'s Session, wire: Wire, front: Box<dyn Front>) -> Result<Self, Ending> {
-        let mut conversation = Self { session, wire: Some(wire), front, say: Vec::new() };
+        let mut conversation = Self { session, tls: wire.tls_facts(), wire: Some(wire), front, say: Vec::new() };
         conversation.front.greet(&mut conversation.say);
         match conversation.flush().await {
             Ok(()) => Ok(conversation),
@@ -26,9 +28,9 @@ impl<'s> Conversation<'s> {
         }
     }
 
-    /// Talks until the client wants to log in.
-    pub(super) async fn next_login(&mut self) -> Result<Login, Ending> {
-        match self.talk().await {
+    /// Talks until the client wants to log in. What the front refuses by itself is told to the record.
+    pub(super) async fn next_login(&mut self, record: &Record) -> Result<Login, Ending> {
+        match self.talk(record).await {
             Ok(login) => Ok(login),
             Err(ending) => Err(self.leave(ending).await),
         }
@@ -63,13 +65,14 @@ impl<'s> Conversation<'s> {
 
     /// What TLS was agreed on.
     pub(super) fn tls_facts(&self) -> Option<tls::Facts> {
-        self.wire.as_ref().and_then(Wire::tls_facts)
+        self.tls
     }
 
-    async fn talk(&mut self) -> Result<Login, Ending> {
+    async fn talk(&mut self, record: &Record) -> Result<Login, Ending> {
         loop {
             let Some(wire) = &mut self.wire else { return Err(Ending::Left(Stage::Talking)) };
             let need = self.front.step(&mut wire.heard, &mut self.say);
+            self.front.refused_here().into_iter().for_each(|refused| record.refused_here(refused));
             if matches!(need, Need::StartTls) && !wire.heard.is_empty() {
                 return Err(Ending::Violation("starttls_plaintext_pipelined"));
             }
@@ -103,7 +106,9 @@ impl<'s> Conversation<'s> {
 
     async fn secure(&mut self) -> Result<(), Ending> {
         let wire = self.wire.take().ok_or(Ending::Left(Stage::Talking))?;
-        self.wire = Some(self.session.secure(wire).await?);
+        let wire = self.session.secure(wire).await?;
+        self.tls = wire.tls_facts();
+        self.wire = Some(wire);
         self.front.secured();
         Ok(())
     }

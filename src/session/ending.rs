@@ -98,13 +98,22 @@ impl Ending {
         }
     }
 
-    /// Whose doing it was.
+    /// Whose fault it was; nobody's, when a side only closed: after a LOGOUT it is a race which of them does so first.
     #[must_use]
     pub const fn blame(&self) -> &'static str {
         match self {
-            Self::Relayed(Tally { end: End::Closed(Side::Backend) | End::Lost(Side::Backend, _), .. }) => "backend",
+            Self::Relayed(Tally { end: End::Closed(_) | End::Idle, .. }) | Self::LoggedOut => "nobody",
+            Self::Relayed(Tally { end: End::Lost(Side::Backend, _), .. }) => "backend",
             Self::ShuttingDown | Self::Cut(..) | Self::Panicked => "gateway",
-            _ => "client",
+            Self::Relayed(Tally { end: End::Lost(Side::Client, _), .. })
+            | Self::Left(_)
+            | Self::TimedOut(_)
+            | Self::Broken(..)
+            | Self::Refused(_)
+            | Self::TooManyBadCommands
+            | Self::TooManyFailedLogins
+            | Self::Violation(_)
+            | Self::TlsFailed(_) => "client",
         }
     }
 

@@ -20,9 +20,9 @@ use crate::directory::Directory;
 use crate::drain::Drain;
 use crate::gate::{Door, Permit};
 use crate::metrics::Metrics;
-use crate::proto::{Protocol, Terms, Tls};
+use crate::proto::{Goodbye, Protocol, Terms, Tls};
 use crate::wire::announced::HeaderProblem;
-use crate::wire::relay::Meter;
+use crate::wire::relay::{LastWords, Meter};
 use crate::wire::{Lost, Relay, Wire, tls};
 
 mod conversation;
@@ -130,9 +130,9 @@ impl Session {
         let front = self.entrance.protocol().front(self.terms());
         let mut conversation = Conversation::open(self, wire, front).await?;
         let hosted = loop {
-            let login = conversation.next_login().await?;
-            let asked = Instant::now();
+            let login = conversation.next_login(record).await;
             record.tls = conversation.tls_facts();
+            let (login, asked) = (login?, Instant::now());
             let hosted = tokio::select! {
                 hosted = timeout_at(conversation.deadline(), self.host(&login, record)) => hosted,
                 () = gone(conversation.client()) => return Err(Ending::Left(Stage::LoggingIn)),
@@ -235,7 +235,10 @@ impl Session {
             client.into_parts(),
             hosted.wire.into_parts(),
             self.entrance.service.idle_timeout,
-            protocol.goodbye_while_relaying(crate::proto::Goodbye::TimedOut),
+            LastWords {
+                idle: protocol.goodbye_while_relaying(Goodbye::TimedOut),
+                cut: protocol.goodbye_while_relaying(Goodbye::ShuttingDown),
+            },
             meter,
         );
         tokio::spawn(record::relayed(relay, Box::new(record), self.drain.token()));

@@ -65,8 +65,16 @@ pub struct Meter {
     pub down: IntCounter,
 }
 
-/// See the module. Dropped before it is over (the gateway stops), it says `goodbye` where the stream is at a line
-/// border.
+/// What the client is told where the stream is at a line border; `None` = nothing.
+#[derive(Debug, Clone, Copy)]
+pub struct LastWords {
+    /// At the idle time-out.
+    pub idle: Option<&'static str>,
+    /// When the relay is dropped before it is over: the gateway has stopped.
+    pub cut: Option<&'static str>,
+}
+
+/// See the module.
 pub struct Relay {
     client: Stream,
     backend: Stream,
@@ -77,7 +85,7 @@ pub struct Relay {
     idle: Duration,
     moved: Instant,
     alarm: Pin<Box<Sleep>>,
-    goodbye: Option<&'static str>,
+    last_words: LastWords,
     meter: Meter,
     over: bool,
 }
@@ -90,7 +98,7 @@ impl Relay {
         (client, from_client): (Stream, BytesMut),
         (backend, from_backend): (Stream, BytesMut),
         idle: Duration,
-        goodbye: Option<&'static str>,
+        last_words: LastWords,
         meter: Meter,
     ) -> Self {
         Self {
@@ -102,7 +110,7 @@ impl Relay {
             idle,
             moved: Instant::now(),
             alarm: Box::pin(sleep(idle)),
-            goodbye,
+            last_words,
             meter,
             over: false,
         }
@@ -183,9 +191,9 @@ impl Relay {
     }
 
     /// Best effort, without waiting: a line border, and nothing of the back-end's still on its way.
-    fn say_goodbye(&mut self) {
+    fn say_goodbye(&mut self, goodbye: Option<&'static str>) {
         let at_border = self.down.is_idle() && self.down.last.is_none_or(|byte| byte == b'\n');
-        if let (Some(words), true, None) = (self.goodbye, at_border, &self.first) {
+        if let (Some(words), true, None) = (goodbye, at_border, &self.first) {
             let cx = &mut Context::from_waker(Waker::noop());
             let _ = Pin::new(&mut self.client).poll_write(cx, words.as_bytes());
             let _ = Pin::new(&mut self.client).poll_flush(cx);
@@ -204,7 +212,8 @@ impl Future for Relay {
         let end = match self.first.take() {
             Some(end) => end,
             None => {
-                self.say_goodbye();
+                let words = self.last_words.idle;
+                self.say_goodbye(words);
                 End::Idle
             }
         };
@@ -217,7 +226,7 @@ impl Drop for Relay {
     fn drop(&mut self) {
         // Not while a panic unwinds: a second one would take the whole process down.
         if !self.over && !std::thread::panicking() {
-            self.say_goodbye();
+            self.say_goodbye(self.last_words.cut);
         }
     }
 }

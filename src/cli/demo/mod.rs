@@ -28,7 +28,8 @@ pub(super) fn demo(free_ports: bool) -> anyhow::Result<()> {
     let _logging = serve::start_logging(&config);
     serve::on_control(async {
         open_stores(&mut config).await?;
-        serve::run(config, |gateway| print!("{}", instructions(gateway))).await
+        let ports_taken = "if a port is taken, try: portcullis demo --free-ports";
+        serve::run(config, |gateway| print!("{}", instructions(gateway))).await.context(ports_taken)
     })
 }
 

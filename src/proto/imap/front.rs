@@ -21,7 +21,7 @@ use super::command::{Command, Verb, Wrong, parse};
 use super::words;
 use crate::proto::line::{self, Line};
 use crate::proto::sasl::{Exchange, Fault, Turn, password_login};
-use crate::proto::{Closing, Denial, Front, Granted, Login, Mechanism, Need, Terms, Tls};
+use crate::proto::{Closing, Denial, Front, Granted, Login, Mechanism, Need, RefusedHere, Terms, Tls};
 
 /// See the module's head.
 #[derive(Debug)]
@@ -34,6 +34,7 @@ pub(in crate::proto) struct ImapFront {
     ttl: Option<u8>,
     pub(super) bad_commands: u32,
     pub(super) failed_logins: u32,
+    pub(super) refused: Vec<RefusedHere>,
 }
 
 #[derive(Debug)]
@@ -54,7 +55,15 @@ impl State {
 
 impl ImapFront {
     pub(in crate::proto) fn new(terms: Terms) -> Self {
-        Self { terms, state: State::START, acquainted: false, ttl: None, bad_commands: 0, failed_logins: 0 }
+        Self {
+            terms,
+            state: State::START,
+            acquainted: false,
+            ttl: None,
+            bad_commands: 0,
+            failed_logins: 0,
+            refused: Vec::new(),
+        }
     }
 }
 
@@ -101,6 +110,10 @@ impl Front for ImapFront {
         if let State::Asked { tag } = &self.state {
             words::put(say, &words::granted(tag, granted));
         }
+    }
+
+    fn refused_here(&mut self) -> Vec<RefusedHere> {
+        mem::take(&mut self.refused)
     }
 }
 
@@ -211,7 +224,7 @@ impl ImapFront {
             return None;
         };
         if !words::may_log_in(&self.terms) {
-            self.refuse(&tag, words::NOT_PRIVATE, true, say);
+            self.refuse_here(RefusedHere::NotPrivate, &tag, words::NOT_PRIVATE, say);
             return None;
         }
         let exchange = Exchange::new(mechanism);
@@ -253,8 +266,12 @@ impl ImapFront {
             Turn::Failed(Fault::TooLong) => return self.violation("line_too_long", say),
             Turn::Failed(Fault::Cancelled) => self.bad(&tag, "Authentication cancelled", say),
             Turn::Failed(Fault::Syntax) => self.bad(&tag, "Invalid base64", say),
-            Turn::Failed(Fault::Credentials) => self.refuse(&tag, words::denied(Denial::BadCredentials), true, say),
-            Turn::Failed(Fault::Authorization) => self.refuse(&tag, words::denied(Denial::Policy), true, say),
+            Turn::Failed(Fault::Credentials) => {
+                self.refuse_here(RefusedHere::Malformed, &tag, words::denied(Denial::BadCredentials), say);
+            }
+            Turn::Failed(Fault::Authorization) => {
+                self.refuse_here(RefusedHere::Authorization, &tag, words::denied(Denial::Policy), say);
+            }
         }
         None
     }

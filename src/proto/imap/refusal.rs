@@ -6,7 +6,7 @@
 use super::command::Wrong;
 use super::front::{ImapFront, State};
 use super::words;
-use crate::proto::{Closing, Need};
+use crate::proto::{Closing, Need, RefusedHere};
 
 impl ImapFront {
     /// Whether the LOGIN command cannot be run here and now; then it has been answered.
@@ -14,7 +14,7 @@ impl ImapFront {
         if !words::takes_login(&self.terms) {
             self.not_offered(tag, say);
         } else if !words::may_log_in(&self.terms) {
-            self.refuse(tag, words::NOT_PRIVATE, true, say);
+            self.refuse_here(RefusedHere::NotPrivate, tag, words::NOT_PRIVATE, say);
         } else {
             return false;
         }
@@ -56,6 +56,12 @@ impl ImapFront {
             words::put(say, "* BYE Too many failed logins.\r\n");
             self.state = State::Over(Closing::TooManyFailedLogins);
         }
+    }
+
+    /// Nobody else is asked, so nobody else will log it.
+    pub(super) fn refuse_here(&mut self, why: RefusedHere, tag: &str, words: &str, say: &mut Vec<u8>) {
+        self.refused.push(why);
+        self.refuse(tag, words, true, say);
     }
 
     /// Nothing behind it can be trusted to be a command.

@@ -19,7 +19,7 @@ use super::command::Command;
 use super::refusal;
 use crate::proto::line::{self, Line, TooLong};
 use crate::proto::sasl::{Exchange, Fault, Turn, password_login};
-use crate::proto::{Closing, Denial, Front, Granted, Login, Mechanism, Need, Terms, Tls};
+use crate::proto::{Closing, Denial, Front, Granted, Login, Mechanism, Need, RefusedHere, Terms, Tls};
 
 /// A POP3 server up to the login.
 pub(in crate::proto) struct Pop3Front {
@@ -27,6 +27,7 @@ pub(in crate::proto) struct Pop3Front {
     state: State,
     bad_commands: u32,
     failed_logins: u32,
+    refused: Vec<RefusedHere>,
 }
 
 enum State {
@@ -46,7 +47,7 @@ enum State {
 
 impl Pop3Front {
     pub(in crate::proto) fn new(terms: Terms) -> Self {
-        Self { terms, state: State::Fresh, bad_commands: 0, failed_logins: 0 }
+        Self { terms, state: State::Fresh, bad_commands: 0, failed_logins: 0, refused: Vec::new() }
     }
 }
 
@@ -79,6 +80,10 @@ impl Front for Pop3Front {
 
     fn grant(&mut self, granted: &Granted, say: &mut Vec<u8>) {
         yes(say, if granted.text.is_empty() { "Logged in." } else { &granted.text });
+    }
+
+    fn refused_here(&mut self) -> Vec<RefusedHere> {
+        std::mem::take(&mut self.refused)
     }
 }
 
@@ -166,7 +171,7 @@ impl Pop3Front {
         match std::mem::replace(&mut self.state, State::Idle) {
             State::Named(name) => match password_login(Mechanism::Plain, &name, password) {
                 Ok(login) => Some(self.ask(login)),
-                Err(_) => self.failed(Denial::BadCredentials, say),
+                Err(_) => self.failed(RefusedHere::Malformed, Denial::BadCredentials, say),
             },
             _ => self.wrong("USER comes first.", say),
         }
@@ -201,8 +206,8 @@ impl Pop3Front {
             Turn::Failed(Fault::Cancelled) => self.wrong("Authentication cancelled.", say),
             Turn::Failed(Fault::Syntax) => self.wrong("Invalid base64.", say),
             Turn::Failed(Fault::TooLong) => self.too_long(say),
-            Turn::Failed(Fault::Credentials) => self.failed(Denial::BadCredentials, say),
-            Turn::Failed(Fault::Authorization) => self.failed(Denial::Policy, say),
+            Turn::Failed(Fault::Credentials) => self.failed(RefusedHere::Malformed, Denial::BadCredentials, say),
+            Turn::Failed(Fault::Authorization) => self.failed(RefusedHere::Authorization, Denial::Policy, say),
         }
     }
 
@@ -250,13 +255,15 @@ impl Pop3Front {
     }
 
     /// A login that is refused here: nobody needs to be asked about an empty password.
-    fn failed(&mut self, denial: Denial, say: &mut Vec<u8>) -> Option<Need> {
+    fn failed(&mut self, why: RefusedHere, denial: Denial, say: &mut Vec<u8>) -> Option<Need> {
+        self.refused.push(why);
         self.deny(denial, say);
         None
     }
 
     /// It counts as a failed login: what was said in clear may be known to others now.
     fn not_private(&mut self, say: &mut Vec<u8>) -> Option<Need> {
+        self.refused.push(RefusedHere::NotPrivate);
         no(say, "[AUTH] Plaintext authentication disallowed on non-secure (SSL/TLS) connections.");
         self.count_failed_login();
         None

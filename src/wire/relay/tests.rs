@@ -32,7 +32,7 @@ async fn bench(from_client: &[u8], from_backend: &[u8], idle: Duration) -> Bench
         (Stream::Plain(client_side), from_client.into()),
         (Stream::Plain(backend_side), from_backend.into()),
         idle,
-        Some("* BYE\r\n"),
+        LastWords { idle: Some("* BYE idle\r\n"), cut: Some("* BYE cut\r\n") },
         meter.clone(),
     );
     Bench { client, backend, relay: tokio::spawn(relay), meter }
@@ -126,7 +126,7 @@ async fn traffic_in_either_direction_counts_against_idleness() {
         backend.write_all(b"* 1 EXISTS\r\n").await.expect("write");
         read_exactly(&mut client, b"* 1 EXISTS\r\n").await;
     }
-    assert_eq!(rest(&mut client).await, b"* BYE\r\n", "at a line border it says goodbye");
+    assert_eq!(rest(&mut client).await, b"* BYE idle\r\n", "at a line border it says goodbye");
     assert!(matches!(relay.await.expect("no panic").end, End::Idle));
 }
 
@@ -163,7 +163,7 @@ async fn a_relay_that_is_cut_says_goodbye() {
     let Bench { mut client, backend: _open, relay, .. } = bench(b"", b"* OK\r\n", LONG).await;
     read_exactly(&mut client, b"* OK\r\n").await;
     relay.abort();
-    assert_eq!(rest(&mut client).await, b"* BYE\r\n");
+    assert_eq!(rest(&mut client).await, b"* BYE cut\r\n");
 }
 
 #[tokio::test]
@@ -183,7 +183,9 @@ async fn a_side_that_no_longer_hears_still_gets_its_last_words_through() {
         rest(&mut client).await.len()
     });
     drop(sending.await.expect("sent"));
-    assert_eq!(reader.await.expect("read"), 3_000_000 - 1000, "nothing that the relay had taken is lost");
+    // A reset may have cost the relay what it had not read yet; what it had read, the client gets.
+    let received = reader.await.expect("read") as u64;
     let tally = relay.await.expect("no panic");
-    assert!(matches!(tally.end, End::Closed(Side::Backend)), "{tally:?}");
+    assert_eq!(received + 1000, tally.down, "nothing that the relay had taken is lost");
+    assert!(matches!(tally.end, End::Closed(Side::Backend) | End::Lost(Side::Backend, _)), "{tally:?}");
 }
