@@ -208,6 +208,18 @@ impl Client {
         self.socket().shutdown(Shutdown::Write).unwrap();
     }
 
+    /// The same, but inside TLS too with nothing than a FIN: what was said may have been cut off.
+    pub fn tear(&mut self) {
+        self.socket().shutdown(Shutdown::Write).unwrap();
+    }
+
+    /// Writes this over and over until the peer has taken none of it for `limit`; how many bytes it took before.
+    #[track_caller]
+    pub fn pour(&mut self, bytes: &[u8], times: usize, limit: Duration) -> usize {
+        self.socket().set_write_timeout(Some(limit)).unwrap();
+        (0..times).take_while(|_| self.try_send(bytes).is_ok()).count() * bytes.len()
+    }
+
     /// Goes away with a RST.
     pub fn reset(self) {
         SockRef::from(self.socket()).set_linger(Some(Duration::ZERO)).unwrap();
