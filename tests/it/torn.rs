@@ -5,6 +5,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::machine::cpu;
 use crate::support::client::{Client, End};
 use crate::support::fake::{Fake, Step, answer, hear, say};
 use crate::support::gateway::Gateway;
@@ -148,13 +149,24 @@ fn a_handshake_that_creeps_ends_at_the_login_deadline_a17() {
     gateway.is_calm();
 }
 
+/// rustls does not believe a farewell that nobody has signed; what counts is that it costs nothing.
 #[test]
-fn a_close_notify_in_place_of_a_hello_ends_the_session_at_once_a24() {
+fn a_close_notify_in_place_of_a_hello_ends_with_its_fin_and_does_not_spin_a24() {
     let gateway = Gateway::start(&plan(&Fake::start(vec![])));
+    let close_notify = [21, 3, 1, 0, 2, 1, 0];
     for mail in BOTH {
-        for mut client in about_to_shake_hands(&gateway, mail) {
+        let [mut implicit, mut upgrading] = about_to_shake_hands(&gateway, mail);
+        let (spent, start) = (cpu(gateway.id()), Instant::now());
+        implicit.send(close_notify);
+        upgrading.send(close_notify);
+        implicit.silent(Duration::from_secs(1));
+        let spent = cpu(gateway.id()) - spent;
+        assert!(spent < Duration::from_millis(300), "{mail:?}: it spins, {spent:?} in {:?}", start.elapsed());
+        implicit.tear();
+        // A dozen of them is too much even without an end.
+        let _ = upgrading.try_send(close_notify.repeat(12));
+        for mut client in [implicit, upgrading] {
             let start = Instant::now();
-            client.send([21, 3, 1, 0, 2, 1, 0]);
             let heard = client.closed();
             assert!(!heard.contains("OK"), "{heard:?}");
             assert!(start.elapsed() < Duration::from_secs(5), "{mail:?}: after {:?}", start.elapsed());
