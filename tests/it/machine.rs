@@ -71,7 +71,8 @@ fn a_busy_gateway_takes_another_thread_and_gives_it_back_without_losing_anybody(
     drinkers.into_iter().for_each(|drinker| drop(drinker.join()));
 }
 
-fn cpu(id: u32) -> Duration {
+/// The time that a process has spent on a processor.
+pub fn cpu(id: u32) -> Duration {
     let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap();
     let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
     // User and system time, in hundredths of a second.

@@ -49,12 +49,11 @@ impl Certs {
         let (ca, stranger) = (Authority::make("Tests"), Authority::make("Strangers"));
         let ca_file = folder.join("ca.pem");
         std::fs::write(&ca_file, &ca.pem).unwrap();
-        let servers = ["one.stores.example.org", "two.stores.example.org", "localhost", "127.0.0.1"];
         Self {
             mail: ca.leaf(&folder, "mail", &["mail.example.org", "localhost", "127.0.0.1"]),
             other: ca.leaf(&folder, "other", &["mail.example.net"]),
-            server: ca.leaf(&folder, "server", &servers),
-            stranger: stranger.leaf(&folder, "stranger", &servers),
+            server: ca.leaf(&folder, "server", &SERVERS),
+            stranger: stranger.leaf(&folder, "stranger", &SERVERS),
             ca_file,
             ca,
         }
@@ -63,6 +62,28 @@ impl Certs {
     /// One more certificate, for a test that needs a name of its own.
     pub fn leaf(&self, names: &[&str]) -> Leaf {
         self.ca.leaf(&keeper::folder("cert"), "leaf", names)
+    }
+
+    /// For the back-ends' names, and of the last century.
+    pub fn expired(&self) -> Leaf {
+        let past = |params: &mut CertificateParams| {
+            params.not_before = rcgen::date_time_ymd(1998, 1, 1);
+            params.not_after = rcgen::date_time_ymd(1999, 1, 1);
+        };
+        self.ca.leaf_with(&keeper::folder("cert"), "expired", &SERVERS, past)
+    }
+
+    /// With a back-end's name where names were once, and nowhere else.
+    pub fn with_a_common_name_only(&self) -> Leaf {
+        let named = |params: &mut CertificateParams| params.distinguished_name.push(DnType::CommonName, SERVERS[0]);
+        self.ca.leaf_with(&keeper::folder("cert"), "named", &[], named)
+    }
+
+    /// For the back-ends' names, by nobody but itself.
+    pub fn self_signed(&self) -> Leaf {
+        let key = KeyPair::generate().unwrap();
+        let made = CertificateParams::new(SERVERS.map(String::from)).unwrap().self_signed(&key).unwrap();
+        Leaf::write(&keeper::folder("cert"), "self", made.pem(), vec![made.der().clone()], &key)
     }
 
     /// A client that trusts the authority and speaks these versions.
@@ -80,6 +101,18 @@ impl Certs {
 }
 
 impl Leaf {
+    fn write(folder: &Path, file: &str, pem: String, chain: Vec<CertificateDer<'static>>, key: &KeyPair) -> Self {
+        let leaf = Self {
+            certificate: folder.join(format!("{file}.pem")),
+            key: folder.join(format!("{file}.key")),
+            chain,
+            secret: PrivateKeyDer::Pkcs8(key.serialize_der().into()),
+        };
+        std::fs::write(&leaf.certificate, pem).unwrap();
+        std::fs::write(&leaf.key, key.serialize_pem()).unwrap();
+        leaf
+    }
+
     /// A server that shows this certificate.
     pub fn server(&self) -> Arc<ServerConfig> {
         let config = ServerConfig::builder_with_provider(provider())
@@ -111,24 +144,31 @@ impl Authority {
     }
 
     fn leaf(&self, folder: &Path, file: &str, names: &[&str]) -> Leaf {
+        self.leaf_with(folder, file, names, |_| {})
+    }
+
+    fn leaf_with(
+        &self,
+        folder: &Path,
+        file: &str,
+        names: &[&str],
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> Leaf {
         let key = KeyPair::generate().unwrap();
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
         let mut params = CertificateParams::new(names).unwrap();
         params.is_ca = IsCa::ExplicitNoCa;
         params.distinguished_name.push(DnType::CommonName, file);
         params.use_authority_key_identifier_extension = true;
+        change(&mut params);
         let made = params.signed_by(&key, &self.issuer).unwrap();
-        let leaf = Leaf {
-            certificate: folder.join(format!("{file}.pem")),
-            key: folder.join(format!("{file}.key")),
-            chain: vec![made.der().clone(), self.der.clone()],
-            secret: PrivateKeyDer::Pkcs8(key.serialize_der().into()),
-        };
-        std::fs::write(&leaf.certificate, made.pem() + &self.pem).unwrap();
-        std::fs::write(&leaf.key, key.serialize_pem()).unwrap();
-        leaf
+        let chain = vec![made.der().clone(), self.der.clone()];
+        Leaf::write(folder, file, made.pem() + &self.pem, chain, &key)
     }
 }
+
+/// What back-ends are called.
+const SERVERS: [&str; 4] = ["one.stores.example.org", "two.stores.example.org", "localhost", "127.0.0.1"];
 
 fn provider() -> Arc<rustls::crypto::CryptoProvider> {
     Arc::new(rustls::crypto::aws_lc_rs::default_provider())

@@ -205,7 +205,21 @@ impl Client {
             tls.conn.send_close_notify();
             tls.flush().unwrap();
         }
-        self.socket().shutdown(Shutdown::Write).unwrap();
+        self.tear();
+    }
+
+    /// The same, but inside TLS too with nothing but a FIN: what was said may have been cut off. Somebody whom the
+    /// peer has sent away already has nothing to close.
+    pub fn tear(&mut self) {
+        let shut = self.socket().shutdown(Shutdown::Write);
+        assert!(shut.is_ok() || shut.is_err_and(|error| error.kind() == ErrorKind::NotConnected));
+    }
+
+    /// Writes this over and over until the peer has taken none of it for `limit`; how many bytes it took before.
+    #[track_caller]
+    pub fn pour(&mut self, bytes: &[u8], times: usize, limit: Duration) -> usize {
+        self.socket().set_write_timeout(Some(limit)).unwrap();
+        (0..times).take_while(|_| self.try_send(bytes).is_ok()).count() * bytes.len()
     }
 
     /// Goes away with a RST.

@@ -33,6 +33,8 @@ pub enum Step {
     Answer(&'static str),
     /// A TLS handshake as the server.
     Tls(Arc<rustls::ServerConfig>),
+    /// Say close_notify inside TLS, and nothing more.
+    CloseNotify,
     /// Close both ways.
     Close,
     /// Close with a RST.
@@ -172,6 +174,11 @@ impl Line {
                 self.say(reply.as_bytes())?;
             },
             Step::Tls(config) => self.start_tls(config),
+            Step::CloseNotify => {
+                let Stream::Tls(tls) = &mut self.stream else { return Err(Over) };
+                tls.conn.send_close_notify();
+                tls.flush().map_err(|_| Over)
+            }
             Step::Close => self.socket(|socket| socket.shutdown(Shutdown::Both)),
             Step::Reset => {
                 self.socket(|socket| SockRef::from(socket).set_linger(Some(Duration::ZERO)))?;

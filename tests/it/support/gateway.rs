@@ -142,6 +142,34 @@ impl Gateway {
             (self.metric(name, labels) - value).abs() < 0.5
         });
     }
+
+    /// Fails the test when a session has panicked, or when one of them outlives its client; for the end of a test.
+    #[track_caller]
+    pub fn is_calm(&self) {
+        for name in ["connections", "sessions", "backend_connections"] {
+            self.metric_becomes(name, &[], 0.0);
+        }
+        assert!(self.metric("panics_total", &[]) < 0.5, "{}", self.log());
+    }
+
+    /// The physical memory that it holds now, in bytes.
+    #[track_caller]
+    pub fn memory(&self) -> u64 {
+        self.memory_as("VmRSS:")
+    }
+
+    /// The most that it has ever held.
+    #[track_caller]
+    pub fn memory_at_its_peak(&self) -> u64 {
+        self.memory_as("VmHWM:")
+    }
+
+    #[track_caller]
+    fn memory_as(&self, key: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).expect("it is still there");
+        let value = status.lines().find_map(|line| line.strip_prefix(key)).expect("the kernel counts");
+        value.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
+    }
 }
 
 /// Runs one of the gateway's short verbs to its end.
