@@ -34,11 +34,11 @@ pub enum SetupProblem {
 pub struct Acceptor(Arc<ArcSwap<ServerConfig>>);
 
 impl Acceptor {
-    /// Loads the certificates; `alpn` is the one protocol that is spoken here.
+    /// Loads the certificates; `alpn` is the one protocol that is spoken here, if it has an id.
     ///
     /// # Errors
     /// [`SetupProblem`], with the file's name in it.
-    pub fn new(tls: &config::Tls, alpn: &[u8]) -> Result<Self, SetupProblem> {
+    pub fn new(tls: &config::Tls, alpn: Option<&[u8]>) -> Result<Self, SetupProblem> {
         Ok(Self(Arc::new(ArcSwap::from_pointee(server_config(tls, alpn)?))))
     }
 
@@ -48,7 +48,7 @@ impl Acceptor {
     /// [`SetupProblem`]; then the old certificates stay.
     pub fn reload(&self, tls: &config::Tls) -> Result<(), SetupProblem> {
         let old = self.0.load_full();
-        let mut new = server_config(tls, old.alpn_protocols.first().map_or(b"", Vec::as_slice))?;
+        let mut new = server_config(tls, old.alpn_protocols.first().map(Vec::as_slice))?;
         new.ticketer = old.ticketer.clone();
         self.0.store(Arc::new(new));
         Ok(())
@@ -101,7 +101,7 @@ impl Facts {
     }
 }
 
-fn server_config(tls: &config::Tls, alpn: &[u8]) -> Result<ServerConfig, SetupProblem> {
+fn server_config(tls: &config::Tls, alpn: Option<&[u8]>) -> Result<ServerConfig, SetupProblem> {
     let versions = match tls.minimum {
         TlsVersion::V1_2 => rustls::ALL_VERSIONS,
         TlsVersion::V1_3 => &[&rustls::version::TLS13],
@@ -111,7 +111,7 @@ fn server_config(tls: &config::Tls, alpn: &[u8]) -> Result<ServerConfig, SetupPr
         .with_protocol_versions(versions)?
         .with_no_client_auth()
         .with_cert_resolver(Arc::new(BySni(keys)));
-    config.alpn_protocols = vec![alpn.to_vec()];
+    config.alpn_protocols = alpn.map(<[u8]>::to_vec).into_iter().collect();
     config.ticketer = aws_lc_rs::Ticketer::new()?;
     config.send_tls13_tickets = 1;
     config.ignore_client_order = true;

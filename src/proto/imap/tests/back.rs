@@ -10,7 +10,7 @@ fn secret(text: &str) -> Secret {
 }
 
 fn errand(credential: Credential) -> Errand {
-    Errand { user: "alice".to_owned(), credential, starttls: false, identity: None }
+    Errand { hostname: "gw.example.com".into(), user: "alice".to_owned(), credential, starttls: false, identity: None }
 }
 
 fn password() -> Errand {
@@ -24,6 +24,7 @@ fn identified() -> Errand {
             gateway: "[2001:db8::1]:993".parse().expect("an address"),
             session: "s-1".to_owned(),
             ttl: 4,
+            helo: None,
         }),
         ..password()
     }

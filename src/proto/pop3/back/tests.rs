@@ -13,6 +13,7 @@ fn secret(text: &str) -> Secret {
 
 fn errand() -> Errand {
     Errand {
+        hostname: "gw.example.com".into(),
         user: "alice".to_owned(),
         credential: Credential::Password(secret("secret")),
         starttls: false,
@@ -26,6 +27,7 @@ fn identity(client: &str) -> Option<Identity> {
         gateway: SocketAddr::from(([192, 0, 2, 9], 110)),
         session: "a1b2-3".to_owned(),
         ttl: 4,
+        helo: None,
     })
 }
 
