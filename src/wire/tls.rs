@@ -166,3 +166,28 @@ impl Shown {
         ParsedCertificate::try_from(&self.leaf).is_ok_and(|leaf| verify_server_name(&leaf, name).is_ok())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_there_is_no_alpn_id_none_is_asked_for_even_after_a_reload() {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let pair = rcgen::generate_simple_self_signed(["mail.example.com".to_owned()]).expect("a certificate");
+        let write = |name: &str, pem: String| {
+            std::fs::write(folder.path().join(name), pem).expect("a file");
+            folder.path().join(name)
+        };
+        let certificate = config::Certificate {
+            certificate: write("c.pem", pair.cert.pem()),
+            key: write("k.pem", pair.signing_key.serialize_pem()),
+        };
+        let tls = config::Tls { certificates: vec![certificate], minimum: TlsVersion::V1_2 };
+        for (alpn, expected) in [(None, Vec::new()), (Some(&b"imap"[..]), vec![b"imap".to_vec()])] {
+            let acceptor = Acceptor::new(&tls, alpn).expect("an acceptor");
+            acceptor.reload(&tls).expect("the same again");
+            assert_eq!(acceptor.0.load().alpn_protocols, expected);
+        }
+    }
+}

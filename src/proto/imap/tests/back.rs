@@ -47,6 +47,12 @@ const ID: &str = "I ID (\"name\" \"portcullis\" \"x-session-id\" \"s-1\" \"x-ori
 const IN: &str = "L OK [CAPABILITY IMAP4rev1 IDLE] Logged in\r\n";
 
 #[test]
+fn our_word_alone_lets_nobody_in() {
+    let said = talk(&errand(Credential::Trusted), &[HELLO]);
+    assert!(said.contains("(refused Misconfigured: ") && !said.contains("LOGIN"), "{said}");
+}
+
+#[test]
 fn identity_and_login_go_in_one_write() {
     assert_eq!(
         talk(&identified(), &[HELLO, "* ID NIL\r\nI OK done\r\n", IN]),

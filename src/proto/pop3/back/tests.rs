@@ -310,6 +310,13 @@ fn a_name_that_would_be_a_command_is_never_sent() {
 }
 
 #[test]
+fn our_word_alone_lets_nobody_in() {
+    let errand = Errand { credential: Credential::Trusted, identity: identity("192.0.2.1:1"), ..errand() };
+    let (said, ask) = at_once(&errand, &[b"+OK [XCLIENT] ready\r\n"]);
+    assert_eq!((said.as_str(), refusal(ask).denial), ("", Denial::Misconfigured));
+}
+
+#[test]
 fn a_wait_is_named_by_what_it_waits_for() {
     let errand = Errand { starttls: true, ..errand() };
     let (mut back, mut heard, mut say) = (Pop3Back::new(errand), BytesMut::new(), Vec::new());
