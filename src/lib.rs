@@ -1,4 +1,4 @@
-//! Portcullis stands in front of a site's mail back-ends. Clients connect to it over IMAP and POP3; it decides who may
+//! Portcullis stands in front of a site's mail back-ends. Clients connect to it over IMAP, POP3 and SMTP submission; it decides who may
 //! come in, looks up where each user lives, logs in there on the user's behalf, and then relays bytes. One binary, one
 //! YAML file, one crate.
 //!
@@ -40,7 +40,7 @@
 //! | `Parts`, `Entrance` | [`session`] | what all sessions share · what those of one listener share |
 //! | `Conversation` | `session` | a `Front` on a `Wire`: `next_login`, `deny`, `grant` |
 //! | `Record` | `session` | what is remembered of a session until its one log line |
-//! | `Protocol` | [`proto`] | `Imap, Pop3`: the only list; the factory of the halves |
+//! | `Protocol` | [`proto`] | `Imap, Pop3, Submission`: the only list; the factory of the halves |
 //! | `Front` / `Back` | [`proto`] | the client-facing / back-end-facing half of a protocol |
 //! | `Need` / `Ask` | [`proto`] | what a front / a back needs next |
 //! | `Login`, `Granted`, `Denial` | [`proto`] | a wish to log in · what the back-end said · why not |

@@ -17,6 +17,7 @@ pub mod imap;
 pub mod line;
 pub mod pop3;
 pub mod sasl;
+pub mod smtp;
 
 pub use sasl::Mechanism;
 
@@ -27,11 +28,13 @@ pub enum Protocol {
     Imap,
     /// RFC 1939.
     Pop3,
+    /// RFC 6409: SMTP for users who log in and send.
+    Submission,
 }
 
 impl Protocol {
     /// All of them, in the order in which an operator reads them.
-    pub const ALL: [Self; 2] = [Self::Imap, Self::Pop3];
+    pub const ALL: [Self; 3] = [Self::Imap, Self::Pop3, Self::Submission];
 
     /// The name in YAML, logs and metric labels.
     #[must_use]
@@ -39,6 +42,7 @@ impl Protocol {
         match self {
             Self::Imap => "imap",
             Self::Pop3 => "pop3",
+            Self::Submission => "submission",
         }
     }
 
@@ -48,6 +52,7 @@ impl Protocol {
         match self {
             Self::Imap => 143,
             Self::Pop3 => 110,
+            Self::Submission => 587,
         }
     }
 
@@ -57,15 +62,18 @@ impl Protocol {
         match self {
             Self::Imap => 993,
             Self::Pop3 => 995,
+            Self::Submission => 465,
         }
     }
 
     /// The ALPN protocol id (IANA registry); a client that offers others only is refused, as RFC 7301 §3.2 says.
+    /// `None` = there is none, and what a client offers is ignored.
     #[must_use]
-    pub const fn alpn(self) -> &'static [u8] {
+    pub const fn alpn(self) -> Option<&'static [u8]> {
         match self {
-            Self::Imap => b"imap",
-            Self::Pop3 => b"pop3",
+            Self::Imap => Some(b"imap"),
+            Self::Pop3 => Some(b"pop3"),
+            Self::Submission => None,
         }
     }
 
@@ -75,6 +83,7 @@ impl Protocol {
         match self {
             Self::Imap => Box::new(imap::front::ImapFront::new(terms)),
             Self::Pop3 => Box::new(pop3::front::Pop3Front::new(terms)),
+            Self::Submission => Box::new(smtp::front::SmtpFront::new(terms)),
         }
     }
 
@@ -84,6 +93,7 @@ impl Protocol {
         match self {
             Self::Imap => Box::new(imap::back::ImapBack::new(errand)),
             Self::Pop3 => Box::new(pop3::back::Pop3Back::new(errand)),
+            Self::Submission => Box::new(smtp::back::SmtpBack::new(errand)),
         }
     }
 
@@ -93,16 +103,18 @@ impl Protocol {
         match self {
             Self::Imap => imap::goodbye(why),
             Self::Pop3 => pop3::goodbye(why),
+            Self::Submission => smtp::goodbye(why),
         }
     }
 
     /// What a session that is being relayed may be told before it is closed, at a line border; `None` where the
-    /// protocol has no such words (RFC 1939 §3: an idle POP3 session ends without a response).
+    /// protocol has no such words (RFC 1939 §3: an idle POP3 session ends without a response), or where nobody who
+    /// is blind can know the border (a message may be under way).
     #[must_use]
     pub const fn goodbye_while_relaying(self, why: Goodbye) -> Option<&'static str> {
         match self {
             Self::Imap => Some(imap::goodbye(why)),
-            Self::Pop3 => None,
+            Self::Pop3 | Self::Submission => None,
         }
     }
 }
@@ -139,6 +151,10 @@ pub struct Terms {
     pub bad_commands: u32,
     /// Failed logins in one session; the one that reaches this number ends it. At least 1.
     pub failed_logins: u32,
+    /// What every back-end that the session may end at offers in its answer to EHLO (`SIZE 1000`); may be empty.
+    pub extensions: Arc<[Box<str>]>,
+    /// The user as whom the client's address logged in recently: they may send without a login of their own.
+    pub trusted: Option<Arc<str>>,
 }
 
 /// What TLS is to a session.
@@ -253,6 +269,8 @@ pub struct Login {
     pub mechanism: Mechanism,
     /// Hops that a gateway in front of this one left us (`x-proxy-ttl` in IMAP's ID); `None` when nobody said.
     pub ttl: Option<u8>,
+    /// What the client calls itself (SMTP's EHLO): printable ASCII, at most 255 bytes; not to be trusted.
+    pub helo: Option<String>,
 }
 
 /// What proves who the user is, and how a back half is to present it.
@@ -269,11 +287,26 @@ pub enum Credential {
         /// The master's password.
         password: Secret,
     },
+    /// None: the gateway vouches for the user, to a back-end that takes its word (XCLIENT LOGIN=).
+    Trusted,
+}
+
+impl Credential {
+    /// What must not be seen of it, if anything.
+    #[must_use]
+    pub const fn secret(&self) -> Option<&Secret> {
+        match self {
+            Self::Password(secret) | Self::Token(_, secret) | Self::Master { password: secret, .. } => Some(secret),
+            Self::Trusted => None,
+        }
+    }
 }
 
 /// What a back half has to do.
 #[derive(Debug, Clone)]
 pub struct Errand {
+    /// The gateway's own name, for protocols in which a client says it (EHLO).
+    pub hostname: Arc<str>,
     /// The user's name at the back-end.
     pub user: String,
     /// How to prove it.
@@ -284,7 +317,7 @@ pub struct Errand {
     pub identity: Option<Identity>,
 }
 
-/// Who is behind us, told to a back-end that honours it (IMAP ID, POP3 XCLIENT).
+/// Who is behind us, told to a back-end that honours it (IMAP ID, POP3 and SMTP XCLIENT).
 #[derive(Debug, Clone)]
 pub struct Identity {
     /// The client's own address and port.
@@ -295,6 +328,8 @@ pub struct Identity {
     pub session: String,
     /// Hops left; the back-end's own proxy must refuse at 0.
     pub ttl: u8,
+    /// What the client calls itself, as in [`Login::helo`].
+    pub helo: Option<String>,
 }
 
 /// The back-end-facing half of a protocol, until it has logged in.
@@ -308,7 +343,7 @@ pub trait Back: Send {
     /// TLS is now active.
     fn secured(&mut self);
 
-    /// What it is waiting for now, for time-outs and logs: "greeting", "starttls", "login".
+    /// What it is waiting for now, for time-outs and logs: "greeting", "ehlo", "starttls", "xclient", "login".
     fn stage(&self) -> &'static str;
 }
 
@@ -332,6 +367,8 @@ pub struct Granted {
     pub text: String,
     /// Its capabilities after login (IMAP), printable ASCII, at most 4 KiB; `None` when it did not say.
     pub capabilities: Option<String>,
+    /// Its extensions before login (SMTP), as in its last answer to EHLO (`SIZE 1000`): printable ASCII, at most 128.
+    pub extensions: Vec<String>,
 }
 
 /// Why the back-end did not let the user in.

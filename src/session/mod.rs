@@ -219,6 +219,8 @@ impl Session {
             },
             bad_commands: service.bad_commands,
             failed_logins: service.failed_logins,
+            extensions: Arc::default(),
+            trusted: None,
         }
     }
 

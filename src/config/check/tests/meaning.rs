@@ -37,9 +37,9 @@ fn what_is_left_out_has_safe_defaults() {
     assert_eq!((config.access.len(), config.ipv6_prefix, config.limits), (0, 64, Default::default()));
     assert_eq!(config.shutdown.grace, seconds(30));
     assert!(config.admin.is_none());
-    for protocol in Protocol::ALL {
-        let service = &config.services[&protocol];
-        assert_eq!(service.protocol, protocol);
+    assert_eq!(config.services.len(), 2);
+    for (protocol, service) in &config.services {
+        assert_eq!(service.protocol, *protocol);
         assert_eq!(*service.mechanisms, [Mechanism::Plain, Mechanism::Login]);
         assert_eq!((service.cleartext, service.check), (Cleartext::Never, PasswordCheck::Backend));
         assert_eq!((service.bad_commands, service.failed_logins), (10, 3));
@@ -54,7 +54,7 @@ fn what_is_left_out_has_safe_defaults() {
     assert_eq!((pool.max_connections, pool.retry, pool.identity), (None, 1, true));
     assert!(matches!(pool.login, BackendLogin::Replay));
     assert!(!pool.verify.skip_verification && pool.verify.ca.is_none());
-    assert_eq!((pool.ports[&Protocol::Imap], pool.ports[&Protocol::Pop3]), (143, 110));
+    assert_eq!(Protocol::ALL.map(|protocol| pool.ports[&protocol]), [143, 110, 587]);
     assert!(pool.servers.iter().all(|server| server.weight == 1 && server.address == server.name));
 }
 
@@ -72,8 +72,12 @@ fn the_whole_example_says_what_it_says() {
     let listener = config.listeners.last().expect("a listener");
     assert_eq!(
         (config.listeners.len(), config.listeners[1].tls, listener.tls),
-        (5, ListenerTls::Implicit, ListenerTls::StartTls)
+        (7, ListenerTls::Implicit, ListenerTls::StartTls)
     );
+    let submission: Vec<_> =
+        config.listeners.iter().filter(|listener| listener.service.protocol == Protocol::Submission).collect();
+    assert_eq!(submission.iter().map(|listener| listener.address.port()).collect::<Vec<_>>(), [587, 465]);
+    assert_eq!((submission[0].tls, &*submission[0].service.greeting), (ListenerTls::StartTls, "ready"));
     assert_eq!(listener.proxy_protocol.as_ref().map(Vec::len), Some(2));
     assert_eq!((listener.access.len(), listener.limits.connections), (2, Some(2000)));
     assert!(config.listeners[0].proxy_protocol.is_none());
