@@ -7,7 +7,7 @@ use super::record::Record;
 use crate::backend::{Failure, Lease, Server};
 use crate::config::{BackendLogin, PasswordCheck, Standing};
 use crate::directory::{PasswordAnswer, Route, User};
-use crate::proto::{Credential, Denial, Errand, Granted, Identity, Login};
+use crate::proto::{Credential, Denial, Errand, Granted, Identity, Login, Protocol};
 use crate::wire::Wire;
 
 /// A user logged in at a server.
@@ -158,6 +158,9 @@ impl Session {
             }),
         };
         let (wire, granted) = lease.log_in(self.entrance.protocol(), errand).await?;
+        if self.entrance.protocol() == Protocol::Submission {
+            server.offers(&granted.extensions);
+        }
         Ok(Hosted { wire, granted, lease })
     }
 }

@@ -219,7 +219,7 @@ impl Session {
             },
             bad_commands: service.bad_commands,
             failed_logins: service.failed_logins,
-            extensions: Arc::default(),
+            extensions: self.parts.backends.extensions(),
             trusted: None,
         }
     }
