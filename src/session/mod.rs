@@ -21,6 +21,7 @@ use crate::drain::Drain;
 use crate::gate::{Door, Permit};
 use crate::metrics::Metrics;
 use crate::proto::{Protocol, Terms, Tls};
+use crate::registry::Registry;
 use crate::wire::announced::HeaderProblem;
 use crate::wire::relay::Meter;
 use crate::wire::{Lost, Relay, Wire, tls};
@@ -43,6 +44,8 @@ pub struct Parts {
     pub directory: Directory,
     /// The servers there.
     pub backends: Backends,
+    /// Who logged in from where.
+    pub registry: Registry,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Said in greetings.
@@ -142,6 +145,7 @@ impl Session {
             }
         };
         let client = conversation.grant(&hosted.granted).await?;
+        record.vouches_for(&self.parts.registry, self.client.announced);
         Ok((client, hosted))
     }
 
