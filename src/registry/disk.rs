@@ -20,7 +20,13 @@ pub(super) struct Disk(Arc<Database>);
 /// The file cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
-pub struct DiskProblem(#[from] redb::Error);
+pub struct DiskProblem(Box<redb::Error>);
+
+impl<E: Into<redb::Error>> From<E> for DiskProblem {
+    fn from(error: E) -> Self {
+        Self(Box::new(error.into()))
+    }
+}
 
 /// An address as text → its users.
 const ROWS: TableDefinition<'_, &str, &str> = TableDefinition::new("auth_ips");
@@ -28,13 +34,13 @@ const ROWS: TableDefinition<'_, &str, &str> = TableDefinition::new("auth_ips");
 impl Disk {
     /// Opens or makes the file, and puts what is still valid into the table. Blocks.
     pub(super) fn open(path: &Path, now: u64, table: &mut Table) -> Result<Self, DiskProblem> {
-        let database = Database::create(path).map_err(redb::Error::from)?;
+        let database = Database::create(path)?;
         let disk = Self(Arc::new(database));
         disk.load(now, table)?;
         Ok(disk)
     }
 
-    fn load(&self, now: u64, table: &mut Table) -> Result<(), redb::Error> {
+    fn load(&self, now: u64, table: &mut Table) -> Result<(), DiskProblem> {
         // Made here, so that reading finds it in a new file.
         let begun = self.0.begin_write()?;
         begun.open_table(ROWS)?;
@@ -60,7 +66,7 @@ impl Disk {
         }
     }
 
-    fn write_blocking(&self, batch: &[(IpAddr, Vec<Seen>)]) -> Result<(), redb::Error> {
+    fn write_blocking(&self, batch: &[(IpAddr, Vec<Seen>)]) -> Result<(), DiskProblem> {
         let writing = self.0.begin_write()?;
         {
             let mut rows = writing.open_table(ROWS)?;

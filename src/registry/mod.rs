@@ -146,7 +146,6 @@ impl Registry {
 
     /// A user has logged in. Keep the [`Presence`] as long as the session lives. `announced`: the address is what a
     /// PROXY header says, and then one that no client of the world has means nothing. Never waits for a store.
-    #[must_use]
     pub fn record(&self, user: &str, protocol: Protocol, address: IpAddr, announced: bool) -> Presence {
         let Some(inner) = &self.0 else { return Presence(None) };
         let address = address.to_canonical();
