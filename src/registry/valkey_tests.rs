@@ -156,8 +156,8 @@ async fn a_server_that_takes_no_writes_is_away() {
     redis::cmd("REPLICAOF").arg("127.0.0.1").arg("1").exec(&mut server.connection()).expect("a replica");
     site.visit("alice", "192.0.2.1");
     becomes(&site, "192.0.2.1", "away").await;
-    tokio::time::sleep(Duration::from_millis(600)).await;
-    assert_eq!(site.who("192.0.2.1").await, "away", "it answers, but it is still a replica");
+    let connected = alone(&server.url()).connect().await;
+    assert_eq!(connected, Err(Away("READONLY".to_owned())), "it answers, but it is still a replica");
     redis::cmd("REPLICAOF").arg("NO").arg("ONE").exec(&mut server.connection()).expect("a primary");
     becomes(&site, "192.0.2.1", "alice").await;
     // Full (OOM).
@@ -170,10 +170,11 @@ async fn a_server_that_takes_no_writes_is_away() {
     server.kill();
     becomes(&site, "192.0.2.2", "away").await;
     server.go(&["--requirepass", "hunter2"]);
-    let url = Secret::new(format!("redis://:wrong@127.0.0.1:{}", server.port)).expect("plain");
-    let wrong = Site::open(&rules(), &Store::Valkey { url, prefix: "pc".to_owned() }, &noon());
-    tokio::time::sleep(Duration::from_millis(600)).await;
-    assert_eq!((site.who("192.0.2.2").await, wrong.who("192.0.2.2").await), ("away".into(), "away".into()));
+    assert_eq!(alone(&server.url()).connect().await, Err(Away("NOAUTH".to_owned())));
+    let wrong = format!("redis://:hunter3@127.0.0.1:{}", server.port);
+    let refused = alone(&wrong).connect().await.expect_err("a wrong password");
+    assert!(!format!("{refused:?}").contains("hunter"), "{refused:?}");
+    assert_eq!(site.who("192.0.2.2").await, "away");
     let url = Secret::new(format!("redis://:hunter2@127.0.0.1:{}", server.port)).expect("plain");
     let right = Site::open(&rules(), &Store::Valkey { url, prefix: "pc".to_owned() }, &noon());
     becomes(&right, "192.0.2.2", "nobody").await;
@@ -224,12 +225,12 @@ async fn garbage_in_our_keys_vouches_for_nobody() {
 
 #[tokio::test]
 async fn a_password_is_in_no_message() {
-    let url = "redis://gate:hunter2@127.0.0.1:1";
-    let server = Valkey::new(Client::open(url).expect("a URL"), "pc".to_owned(), WINDOW, prometheus_gauge());
-    let away = server.connect().await.expect_err("nobody listens there");
+    let away = alone("redis://gate:hunter2@127.0.0.1:1").connect().await.expect_err("nobody listens there");
     assert!(!format!("{away} {away:?}").contains("hunter2"), "{away}");
 }
 
-fn prometheus_gauge() -> IntGauge {
-    IntGauge::new("up", "up").expect("a gauge")
+/// Without a keeper, who would connect it again.
+fn alone(url: &str) -> Valkey {
+    let up = IntGauge::new("up", "up").expect("a gauge");
+    Valkey::new(Client::open(url).expect("a URL"), "pc".to_owned(), WINDOW, up)
 }
