@@ -1,7 +1,7 @@
 //! What other MTAs may ask: is this address somebody's who has just logged in?
 //!
 //! It stands apart from the mail protocols because nobody logs in here: who may ask is a list of addresses, and every
-//! question is answered by the registry. A protocol is a [`Language`], pure, bytes in and bytes out; this file is the
+//! question is answered by the registry. A protocol is a `Language`, pure, bytes in and bytes out; this file is the
 //! one driver of them all.
 
 use std::io;

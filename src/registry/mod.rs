@@ -10,7 +10,7 @@
 //!                   memory · disk · Valkey
 //! ```
 //!
-//! The table takes a login at once; the [`keeper`] tells the store a moment later. So no login waits for a store, and
+//! The table takes a login at once; the `keeper` tells the store a moment later. So no login waits for a store, and
 //! what waits to be written is bounded by the table.
 
 use std::net::IpAddr;
