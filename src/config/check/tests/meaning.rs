@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::{Site, good};
 use crate::config::{
-    BackendLogin, BackendTls, Cleartext, Config, Ldap, ListenerTls, LogFormat, LogLevel, PasswordCheck, Source,
-    Standing, TlsVersion, parse,
+    BackendLogin, BackendTls, Cleartext, Config, Ldap, ListenerTls, LogFormat, LogLevel, LookupProtocol, PasswordCheck,
+    Source, Standing, Store, TlsVersion, parse,
 };
 use crate::proto::{Mechanism, Protocol};
 
@@ -37,6 +37,7 @@ fn what_is_left_out_has_safe_defaults() {
     assert_eq!((config.access.len(), config.ipv6_prefix, config.limits), (0, 64, Default::default()));
     assert_eq!(config.shutdown.grace, seconds(30));
     assert!(config.admin.is_none());
+    assert!(config.after_pop.is_none() && config.lookups.is_empty() && matches!(config.store, Store::Memory));
     assert_eq!(config.services.len(), 2);
     for (protocol, service) in &config.services {
         assert_eq!(service.protocol, *protocol);
@@ -215,4 +216,29 @@ fn a_message_is_one_line_whatever_was_written() {
     let lines = problems.iter().map(ToString::to_string).collect::<Vec<_>>();
     assert!(lines.iter().any(|line| line.contains("a\\nb")), "{lines:?}");
     assert!(lines.iter().all(|line| !line.contains(char::is_control)), "{lines:?}");
+}
+
+#[test]
+fn the_record_of_logins_says_what_it_says() {
+    let config = good("config/portcullis.yaml");
+    let written = config.after_pop.expect("it is written");
+    assert_eq!((written.window, written.max_users, written.exempt.len()), (seconds(900), 1, 1));
+    assert_eq!(written.record, [Protocol::Imap, Protocol::Pop3]);
+    assert!(matches!(config.store, Store::Memory));
+    let lookups: Vec<_> = config.lookups.iter().map(|each| (each.protocol, each.address.port())).collect();
+    let [policy, socketmap, whoson] = LookupProtocol::ALL;
+    assert_eq!(lookups, [(policy, 10040), (socketmap, 10041), (whoson, 9876)]);
+    let loopback: IpAddr = "127.0.0.5".parse().expect("an address");
+    assert!(config.lookups.iter().all(|each| each.from.iter().any(|range| range.contains(loopback))));
+    let elsewhere: IpAddr = "192.0.2.1".parse().expect("an address");
+    assert!(!config.lookups.iter().any(|each| each.from.iter().any(|range| range.contains(elsewhere))));
+
+    let config = good("tests/config/good/after-pop.yaml");
+    let defaults = config.after_pop.expect("an empty section is one");
+    assert_eq!((defaults.window, defaults.max_users), (written.window, written.max_users));
+    assert_eq!((defaults.record, defaults.exempt), (written.record, written.exempt));
+    let shown = format!("{:?}", config.store);
+    let Store::Valkey { url, prefix } = config.store else { panic!("{shown}") };
+    assert_eq!((url.expose(), prefix.as_str()), ("redis://gate:hunter2@10.0.0.9:6379/1", "site-1"));
+    assert!(!shown.contains("hunter2"));
 }
