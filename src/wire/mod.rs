@@ -6,7 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use bytes::BytesMut;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
@@ -121,11 +121,12 @@ impl Wire {
         Ok(Self { stream, heard: BytesMut::new(), deadline })
     }
 
-    /// Ready when the peer has closed its side and has nothing more to say; never while something waits to be read.
-    /// Takes no bytes. Cancel safe.
+    /// Ready when the peer has closed its side and has nothing more to say, or when the connection broke; a mere FIN
+    /// behind something that waits to be read is no farewell. Takes no bytes. Cancel safe.
     pub async fn gone(&self) {
-        let silent = self.heard.is_empty() && !self.stream.tcp().peek(&mut [0]).await.is_ok_and(|bytes| bytes > 0);
-        if !silent {
+        let tcp = self.stream.tcp();
+        let silent = self.heard.is_empty() && !tcp.peek(&mut [0]).await.is_ok_and(|bytes| bytes > 0);
+        if !silent && tcp.ready(Interest::ERROR).await.is_err() {
             std::future::pending().await
         }
     }

@@ -215,11 +215,21 @@ impl Client {
         assert!(shut.is_ok() || shut.is_err_and(|error| error.kind() == ErrorKind::NotConnected));
     }
 
-    /// Writes this over and over until the peer has taken none of it for `limit`; how many bytes it took before.
+    /// Writes this over and over until the peer has taken none of it for `limit`; how many bytes it took before. Fails
+    /// the test when the peer hangs up instead.
     #[track_caller]
     pub fn pour(&mut self, bytes: &[u8], times: usize, limit: Duration) -> usize {
         self.socket().set_write_timeout(Some(limit)).unwrap();
-        (0..times).take_while(|_| self.try_send(bytes).is_ok()).count() * bytes.len()
+        for poured in 0..times {
+            match self.try_send(bytes) {
+                Ok(()) => {}
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                    return poured * bytes.len();
+                }
+                Err(error) => panic!("the peer hung up: {error}"),
+            }
+        }
+        times * bytes.len()
     }
 
     /// Goes away with a RST.
