@@ -16,8 +16,10 @@ use crate::directory::{self, Directory};
 use crate::drain::Drain;
 use crate::gate::Gate;
 use crate::listener::Listener;
+use crate::lookup;
 use crate::metrics::Metrics;
 use crate::proto::Protocol;
+use crate::registry::{self, Registry};
 use crate::session::{Entrance, Parts, RefusalTime, Turns};
 use crate::wire::{socket, tls, tls_client};
 use crate::worker::Workers;
@@ -48,6 +50,9 @@ pub enum StartProblem {
     /// The directory.
     #[error(transparent)]
     Directory(#[from] directory::SetupProblem),
+    /// The record of logins.
+    #[error(transparent)]
+    Registry(#[from] registry::SetupProblem),
     /// A thread or a runtime.
     #[error("no worker can be started: {0}")]
     Worker(io::Error),
@@ -69,6 +74,7 @@ impl Gateway {
         let parts = Arc::new(Parts {
             directory: Directory::new(&config.directory, metrics.clone(), Handle::current())?,
             backends: Backends::new(&config.backends, &own, &metrics)?,
+            registry: Registry::open(config.after_pop.as_ref(), &config.store, metrics.clone(), &Handle::current())?,
             metrics: metrics.clone(),
             hostname: config.hostname.clone(),
             turns: Turns::default(),
@@ -128,10 +134,32 @@ impl Gateway {
                 }
             }));
         }
+        for asked in &self.config.lookups {
+            let listener = TcpListener::from_std(bind(asked.address)?);
+            let listener = listener.map_err(|error| StartProblem::Bind(asked.address, error))?;
+            tracing::info!(protocol = asked.protocol.name(), address = %asked.address, "answering other MTAs");
+            let (registry, metrics) = (self.parts.registry.clone(), self.parts.metrics.clone());
+            self.chores.push(tokio::spawn(lookup::serve(
+                listener,
+                asked.clone(),
+                registry,
+                metrics,
+                self.drain.clone(),
+            )));
+        }
         let workers =
             Workers::start(self.config.threads, self.listeners.clone(), self.parts.clone(), self.drain.clone())
                 .map_err(StartProblem::Worker)?;
         self.chores.push(tokio::spawn(workers.supervise(BEAT)));
+        if self.config.services.contains_key(&Protocol::Submission) {
+            let parts = self.parts.clone();
+            self.chores.push(tokio::spawn(async move {
+                loop {
+                    parts.backends.learn(&parts.hostname).await;
+                    tokio::time::sleep(LEARN).await;
+                }
+            }));
+        }
         self.chores.push(tokio::spawn(async move {
             loop {
                 tokio::time::sleep(SWEEP).await;
@@ -172,7 +200,7 @@ impl Gateway {
     /// Stops accepting, tells who has not logged in goodbye, lets sessions finish for `shutdown.grace` (or until
     /// `hurry` is ready), then cuts. Returns how many workers had to be cut.
     pub async fn stop(self, hurry: impl Future<Output = ()>) -> usize {
-        let Self { config, listeners, drain, chores, .. } = self;
+        let Self { config, parts, listeners, drain, chores, .. } = self;
         drain.stop();
         listeners.iter().for_each(|listener| listener.close());
         let patience = async {
@@ -193,6 +221,7 @@ impl Gateway {
             }
         })
         .await;
+        let _ = tokio::time::timeout(FAREWELL, parts.registry.flush()).await;
         chores.iter().for_each(JoinHandle::abort);
         cut
     }
@@ -216,8 +245,10 @@ fn cure(error: &io::Error) -> &'static str {
 
 /// How often the workers' load is looked at.
 const BEAT: Duration = Duration::from_secs(1);
+/// How often back-ends are asked what they offer to who submits mail.
+const LEARN: Duration = Duration::from_secs(60);
 /// How often the tables of the gate are swept.
 const SWEEP: Duration = Duration::from_secs(60);
-/// For workers to drop what was cut.
+/// For workers to drop what was cut, and for the store to take what is new.
 const FAREWELL: Duration = Duration::from_secs(5);
 const BREATH: Duration = Duration::from_millis(5);

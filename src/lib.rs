@@ -1,4 +1,4 @@
-//! Portcullis stands in front of a site's mail back-ends. Clients connect to it over IMAP and POP3; it decides who may
+//! Portcullis stands in front of a site's mail back-ends. Clients connect to it over IMAP, POP3 and SMTP submission; it decides who may
 //! come in, looks up where each user lives, logs in there on the user's behalf, and then relays bytes. One binary, one
 //! YAML file, one crate.
 //!
@@ -8,7 +8,7 @@
 //! 2. The mail **protocols are conversations**: pure state machines, bytes in, bytes out; no socket, clock, task or
 //!    configuration ([`proto`]).
 //! 3. One small driver turns a conversation into I/O, and it is the same for all protocols.
-//! 4. Everything a session asks ([`gate`], [`directory`], [`backend`], [`metrics`]) is one word and one module below the
+//! 4. Everything a session asks ([`gate`], [`directory`], [`backend`], [`registry`], [`metrics`]) is one word and one module below the
 //!    session, and never knows it.
 //! 5. Sessions live on **workers**: single-threaded runtimes, between `threads.min` and `threads.max` of them, each
 //!    accepting from the same listening sockets; what is shared between workers is small and explicit ([`worker`]).
@@ -23,6 +23,7 @@
 //!                                                         │ login                                │ deny
 //!             directory.find → backends.candidates → lease → dial → back half logs in ───────────┘
 //!                                                         │ granted
+//!            registry.record(user, client address) → Presence, kept as long as the session
 //!                          relay(client, backend), a task of its own → Tally
 //!                    ── always ──▶ Record, dropped: Ending → metrics, one log line
 //! ```
@@ -40,7 +41,7 @@
 //! | `Parts`, `Entrance` | [`session`] | what all sessions share · what those of one listener share |
 //! | `Conversation` | `session` | a `Front` on a `Wire`: `next_login`, `deny`, `grant` |
 //! | `Record` | `session` | what is remembered of a session until its one log line |
-//! | `Protocol` | [`proto`] | `Imap, Pop3`: the only list; the factory of the halves |
+//! | `Protocol` | [`proto`] | `Imap, Pop3, Submission`: the only list; the factory of the halves |
 //! | `Front` / `Back` | [`proto`] | the client-facing / back-end-facing half of a protocol |
 //! | `Need` / `Ask` | [`proto`] | what a front / a back needs next |
 //! | `Login`, `Granted`, `Denial` | [`proto`] | a wish to log in · what the back-end said · why not |
@@ -48,6 +49,8 @@
 //! | `Gate`, `Door`, `Permit`, `Refusal` | [`gate`] | admission · its part for one listener · a place inside, given back when dropped · why not |
 //! | `Directory`, `User`, `Route` | [`directory`] | answers "where does this user live?" · the one form of a user's name · host, name there, standing |
 //! | `Backends`, `Server`, `Lease` | [`backend`] | the servers behind a name · one of them · a place there, given back when dropped |
+//! | `Registry`, `Presence`, `Coverage` | [`registry`] | who logged in from where · a session that keeps that so · what an address may be taken for |
+//! | `Language` | [`lookup`] | one of the protocols by which other MTAs ask the registry |
 //! | `Metrics` | [`metrics`] | every metric once; labels come from closed enums |
 //! | `Drain` | [`drain`] | *stop*, *wait*, *cut* |
 //! | `Node`, `Problem`, `Config` | [`config`] | what was written · one thing wrong with it, and where · what we run on |
@@ -60,10 +63,10 @@
 //! | layer | modules |
 //! |---|---|
 //! | 7 | `main`, [`cli`], [`gateway`] |
-//! | 6 | [`worker`] (over [`listener`]), [`admin`] |
+//! | 6 | [`worker`] (over [`listener`]), [`admin`], [`lookup`] |
 //! | 5 | [`session`] |
 //! | 4 | [`backend`] |
-//! | 3 | [`directory`], [`gate`]; not each other |
+//! | 3 | [`directory`], [`registry`], [`gate`]; not each other |
 //! | 2 | [`wire`] |
 //! | 1 | [`config`] |
 //! | 0 | [`proto`], [`metrics`], [`drain`], [`secret`], [`logging`]; `proto` uses [`secret`] only |
@@ -74,6 +77,7 @@
 //! * A credential goes to one back-end, whose host the configuration allows, after TLS where TLS is configured; and to
 //!   nobody when the login was refused here.
 //! * "The directory or the back-end is away" is never told as "wrong password".
+//! * An address is vouched for after the back-end's own yes, one address at a time, and not while the record is away.
 //! * Every wait has a deadline, every count is a permit that gives itself back, every buffer is bounded.
 //! * No text of a peer begins a log line, or becomes a metric's label.
 //!
@@ -94,8 +98,10 @@ pub mod gate;
 pub mod gateway;
 pub mod listener;
 pub mod logging;
+pub mod lookup;
 pub mod metrics;
 pub mod proto;
+pub mod registry;
 pub mod secret;
 pub mod session;
 pub mod wire;

@@ -49,6 +49,16 @@ pub struct Metrics {
     pub reloads: IntCounterVec,
     /// Addresses in the tables of the gate.
     pub gate_addresses: IntGauge,
+    /// Addresses whose window is open, as this gateway knows it.
+    pub windows: IntGauge,
+    /// Logins that were to open a window, by outcome.
+    pub records: IntCounterVec,
+    /// Addresses written to the registry's store, by outcome.
+    pub registry_writes: IntCounterVec,
+    /// Whether the registry's store is there.
+    pub registry_up: IntGauge,
+    /// Questions of other MTAs, by protocol and answer.
+    pub lookups: IntCounterVec,
 }
 
 impl Metrics {
@@ -95,6 +105,16 @@ impl Metrics {
             panics: counter(&r, "panics_total", "Sessions ended by a panic.")?,
             reloads: counters(&r, "reloads_total", "Reloads.", &["outcome"])?,
             gate_addresses: gauge(&r, "gate_addresses", "Addresses in the tables of the gate.")?,
+            windows: gauge(&r, "registry_windows", "Addresses whose window is open, as this gateway knows it.")?,
+            records: counters(&r, "registry_records_total", "Logins that were to open a window.", &["outcome"])?,
+            registry_writes: counters(
+                &r,
+                "registry_writes_total",
+                "Addresses written to the registry's store.",
+                &["outcome"],
+            )?,
+            registry_up: gauge(&r, "registry_up", "Whether the registry's store is there.")?,
+            lookups: counters(&r, "lookups_total", "Questions of other MTAs.", &["protocol", "answer"])?,
             registry: r,
         })
     }

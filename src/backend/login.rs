@@ -39,7 +39,7 @@ impl Lease {
         self.converse(wire, protocol.back(errand)).await
     }
 
-    async fn converse(&self, mut wire: Wire, mut back: Box<dyn Back>) -> Result<(Wire, Granted), Failure> {
+    pub(super) async fn converse(&self, mut wire: Wire, mut back: Box<dyn Back>) -> Result<(Wire, Granted), Failure> {
         // Passwords pass through here; one allocation, so that no copy of it is left behind.
         let mut say = Zeroizing::new(Vec::with_capacity(SAY));
         loop {

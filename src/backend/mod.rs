@@ -6,6 +6,8 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use arc_swap::ArcSwap;
+
 use crate::config;
 use crate::metrics::Metrics;
 use crate::wire::tls_client::TlsSetupProblem;
@@ -13,6 +15,7 @@ use crate::wire::tls_client::TlsSetupProblem;
 mod dial;
 mod lease;
 mod login;
+mod offers;
 mod rank;
 mod resolve;
 mod server;
@@ -30,6 +33,8 @@ pub struct Backends {
     by_name: HashMap<String, Arc<Server>>,
     /// Servers that only the directory named, where a pool's `match` allows it.
     found: Mutex<HashMap<String, Arc<Server>>>,
+    /// What submission listeners may show.
+    extensions: ArcSwap<Arc<[Box<str>]>>,
 }
 
 #[derive(Debug)]
@@ -59,7 +64,7 @@ impl Backends {
             .collect::<Result<Vec<_>, TlsSetupProblem>>()?;
         let servers = pools.iter().flat_map(|pool| &pool.servers);
         let by_name = servers.map(|server| (server.name().to_owned(), server.clone())).collect();
-        Ok(Self { pools, by_name, found: Mutex::default() })
+        Ok(Self { pools, by_name, found: Mutex::default(), extensions: ArcSwap::default() })
     }
 
     /// The servers to try for this user, best first: one for a user who lives on a server, the first and `retry` more

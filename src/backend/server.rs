@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use rustls::pki_types::ServerName;
 use tokio::sync::Semaphore;
 
+use super::offers::Offered;
 use super::resolve::Resolved;
 use crate::config::{self, BackendLogin, BackendTls};
 use crate::metrics::Metrics;
@@ -27,6 +28,8 @@ pub struct Server {
     pub(super) resolved: Arc<Resolved>,
     /// Whether the last connection failed.
     down: Arc<AtomicBool>,
+    /// What it said to EHLO.
+    pub(super) offered: Offered,
     pub(super) settings: Arc<Settings>,
 }
 
@@ -51,6 +54,7 @@ impl Server {
             places: self.places.clone(),
             resolved: self.resolved.clone(),
             down: self.down.clone(),
+            offered: self.offered.clone(),
             settings: self.settings.clone(),
         }
     }
@@ -65,6 +69,7 @@ impl Server {
             places,
             resolved: Arc::default(),
             down: Arc::default(),
+            offered: Offered::default(),
             settings: settings.clone(),
         }
     }

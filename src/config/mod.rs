@@ -15,12 +15,14 @@ pub mod address;
 pub mod check;
 mod pool;
 pub mod raw;
+mod registry;
 mod service;
 mod source;
 
 pub use address::AddressRange;
 pub use check::{Problem, load, parse};
 pub use pool::{BackendLogin, BackendTls, Pool, Server};
+pub use registry::{AfterPop, Lookup, LookupProtocol, Store};
 pub use service::{AccessRule, Cleartext, Limits, Listener, ListenerTls, PasswordCheck, Rate, Service};
 pub use source::{Cache, Directory, Ldap, LdapUrl, Source, Standing};
 
@@ -49,6 +51,12 @@ pub struct Config {
     pub directory: Directory,
     /// Pools of back-ends, by name; at least one.
     pub backends: Vec<Pool>,
+    /// Which logins vouch for their address; `None` = no record is kept.
+    pub after_pop: Option<AfterPop>,
+    /// Where the record is kept.
+    pub store: Store,
+    /// Where other MTAs may ask; empty without `after_pop`.
+    pub lookups: Vec<Lookup>,
     /// The HTTP side, where it is wanted.
     pub admin: Option<Admin>,
     /// How to stop.

@@ -22,10 +22,9 @@ use serde_yaml::Spanned;
 
 use super::name::is_name;
 use super::route::{Route, host, user_there};
-use super::services::Services;
+use super::services::{self, Services};
 use super::{NAME_MAX, SetupProblem, User};
 use crate::config::Standing;
-use crate::proto::Protocol;
 
 pub(super) struct File {
     path: PathBuf,
@@ -117,7 +116,7 @@ impl Record {
         let host = host(&self.host).ok_or("host: not a host's name")?;
         let user = self.user.map(|user| user_there(&user).ok_or("user: not a user's name")).transpose()?;
         let standing = self.status.as_deref().map_or(Ok(Standing::Active), standing)?;
-        let services = self.services.map(services).transpose()?;
+        let services = self.services.map(allowed).transpose()?;
         Ok(Route { user, standing, services, ..Route::to(host) })
     }
 }
@@ -131,11 +130,9 @@ fn standing(status: &str) -> Result<Standing, String> {
     }
 }
 
-fn services(names: Vec<String>) -> Result<Services, String> {
-    let protocol = |name: &String| {
-        let protocol = Protocol::ALL.into_iter().find(|protocol| protocol.name() == name);
-        protocol.ok_or_else(|| format!("services: imap or pop3, not {name}"))
-    };
+fn allowed(names: Vec<String>) -> Result<Services, String> {
+    let protocol =
+        |name: &String| services::named(name).ok_or_else(|| format!("services: imap, pop3 or submission, not {name}"));
     names.iter().map(protocol).collect::<Result<_, _>>().map(Services::only)
 }
 
@@ -198,6 +195,7 @@ const PROBLEMS_MAX: usize = 32;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proto::Protocol;
 
     fn route(text: &str, name: &str) -> Option<Route> {
         let users = parse(text, Some("example.com")).expect("a users file");
@@ -246,7 +244,7 @@ mod tests {
 
     #[test]
     fn all_problems_are_listed_with_their_lines() {
-        let text = "alice: mail1\n\"a b\": mail1\nbob: { host: \"m x\" }\ncarol: { host: h, services: [smtp] }\n\
+        let text = "alice: mail1\n\"a b\": mail1\nbob: { host: \"m x\" }\ncarol: { host: h, services: [jmap] }\n\
                     dave: { host: h, user: \"\" }\nALICE@example.com: mail2\n\"@a@b\": h\n";
         let found = problems(text);
         assert_eq!(found.len(), 6, "{found:?}");

@@ -7,7 +7,7 @@
 //!   filters and the first that matches decides; where none matches, the service is allowed unless there are allow
 //!   filters and no deny filters.
 //!
-//! `imaps` counts as `imap`, and `pop`, `pops`, `pop3s` as `pop3`. The client's address is not known here: a filter for
+//! `imaps` counts as `imap`, `pop`, `pops`, `pop3s` as `pop3`, and `smtp`, `smtps`, `submissions` as `submission`. The client's address is not known here: a filter for
 //! other clients than `*` or `ALL` does not allow, but does deny. Names of other services match nothing.
 
 use crate::proto::Protocol;
@@ -81,11 +81,21 @@ fn protocols(text: &str) -> Option<Vec<Protocol>> {
 }
 
 fn names(word: &str, protocol: Protocol) -> bool {
+    is_all(word) || is_name(word, protocol)
+}
+
+/// The protocol of this name.
+pub(super) fn named(word: &str) -> Option<Protocol> {
+    Protocol::ALL.into_iter().find(|protocol| is_name(word, *protocol))
+}
+
+fn is_name(word: &str, protocol: Protocol) -> bool {
     let own: &[&str] = match protocol {
         Protocol::Imap => &["imap", "imaps"],
         Protocol::Pop3 => &["pop3", "pop3s", "pop", "pops"],
+        Protocol::Submission => &["submission", "submissions", "smtp", "smtps"],
     };
-    is_all(word) || own.iter().any(|name| word.eq_ignore_ascii_case(name))
+    own.iter().any(|name| word.eq_ignore_ascii_case(name))
 }
 
 fn is_all(word: &str) -> bool {
@@ -95,6 +105,17 @@ fn is_all(word: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whoever_may_use_smtp_may_submit() {
+        let submits = |value: &str| Services::parse([value]).map(|services| services.allow(Protocol::Submission));
+        for allowed in ["smtp", "SMTPS", "submission", "imap submissions", "+smtp:*", "-imap:*", "*"] {
+            assert_eq!(submits(allowed), Some(true), "{allowed}");
+        }
+        for forbidden in ["imap", "-smtp:*", "+ALL EXCEPT smtp:*", "+submission:10.0.0.0/8", "smtpx"] {
+            assert_eq!(submits(forbidden), Some(false), "{forbidden}");
+        }
+    }
 
     /// (imap, pop3)
     fn read(values: &[&str]) -> Option<(bool, bool)> {

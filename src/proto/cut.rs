@@ -129,9 +129,11 @@ fn describe(login: &Login) -> String {
         Credential::Password(secret) => format!("password {}", secret.expose()),
         Credential::Token(mechanism, secret) => format!("token {mechanism} {}", secret.expose()),
         Credential::Master { name, password } => format!("master {name} {}", password.expose()),
+        Credential::Trusted => "trusted".to_owned(),
     };
     let ttl = login.ttl.map_or(String::new(), |ttl| format!(" ttl {ttl}"));
-    format!("(login {} {} {proof}{ttl})\n", login.mechanism, login.user)
+    let helo = login.helo.as_ref().map_or(String::new(), |name| format!(" helo {name}"));
+    format!("(login {} {} {proof}{ttl}{helo})\n", login.mechanism, login.user)
 }
 
 struct Server(Box<dyn Back>);
@@ -141,9 +143,10 @@ impl Half for Server {
         match self.0.step(heard, say) {
             Ask::Input => (Flow::Input, String::new()),
             Ask::StartTls => (Flow::StartTls, "(starttls)\n".to_owned()),
-            Ask::Granted(Granted { text, capabilities }) => {
+            Ask::Granted(Granted { text, capabilities, extensions }) => {
                 let capabilities = capabilities.map_or(String::new(), |list| format!(" [{list}]"));
-                (Flow::HandedOn, format!("(granted{capabilities} {text})\n"))
+                let extensions = if extensions.is_empty() { String::new() } else { format!(" {extensions:?}") };
+                (Flow::HandedOn, format!("(granted{capabilities}{extensions} {text})\n"))
             }
             Ask::Refused(refused) => (Flow::Over, format!("(refused {:?}: {})\n", refused.denial, refused.detail)),
         }

@@ -4,20 +4,20 @@
 //! A protocol is one folder with two halves: a [`Front`] that faces the client until it has logged in, and a [`Back`]
 //! that logs in at the user's back-end. What they need from the world they say as a [`Need`] or an [`Ask`].
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::BytesMut;
-
-use crate::secret::Secret;
 
 #[cfg(test)]
 pub(crate) mod cut;
 pub mod imap;
 pub mod line;
+mod login;
 pub mod pop3;
 pub mod sasl;
+pub mod smtp;
 
+pub use login::{Credential, Denial, Errand, Granted, Identity, Login, Refused, RefusedHere};
 pub use sasl::Mechanism;
 
 /// Every protocol that Portcullis speaks: the only list of them, and the factory of their halves.
@@ -27,11 +27,13 @@ pub enum Protocol {
     Imap,
     /// RFC 1939.
     Pop3,
+    /// RFC 6409: SMTP for users who log in and send.
+    Submission,
 }
 
 impl Protocol {
     /// All of them, in the order in which an operator reads them.
-    pub const ALL: [Self; 2] = [Self::Imap, Self::Pop3];
+    pub const ALL: [Self; 3] = [Self::Imap, Self::Pop3, Self::Submission];
 
     /// The name in YAML, logs and metric labels.
     #[must_use]
@@ -39,6 +41,7 @@ impl Protocol {
         match self {
             Self::Imap => "imap",
             Self::Pop3 => "pop3",
+            Self::Submission => "submission",
         }
     }
 
@@ -48,6 +51,7 @@ impl Protocol {
         match self {
             Self::Imap => 143,
             Self::Pop3 => 110,
+            Self::Submission => 587,
         }
     }
 
@@ -57,15 +61,18 @@ impl Protocol {
         match self {
             Self::Imap => 993,
             Self::Pop3 => 995,
+            Self::Submission => 465,
         }
     }
 
     /// The ALPN protocol id (IANA registry); a client that offers others only is refused, as RFC 7301 §3.2 says.
+    /// `None` = there is none, and what a client offers is ignored.
     #[must_use]
-    pub const fn alpn(self) -> &'static [u8] {
+    pub const fn alpn(self) -> Option<&'static [u8]> {
         match self {
-            Self::Imap => b"imap",
-            Self::Pop3 => b"pop3",
+            Self::Imap => Some(b"imap"),
+            Self::Pop3 => Some(b"pop3"),
+            Self::Submission => None,
         }
     }
 
@@ -75,6 +82,7 @@ impl Protocol {
         match self {
             Self::Imap => Box::new(imap::front::ImapFront::new(terms)),
             Self::Pop3 => Box::new(pop3::front::Pop3Front::new(terms)),
+            Self::Submission => Box::new(smtp::front::SmtpFront::new(terms)),
         }
     }
 
@@ -84,6 +92,7 @@ impl Protocol {
         match self {
             Self::Imap => Box::new(imap::back::ImapBack::new(errand)),
             Self::Pop3 => Box::new(pop3::back::Pop3Back::new(errand)),
+            Self::Submission => Box::new(smtp::back::SmtpBack::new(errand)),
         }
     }
 
@@ -93,16 +102,18 @@ impl Protocol {
         match self {
             Self::Imap => imap::goodbye(why),
             Self::Pop3 => pop3::goodbye(why),
+            Self::Submission => smtp::goodbye(why),
         }
     }
 
     /// What a session that is being relayed may be told before it is closed, at a line border; `None` where the
-    /// protocol has no such words (RFC 1939 §3: an idle POP3 session ends without a response).
+    /// protocol has no such words (RFC 1939 §3: an idle POP3 session ends without a response), or where nobody who
+    /// is blind can know the border (a message may be under way).
     #[must_use]
     pub const fn goodbye_while_relaying(self, why: Goodbye) -> Option<&'static str> {
         match self {
             Self::Imap => Some(imap::goodbye(why)),
-            Self::Pop3 => None,
+            Self::Pop3 | Self::Submission => None,
         }
     }
 }
@@ -139,6 +150,10 @@ pub struct Terms {
     pub bad_commands: u32,
     /// Failed logins in one session; the one that reaches this number ends it. At least 1.
     pub failed_logins: u32,
+    /// What every back-end that the session may end at offers in its answer to EHLO (`SIZE 1000`); may be empty.
+    pub extensions: Arc<[Box<str>]>,
+    /// The user as whom the client's address logged in recently: they may send without a login of their own.
+    pub trusted: Option<Arc<str>>,
 }
 
 /// What TLS is to a session.
@@ -179,39 +194,6 @@ pub trait Front: Send {
     fn refused_here(&mut self) -> Vec<RefusedHere>;
 }
 
-/// A login that nobody needs to be asked about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RefusedHere {
-    /// A password without TLS, where none may come so.
-    NotPrivate,
-    /// No user, no password, or bytes that neither can have.
-    Malformed,
-    /// To be somebody else than who proves to be.
-    Authorization,
-}
-
-impl RefusedHere {
-    /// The label in logs and metrics.
-    #[must_use]
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::NotPrivate => "privacy_required",
-            Self::Malformed => "malformed",
-            Self::Authorization => "policy",
-        }
-    }
-
-    /// For the log.
-    #[must_use]
-    pub const fn detail(self) -> &'static str {
-        match self {
-            Self::NotPrivate => "a password without TLS; see login.cleartext of the service",
-            Self::Malformed => "no usable user name or password",
-            Self::Authorization => "asks to be somebody else (authzid)",
-        }
-    }
-}
-
 /// How many bytes of an unfinished command a half may leave in `heard`: the longest line (an OAuth token of 16 KiB,
 /// in base64, with its command) and a literal or two.
 pub const HEARD_MAX: usize = 32 * 1024;
@@ -242,61 +224,6 @@ pub enum Closing {
     Violation(&'static str),
 }
 
-/// A client's wish to log in.
-#[derive(Debug, Clone)]
-pub struct Login {
-    /// The user name as given: UTF-8, no control characters, not empty, at most 255 bytes.
-    pub user: String,
-    /// What proves it.
-    pub credential: Credential,
-    /// How it came; [`Mechanism::Plain`] for the protocol's own command (LOGIN, USER and PASS).
-    pub mechanism: Mechanism,
-    /// Hops that a gateway in front of this one left us (`x-proxy-ttl` in IMAP's ID); `None` when nobody said.
-    pub ttl: Option<u8>,
-}
-
-/// What proves who the user is, and how a back half is to present it.
-#[derive(Debug, Clone)]
-pub enum Credential {
-    /// A password, never empty; presented by whatever plain mechanism the back-end offers.
-    Password(Secret),
-    /// An OAuth bearer token (RFC 7628, or XOAUTH2), presented by the same mechanism.
-    Token(Mechanism, Secret),
-    /// A master user logs in for the user: SASL PLAIN with authzid = user, authcid = master.
-    Master {
-        /// The master's name.
-        name: String,
-        /// The master's password.
-        password: Secret,
-    },
-}
-
-/// What a back half has to do.
-#[derive(Debug, Clone)]
-pub struct Errand {
-    /// The user's name at the back-end.
-    pub user: String,
-    /// How to prove it.
-    pub credential: Credential,
-    /// STARTTLS must succeed before anything else is told.
-    pub starttls: bool,
-    /// Who is behind us; `None` = tell the back-end nothing.
-    pub identity: Option<Identity>,
-}
-
-/// Who is behind us, told to a back-end that honours it (IMAP ID, POP3 XCLIENT).
-#[derive(Debug, Clone)]
-pub struct Identity {
-    /// The client's own address and port.
-    pub client: SocketAddr,
-    /// Where the client reached the gateway.
-    pub gateway: SocketAddr,
-    /// The session's id in our log: letters, digits and `-` only.
-    pub session: String,
-    /// Hops left; the back-end's own proxy must refuse at 0.
-    pub ttl: u8,
-}
-
 /// The back-end-facing half of a protocol, until it has logged in.
 pub trait Back: Send {
     /// Consumes whole replies from `heard`, writes commands into `say`, and stops at the first ask.
@@ -308,7 +235,7 @@ pub trait Back: Send {
     /// TLS is now active.
     fn secured(&mut self);
 
-    /// What it is waiting for now, for time-outs and logs: "greeting", "starttls", "login".
+    /// What it is waiting for now, for time-outs and logs: "greeting", "ehlo", "starttls", "xclient", "login".
     fn stage(&self) -> &'static str;
 }
 
@@ -323,57 +250,4 @@ pub enum Ask {
     Granted(Granted),
     /// Nothing: the attempt is over.
     Refused(Refused),
-}
-
-/// What the back-end said when it said yes.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Granted {
-    /// Its words behind OK, printable ASCII, without response codes; at most 512 bytes. May be empty.
-    pub text: String,
-    /// Its capabilities after login (IMAP), printable ASCII, at most 4 KiB; `None` when it did not say.
-    pub capabilities: Option<String>,
-}
-
-/// Why the back-end did not let the user in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refused {
-    /// What the client is told.
-    pub denial: Denial,
-    /// What the log is told: our words, or the back-end's made printable; at most 256 bytes. Never shown to a client.
-    pub detail: String,
-}
-
-/// Why a login is refused; every protocol has its own words for it (the table is in the README).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Denial {
-    /// Wrong password, or no such user: the two look the same.
-    BadCredentials,
-    /// The directory or the back-end is away, or full: try later, the password may be right.
-    Unavailable,
-    /// The user or the address is at a limit.
-    Limit,
-    /// A rule, the user's status, or a protocol that the user may not use.
-    Policy,
-    /// We, or the back-end, are set up wrongly: a bad certificate, no usable mechanism, a loop.
-    Misconfigured,
-}
-
-impl Denial {
-    /// The label in logs and metrics.
-    #[must_use]
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::BadCredentials => "bad_credentials",
-            Self::Unavailable => "unavailable",
-            Self::Limit => "limit",
-            Self::Policy => "policy",
-            Self::Misconfigured => "misconfigured",
-        }
-    }
-
-    /// Whether it counts against the client; what is our fault or the back-end's never does.
-    #[must_use]
-    pub const fn counts_as_failed_login(self) -> bool {
-        matches!(self, Self::BadCredentials | Self::Policy)
-    }
 }

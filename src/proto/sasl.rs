@@ -1,7 +1,7 @@
 //! SASL: the mechanisms, the server's side of an exchange, and what a client says in one.
 //!
-//! It stands apart because IMAP's AUTHENTICATE (RFC 3501 §6.2.2, RFC 4959) and POP3's AUTH (RFC 5034) differ only in
-//! the words around it. A front drives an [`Exchange`] line by line; a back half takes its lines from [`responses`].
+//! It stands apart because IMAP's AUTHENTICATE (RFC 3501 §6.2.2, RFC 4959), POP3's AUTH (RFC 5034) and SMTP's
+//! (RFC 4954) differ only in the words around it. A front drives an [`Exchange`] line by line; a back half takes its lines from [`responses`].
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,7 +11,7 @@ mod oauth;
 mod present;
 
 pub use exchange::{Exchange, Fault, Turn, password_login};
-pub use present::{candidates, responses};
+pub use present::{candidates, is_repeated_in, responses};
 
 /// A SASL mechanism that Portcullis offers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

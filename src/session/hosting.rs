@@ -7,7 +7,7 @@ use super::record::Record;
 use crate::backend::{Failure, Lease, Server};
 use crate::config::{BackendLogin, PasswordCheck, Standing};
 use crate::directory::{PasswordAnswer, Route, User};
-use crate::proto::{Credential, Denial, Errand, Granted, Identity, Login};
+use crate::proto::{Credential, Denial, Errand, Granted, Identity, Login, Protocol};
 use crate::wire::Wire;
 
 /// A user logged in at a server.
@@ -105,8 +105,13 @@ impl Session {
     }
 
     async fn check_password(&self, login: &Login, route: &Route) -> Result<(), Denied> {
-        let Credential::Password(password) = &login.credential else {
-            return Err(Denied::new(Denial::Misconfigured, "password check", "the directory cannot check a token"));
+        let password = match &login.credential {
+            Credential::Password(password) => password,
+            // There is none: the address is known from a login whose password was checked.
+            Credential::Trusted => return Ok(()),
+            Credential::Token(..) | Credential::Master { .. } => {
+                return Err(Denied::new(Denial::Misconfigured, "password check", "the directory cannot check a token"));
+            }
         };
         match self.parts.directory.check_password(route, password).await {
             Ok(PasswordAnswer::Right) => Ok(()),
@@ -135,6 +140,7 @@ impl Session {
         };
         let lease = server.lease().await?;
         let errand = Errand {
+            hostname: self.parts.hostname.clone(),
             user: name,
             credential: match server.login() {
                 BackendLogin::Replay => login.credential.clone(),
@@ -148,9 +154,13 @@ impl Session {
                 gateway: self.client.gateway,
                 session: record.id(),
                 ttl,
+                helo: login.helo.clone(),
             }),
         };
         let (wire, granted) = lease.log_in(self.entrance.protocol(), errand).await?;
+        if self.entrance.protocol() == Protocol::Submission {
+            server.offers(&granted.extensions);
+        }
         Ok(Hosted { wire, granted, lease })
     }
 }

@@ -21,6 +21,7 @@ use crate::drain::Drain;
 use crate::gate::{Door, Permit};
 use crate::metrics::Metrics;
 use crate::proto::{Goodbye, Protocol, Terms, Tls};
+use crate::registry::{Coverage, Registry};
 use crate::wire::announced::HeaderProblem;
 use crate::wire::relay::{LastWords, Meter};
 use crate::wire::{Lost, Relay, Wire, tls};
@@ -46,6 +47,8 @@ pub struct Parts {
     pub directory: Directory,
     /// The servers there.
     pub backends: Backends,
+    /// Who logged in from where.
+    pub registry: Registry,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Said in greetings.
@@ -127,7 +130,8 @@ impl Session {
             wire = self.secure(wire).await?;
             record.tls = wire.tls_facts();
         }
-        let front = self.entrance.protocol().front(self.terms());
+        let trusted = self.trusted(record).await;
+        let front = self.entrance.protocol().front(self.terms(trusted));
         let mut conversation = Conversation::open(self, wire, front).await?;
         let hosted = loop {
             let login = conversation.next_login(record).await;
@@ -149,6 +153,7 @@ impl Session {
             }
         };
         let client = conversation.grant(&hosted.granted).await?;
+        record.vouches_for(&self.parts.registry, self.entrance.proxy_protocol.is_some());
         Ok((client, hosted))
     }
 
@@ -199,7 +204,22 @@ impl Session {
         })
     }
 
-    fn terms(&self) -> Terms {
+    /// SMTP-after-POP: who logged in from the client's address lately, and so may send without AUTH.
+    async fn trusted(&self, record: &Record) -> Option<Arc<str>> {
+        if self.entrance.protocol() != Protocol::Submission {
+            return None;
+        }
+        match self.parts.registry.covers(self.client.address.ip()).await {
+            Ok(Coverage::User { name, protocols, .. }) => {
+                let (session, client, user) = (record.id(), self.client.address, &*name);
+                tracing::debug!(session, %client, user, %protocols, "a recent login vouches for this address");
+                Some(name)
+            }
+            Ok(Coverage::Nobody | Coverage::TooManyUsers(_)) | Err(_) => None,
+        }
+    }
+
+    fn terms(&self, trusted: Option<Arc<str>>) -> Terms {
         let service = &self.entrance.service;
         // A balancer's own loopback address says nothing of who is behind it, even when it speaks for itself.
         let at_home = self.entrance.proxy_protocol.is_none() && self.client.address.ip().is_loopback();
@@ -219,6 +239,8 @@ impl Session {
             },
             bad_commands: service.bad_commands,
             failed_logins: service.failed_logins,
+            extensions: self.parts.backends.extensions(),
+            trusted,
         }
     }
 

@@ -20,6 +20,7 @@ use crate::backend::Lease;
 use crate::gate::Permit;
 use crate::metrics::Metrics;
 use crate::proto::RefusedHere;
+use crate::registry::{Presence, Registry};
 use crate::wire::{Relay, tls};
 
 /// See the module.
@@ -34,6 +35,7 @@ pub(super) struct Record {
     backend: Option<Box<str>>,
     pub permit: Option<Permit>,
     lease: Option<Lease>,
+    presence: Option<Presence>,
     ending: Option<Ending>,
 }
 
@@ -56,6 +58,7 @@ impl Record {
             backend: None,
             permit,
             lease: None,
+            presence: None,
             ending: None,
         }
     }
@@ -109,6 +112,12 @@ impl Record {
             detail = refused.detail(),
             "login denied"
         );
+    }
+
+    /// The back-end said yes, and the client was told: from now on the address is this user's.
+    pub(super) fn vouches_for(&mut self, registry: &Registry, announced: bool) {
+        let user = self.user.as_deref().unwrap_or_default();
+        self.presence = Some(registry.record(user, self.entrance.protocol(), self.client.ip(), announced));
     }
 
     pub(super) fn relaying(&mut self, lease: Lease) {

@@ -34,11 +34,11 @@ pub enum SetupProblem {
 pub struct Acceptor(Arc<ArcSwap<ServerConfig>>);
 
 impl Acceptor {
-    /// Loads the certificates; `alpn` is the one protocol that is spoken here.
+    /// Loads the certificates; `alpn` is the one protocol that is spoken here, if it has an id.
     ///
     /// # Errors
     /// [`SetupProblem`], with the file's name in it.
-    pub fn new(tls: &config::Tls, alpn: &[u8]) -> Result<Self, SetupProblem> {
+    pub fn new(tls: &config::Tls, alpn: Option<&[u8]>) -> Result<Self, SetupProblem> {
         Ok(Self(Arc::new(ArcSwap::from_pointee(server_config(tls, alpn)?))))
     }
 
@@ -48,7 +48,7 @@ impl Acceptor {
     /// [`SetupProblem`]; then the old certificates stay.
     pub fn reload(&self, tls: &config::Tls) -> Result<(), SetupProblem> {
         let old = self.0.load_full();
-        let mut new = server_config(tls, old.alpn_protocols.first().map_or(b"", Vec::as_slice))?;
+        let mut new = server_config(tls, old.alpn_protocols.first().map(Vec::as_slice))?;
         new.ticketer = old.ticketer.clone();
         self.0.store(Arc::new(new));
         Ok(())
@@ -101,7 +101,7 @@ impl Facts {
     }
 }
 
-fn server_config(tls: &config::Tls, alpn: &[u8]) -> Result<ServerConfig, SetupProblem> {
+fn server_config(tls: &config::Tls, alpn: Option<&[u8]>) -> Result<ServerConfig, SetupProblem> {
     let versions = match tls.minimum {
         TlsVersion::V1_2 => rustls::ALL_VERSIONS,
         TlsVersion::V1_3 => &[&rustls::version::TLS13],
@@ -111,7 +111,7 @@ fn server_config(tls: &config::Tls, alpn: &[u8]) -> Result<ServerConfig, SetupPr
         .with_protocol_versions(versions)?
         .with_no_client_auth()
         .with_cert_resolver(Arc::new(BySni(keys)));
-    config.alpn_protocols = vec![alpn.to_vec()];
+    config.alpn_protocols = alpn.map(<[u8]>::to_vec).into_iter().collect();
     config.ticketer = aws_lc_rs::Ticketer::new()?;
     config.send_tls13_tickets = 1;
     config.ignore_client_order = true;
@@ -164,5 +164,30 @@ impl Shown {
 
     fn is_for(&self, name: &ServerName<'_>) -> bool {
         ParsedCertificate::try_from(&self.leaf).is_ok_and(|leaf| verify_server_name(&leaf, name).is_ok())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_there_is_no_alpn_id_none_is_asked_for_even_after_a_reload() {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let pair = rcgen::generate_simple_self_signed(["mail.example.com".to_owned()]).expect("a certificate");
+        let write = |name: &str, pem: String| {
+            std::fs::write(folder.path().join(name), pem).expect("a file");
+            folder.path().join(name)
+        };
+        let certificate = config::Certificate {
+            certificate: write("c.pem", pair.cert.pem()),
+            key: write("k.pem", pair.signing_key.serialize_pem()),
+        };
+        let tls = config::Tls { certificates: vec![certificate], minimum: TlsVersion::V1_2 };
+        for (alpn, expected) in [(None, Vec::new()), (Some(&b"imap"[..]), vec![b"imap".to_vec()])] {
+            let acceptor = Acceptor::new(&tls, alpn).expect("an acceptor");
+            acceptor.reload(&tls).expect("the same again");
+            assert_eq!(acceptor.0.load().alpn_protocols, expected);
+        }
     }
 }

@@ -6,6 +6,7 @@
 
 mod support;
 
+mod after_pop;
 mod announced;
 mod backends;
 mod bad_backends;

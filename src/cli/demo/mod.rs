@@ -70,7 +70,7 @@ async fn open_stores(config: &mut Config) -> anyhow::Result<()> {
     for pool in &mut config.backends {
         for (server, (user, password)) in pool.servers.iter().zip(people) {
             let store = Store::new(&server.name, user, password);
-            for (&protocol, port) in &mut pool.ports {
+            for (&protocol, port) in pool.ports.iter_mut().filter(|(protocol, _)| Store::speaks(**protocol)) {
                 *port = store.serve(protocol, &server.address, *port).await.with_context(|| {
                     format!(
                         "the demo's store cannot listen on {}:{port}; try: portcullis demo --free-ports",

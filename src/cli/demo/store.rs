@@ -38,6 +38,14 @@ impl Store {
         self.user == user && self.password == password
     }
 
+    /// Whether it speaks this protocol: it holds mail, and sends none.
+    pub(super) const fn speaks(protocol: Protocol) -> bool {
+        match protocol {
+            Protocol::Imap | Protocol::Pop3 => true,
+            Protocol::Submission => false,
+        }
+    }
+
     /// Listens, and serves in tasks of its own; returns the port.
     pub(super) async fn serve(self: &Arc<Self>, protocol: Protocol, address: &str, port: u16) -> io::Result<u16> {
         let listener = TcpListener::bind((address, port)).await?;
@@ -48,6 +56,7 @@ impl Store {
                 let conversation: Box<dyn Conversation> = match protocol {
                     Protocol::Imap => Box::new(imap::Imap::new(store.clone())),
                     Protocol::Pop3 => Box::new(pop3::Pop3::new(store.clone())),
+                    Protocol::Submission => continue,
                 };
                 tokio::spawn(converse(stream, conversation));
             }

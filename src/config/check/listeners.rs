@@ -51,7 +51,8 @@ fn listener(item: &Item<'_>, offers: &[Offer], has_certificates: bool, bound: &m
     Some(Listener { service: offer.service.clone(), address: address?, tls: tls?, proxy_protocol, access, limits })
 }
 
-fn address(item: &Item<'_>, listener: &str, bound: &mut Bound) -> Option<SocketAddr> {
+/// An address that nobody else has, and that `listener` (its path) has from now on.
+pub(super) fn address(item: &Item<'_>, listener: &str, bound: &mut Bound) -> Option<SocketAddr> {
     let address = item.read(values::bound_address)?;
     match bound.holder(address) {
         Some(path) => item.fault(format!("`{address}` is also the address of {path}")),

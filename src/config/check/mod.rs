@@ -22,6 +22,7 @@ mod ldap;
 mod listeners;
 mod presets;
 mod process;
+mod registry;
 mod servers;
 mod services;
 mod sheet;
@@ -91,9 +92,12 @@ fn config(root: &mut Fields<'_>) -> Option<Config> {
     let access = access::rules(root);
     let (limits, ipv6_prefix) = access::global_limits(root);
     let offers = services::services(root);
-    let bound = listeners::listeners(root, &offers, tls.is_written);
+    let mut bound = listeners::listeners(root, &offers, tls.is_written);
     let pools = backends::backends(root);
     let lives = directory::directory(root, &pools.names);
+    let after_pop = registry::after_pop(root);
+    let store = registry::store(root);
+    let lookups = registry::lookups(root, after_pop.is_some(), &mut bound);
     let admin = process::admin(root, &bound);
     let shutdown = process::shutdown(root);
     let used: Vec<_> = offers.iter().filter(|offer| bound.protocols.contains(&offer.service.protocol)).collect();
@@ -112,6 +116,9 @@ fn config(root: &mut Fields<'_>) -> Option<Config> {
         listeners: bound.listeners,
         directory: lives.directory?,
         backends: pools.pools,
+        after_pop,
+        store,
+        lookups,
         admin,
         shutdown,
     })

@@ -106,6 +106,7 @@ fn greeting(protocol: Protocol) -> impl Fn(&str) -> Reading<String> {
         let is_taken = match protocol {
             Protocol::Imap => text.starts_with('['),
             Protocol::Pop3 => text.contains('<'),
+            Protocol::Submission => false,
         };
         match text {
             "" => Err("is empty".to_owned()),

@@ -20,20 +20,17 @@ pub(super) fn unknown_key(key: &str, known: &[&str]) -> String {
 }
 
 /// Keys that later versions have: no typing errors, so nothing is suggested in their place.
-const LATER: [&str; 18] = [
+const LATER: [&str; 15] = [
     "bandwidth",
     "client_ca",
     "defence",
     "domains",
     "health",
     "http",
-    "lookup",
     "recipient_filter",
-    "registry",
     "rules",
     "sieve",
     "smtp",
-    "smtp_after_pop",
     "submission",
     "tokens",
     "user_limits",

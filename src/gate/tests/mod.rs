@@ -62,6 +62,9 @@ fn config(global: Written, listeners: Vec<Listener>) -> Config {
             cache: Cache { entries: 0, ttl: Duration::ZERO, negative_ttl: Duration::ZERO, stale: Duration::ZERO },
         },
         backends: vec![],
+        after_pop: None,
+        store: Store::Memory,
+        lookups: vec![],
         admin: None,
         shutdown: Shutdown { grace: Duration::ZERO },
     }

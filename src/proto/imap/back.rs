@@ -246,7 +246,11 @@ fn listed_after_login(text: String, list: Option<Capabilities>, reply: Reply<'_>
 }
 
 fn granted(text: String, capabilities: Option<Capabilities>) -> Next {
-    Err(Box::new(Ask::Granted(Granted { text, capabilities: capabilities.and_then(Capabilities::into_list) })))
+    Err(Box::new(Ask::Granted(Granted {
+        text,
+        capabilities: capabilities.and_then(Capabilities::into_list),
+        ..Granted::default()
+    })))
 }
 
 fn protocol(line: &Line) -> Next {

@@ -25,7 +25,7 @@ impl ImapBack {
             (Condition::Ok | Condition::No | Condition::Bad, _) => match &self.errand.credential {
                 Credential::Password(_) | Credential::Token(..) => Denial::BadCredentials,
                 // The client gave no wrong password: our master's name or password is wrong, or may not do this.
-                Credential::Master { .. } => Denial::Misconfigured,
+                Credential::Master { .. } | Credential::Trusted => Denial::Misconfigured,
             },
         };
         deny(denial, &format!("it refused the login: {}", self.loggable(words)))
@@ -35,8 +35,7 @@ impl ImapBack {
     pub(super) fn loggable(&self, words: Words<'_>) -> String {
         let text = words.all(line::REPLY_MAX);
         let Errand { user, credential, .. } = &self.errand;
-        let (Credential::Password(secret) | Credential::Token(_, secret) | Credential::Master { password: secret, .. }) =
-            credential;
+        let Some(secret) = credential.secret() else { return text.chars().take(200).collect() };
         let in_base64 = candidates(credential).iter().filter_map(|mechanism| responses(*mechanism, user, credential));
         // The empty line that ends a token's failure is no secret.
         let in_base64 = in_base64.flatten().filter(|line| line.len() > 4);

@@ -154,23 +154,10 @@ impl Pop3Back {
             (Denial::BadCredentials, Credential::Master { .. }) => Denial::Misconfigured,
             (denial, _) => denial,
         };
-        // There are servers that say the line again that they did not understand.
-        if self.repeats_secret(text) {
+        if sasl::is_repeated_in(text, &self.errand.user, &self.errand.credential) {
             return refused(denial, "said no, and repeated the credential", b"");
         }
         refused(denial, "said no", text)
-    }
-
-    fn repeats_secret(&self, text: &[u8]) -> bool {
-        let Errand { user, credential, .. } = &self.errand;
-        let (Credential::Password(secret) | Credential::Token(_, secret) | Credential::Master { password: secret, .. }) =
-            credential;
-        let encoded = sasl::candidates(credential)
-            .iter()
-            .filter_map(|mechanism| sasl::responses(*mechanism, user, credential))
-            .flatten()
-            .any(|line| !line.is_empty() && memchr::memmem::find(text, line.as_bytes()).is_some());
-        encoded || memchr::memmem::find(text, secret.expose().as_bytes()).is_some()
     }
 
     fn opening(&self) -> Result<(String, Proof), Refused> {
@@ -184,7 +171,7 @@ impl Pop3Back {
                 Ok((format!("USER {user}\r\n"), Proof::Password(password.clone())))
             }
             // USER takes one word; and a token or a master has no other way.
-            Credential::Password(_) | Credential::Token(..) | Credential::Master { .. } => {
+            Credential::Password(_) | Credential::Token(..) | Credential::Master { .. } | Credential::Trusted => {
                 // No initial response: XCLIENT may be refused, and many servers bear only 255 bytes (RFC 2449 §4).
                 let mechanism = sasl::candidates(credential).first().copied();
                 let answers = mechanism.and_then(|mechanism| {
@@ -240,7 +227,7 @@ fn xclient_command(identity: &Identity) -> String {
 
 fn granted(text: &[u8]) -> Granted {
     let (_, text) = reply::code(text);
-    Granted { text: printable(text, 512), capabilities: None }
+    Granted { text: printable(text, 512), ..Granted::default() }
 }
 
 fn quiet(heard: &BytesMut) -> Result<(), Refused> {

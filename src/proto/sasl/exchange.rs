@@ -148,7 +148,7 @@ pub fn password_login(mechanism: Mechanism, user: &[u8], password: &[u8]) -> Res
     if password.is_empty() {
         return Err(Fault::Credentials);
     }
-    Ok(Login { user, credential: Credential::Password(password), mechanism, ttl: None })
+    Ok(Login { user, credential: Credential::Password(password), mechanism, ttl: None, helo: None })
 }
 
 pub(super) fn user_name(name: &[u8]) -> Result<String, Fault> {

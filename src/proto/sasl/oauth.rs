@@ -18,7 +18,7 @@ pub(super) struct Proof {
 impl Proof {
     pub(super) fn login(self, mechanism: Mechanism) -> Result<Login, Fault> {
         let Self { user, token } = self;
-        Ok(Login { user, credential: Credential::Token(mechanism, token), mechanism, ttl: None })
+        Ok(Login { user, credential: Credential::Token(mechanism, token), mechanism, ttl: None, helo: None })
     }
 }
 

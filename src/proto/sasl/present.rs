@@ -18,7 +18,7 @@ pub const fn candidates(credential: &Credential) -> &'static [Mechanism] {
         Credential::Token(Mechanism::XOAuth2, _) => &[Mechanism::XOAuth2],
         Credential::Token(Mechanism::OAuthBearer, _) => &[Mechanism::OAuthBearer],
         // No such token is ever built: a token comes by a mechanism for tokens.
-        Credential::Token(Mechanism::Plain | Mechanism::Login, _) => &[],
+        Credential::Token(Mechanism::Plain | Mechanism::Login, _) | Credential::Trusted => &[],
     }
 }
 
@@ -46,8 +46,17 @@ pub fn responses(mechanism: Mechanism, user: &str, credential: &Credential) -> O
             let message = base64(&["n,a=", &name, ",\x01auth=Bearer ", token.expose(), "\x01\x01"]);
             Some(vec![message, Zeroizing::new("AQ==".to_owned())])
         }
-        (_, Credential::Password(_) | Credential::Master { .. } | Credential::Token(..)) => None,
+        (_, Credential::Password(_) | Credential::Master { .. } | Credential::Token(..) | Credential::Trusted) => None,
     }
+}
+
+/// Whether a server's words hold the credential, in whatever form it was told: there are servers that say the line
+/// again that they did not understand.
+#[must_use]
+pub fn is_repeated_in(text: &[u8], user: &str, credential: &Credential) -> bool {
+    let holds = |secret: &str| !secret.is_empty() && memchr::memmem::find(text, secret.as_bytes()).is_some();
+    let encoded = candidates(credential).iter().filter_map(|mechanism| responses(*mechanism, user, credential));
+    encoded.flatten().any(|line| holds(&line)) || credential.secret().is_some_and(|secret| holds(secret.expose()))
 }
 
 fn base64(fields: &[&str]) -> Zeroizing<String> {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::{Site, good};
 use crate::config::{
-    BackendLogin, BackendTls, Cleartext, Config, Ldap, ListenerTls, LogFormat, LogLevel, PasswordCheck, Source,
-    Standing, TlsVersion, parse,
+    BackendLogin, BackendTls, Cleartext, Config, Ldap, ListenerTls, LogFormat, LogLevel, LookupProtocol, PasswordCheck,
+    Source, Standing, Store, TlsVersion, parse,
 };
 use crate::proto::{Mechanism, Protocol};
 
@@ -37,9 +37,10 @@ fn what_is_left_out_has_safe_defaults() {
     assert_eq!((config.access.len(), config.ipv6_prefix, config.limits), (0, 64, Default::default()));
     assert_eq!(config.shutdown.grace, seconds(30));
     assert!(config.admin.is_none());
-    for protocol in Protocol::ALL {
-        let service = &config.services[&protocol];
-        assert_eq!(service.protocol, protocol);
+    assert!(config.after_pop.is_none() && config.lookups.is_empty() && matches!(config.store, Store::Memory));
+    assert_eq!(config.services.len(), 2);
+    for (protocol, service) in &config.services {
+        assert_eq!(service.protocol, *protocol);
         assert_eq!(*service.mechanisms, [Mechanism::Plain, Mechanism::Login]);
         assert_eq!((service.cleartext, service.check), (Cleartext::Never, PasswordCheck::Backend));
         assert_eq!((service.bad_commands, service.failed_logins), (10, 3));
@@ -54,7 +55,7 @@ fn what_is_left_out_has_safe_defaults() {
     assert_eq!((pool.max_connections, pool.retry, pool.identity), (None, 1, true));
     assert!(matches!(pool.login, BackendLogin::Replay));
     assert!(!pool.verify.skip_verification && pool.verify.ca.is_none());
-    assert_eq!((pool.ports[&Protocol::Imap], pool.ports[&Protocol::Pop3]), (143, 110));
+    assert_eq!(Protocol::ALL.map(|protocol| pool.ports[&protocol]), [143, 110, 587]);
     assert!(pool.servers.iter().all(|server| server.weight == 1 && server.address == server.name));
 }
 
@@ -72,8 +73,12 @@ fn the_whole_example_says_what_it_says() {
     let listener = config.listeners.last().expect("a listener");
     assert_eq!(
         (config.listeners.len(), config.listeners[1].tls, listener.tls),
-        (5, ListenerTls::Implicit, ListenerTls::StartTls)
+        (7, ListenerTls::Implicit, ListenerTls::StartTls)
     );
+    let submission: Vec<_> =
+        config.listeners.iter().filter(|listener| listener.service.protocol == Protocol::Submission).collect();
+    assert_eq!(submission.iter().map(|listener| listener.address.port()).collect::<Vec<_>>(), [587, 465]);
+    assert_eq!((submission[0].tls, &*submission[0].service.greeting), (ListenerTls::StartTls, "ready"));
     assert_eq!(listener.proxy_protocol.as_ref().map(Vec::len), Some(2));
     assert_eq!((listener.access.len(), listener.limits.connections), (2, Some(2000)));
     assert!(config.listeners[0].proxy_protocol.is_none());
@@ -211,4 +216,29 @@ fn a_message_is_one_line_whatever_was_written() {
     let lines = problems.iter().map(ToString::to_string).collect::<Vec<_>>();
     assert!(lines.iter().any(|line| line.contains("a\\nb")), "{lines:?}");
     assert!(lines.iter().all(|line| !line.contains(char::is_control)), "{lines:?}");
+}
+
+#[test]
+fn the_record_of_logins_says_what_it_says() {
+    let config = good("config/portcullis.yaml");
+    let written = config.after_pop.expect("it is written");
+    assert_eq!((written.window, written.max_users, written.exempt.len()), (seconds(900), 1, 1));
+    assert_eq!(written.record, [Protocol::Imap, Protocol::Pop3]);
+    assert!(matches!(config.store, Store::Memory));
+    let lookups: Vec<_> = config.lookups.iter().map(|each| (each.protocol, each.address.port())).collect();
+    let [policy, socketmap, whoson] = LookupProtocol::ALL;
+    assert_eq!(lookups, [(policy, 10040), (socketmap, 10041), (whoson, 9876)]);
+    let loopback: IpAddr = "127.0.0.5".parse().expect("an address");
+    assert!(config.lookups.iter().all(|each| each.from.iter().any(|range| range.contains(loopback))));
+    let elsewhere: IpAddr = "192.0.2.1".parse().expect("an address");
+    assert!(!config.lookups.iter().any(|each| each.from.iter().any(|range| range.contains(elsewhere))));
+
+    let config = good("tests/config/good/after-pop.yaml");
+    let defaults = config.after_pop.expect("an empty section is one");
+    assert_eq!((defaults.window, defaults.max_users), (written.window, written.max_users));
+    assert_eq!((defaults.record, defaults.exempt), (written.record, written.exempt));
+    let shown = format!("{:?}", config.store);
+    let Store::Valkey { url, prefix } = config.store else { panic!("{shown}") };
+    assert_eq!((url.expose(), prefix.as_str()), ("redis://gate:hunter2@10.0.0.9:6379/1", "site-1"));
+    assert!(!shown.contains("hunter2"));
 }

@@ -10,7 +10,7 @@ fn secret(text: &str) -> Secret {
 }
 
 fn errand(credential: Credential) -> Errand {
-    Errand { user: "alice".to_owned(), credential, starttls: false, identity: None }
+    Errand { hostname: "gw.example.com".into(), user: "alice".to_owned(), credential, starttls: false, identity: None }
 }
 
 fn password() -> Errand {
@@ -24,6 +24,7 @@ fn identified() -> Errand {
             gateway: "[2001:db8::1]:993".parse().expect("an address"),
             session: "s-1".to_owned(),
             ttl: 4,
+            helo: None,
         }),
         ..password()
     }
@@ -44,6 +45,12 @@ const LOGIN: &str = "L LOGIN \"alice\" \"pw\"\n";
 const ID: &str = "I ID (\"name\" \"portcullis\" \"x-session-id\" \"s-1\" \"x-originating-ip\" \"192.0.2.7\" \
     \"x-originating-port\" \"4711\" \"x-connected-ip\" \"2001:db8::1\" \"x-connected-port\" \"993\" \"x-proxy-ttl\" \"4\")\n";
 const IN: &str = "L OK [CAPABILITY IMAP4rev1 IDLE] Logged in\r\n";
+
+#[test]
+fn our_word_alone_lets_nobody_in() {
+    let said = talk(&errand(Credential::Trusted), &[HELLO]);
+    assert!(said.contains("(refused Misconfigured: ") && !said.contains("LOGIN"), "{said}");
+}
 
 #[test]
 fn identity_and_login_go_in_one_write() {

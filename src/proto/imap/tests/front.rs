@@ -13,6 +13,8 @@ pub(super) fn terms(tls: Tls) -> Terms {
         cleartext: false,
         bad_commands: 10,
         failed_logins: 3,
+        extensions: std::sync::Arc::default(),
+        trusted: None,
     }
 }
 
@@ -27,9 +29,11 @@ pub(super) fn judge(login: &Login) -> Result<Granted, Denial> {
         "mallory" => Err(Denial::Policy),
         "broken" => Err(Denial::Misconfigured),
         "quiet" if secret.expose() == "pw" => Ok(Granted::default()),
-        _ if secret.expose() == "pw" => {
-            Ok(Granted { text: "Logged in as you".to_owned(), capabilities: Some("IMAP4rev1 IDLE MOVE".to_owned()) })
-        }
+        _ if secret.expose() == "pw" => Ok(Granted {
+            text: "Logged in as you".to_owned(),
+            capabilities: Some("IMAP4rev1 IDLE MOVE".to_owned()),
+            ..Granted::default()
+        }),
         _ => Err(Denial::BadCredentials),
     }
 }

@@ -77,14 +77,16 @@ fn front() -> ImapFront {
         cleartext: true,
         bad_commands: 20,
         failed_logins: 20,
+        extensions: std::sync::Arc::default(),
+        trusted: None,
     })
 }
 
 fn back(starttls: bool) -> ImapBack {
     let address = "192.0.2.1:143".parse().expect("an address");
-    let identity = Identity { client: address, gateway: address, session: "s-1".to_owned(), ttl: 3 };
+    let identity = Identity { client: address, gateway: address, session: "s-1".to_owned(), ttl: 3, helo: None };
     let credential = Credential::Password(Secret::new("pä").expect("no line end"));
-    ImapBack::new(Errand { user: "u".to_owned(), credential, starttls, identity: Some(identity) })
+    ImapBack::new(Errand { hostname: "h".into(), user: "u".to_owned(), credential, starttls, identity: Some(identity) })
 }
 
 proptest! {

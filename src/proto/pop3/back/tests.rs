@@ -13,6 +13,7 @@ fn secret(text: &str) -> Secret {
 
 fn errand() -> Errand {
     Errand {
+        hostname: "gw.example.com".into(),
         user: "alice".to_owned(),
         credential: Credential::Password(secret("secret")),
         starttls: false,
@@ -26,6 +27,7 @@ fn identity(client: &str) -> Option<Identity> {
         gateway: SocketAddr::from(([192, 0, 2, 9], 110)),
         session: "a1b2-3".to_owned(),
         ttl: 4,
+        helo: None,
     })
 }
 
@@ -305,6 +307,13 @@ fn a_name_that_would_be_a_command_is_never_sent() {
         let (said, ask) = at_once(&errand, &[b"+OK [XCLIENT] ready\r\n"]);
         assert_eq!((said.as_str(), refusal(ask).denial), ("", Denial::Misconfigured), "{user:?}");
     }
+}
+
+#[test]
+fn our_word_alone_lets_nobody_in() {
+    let errand = Errand { credential: Credential::Trusted, identity: identity("192.0.2.1:1"), ..errand() };
+    let (said, ask) = at_once(&errand, &[b"+OK [XCLIENT] ready\r\n"]);
+    assert_eq!((said.as_str(), refusal(ask).denial), ("", Denial::Misconfigured));
 }
 
 #[test]

@@ -17,6 +17,8 @@ fn terms() -> Terms {
         cleartext: false,
         bad_commands: 10,
         failed_logins: 3,
+        extensions: std::sync::Arc::default(),
+        trusted: None,
     }
 }
 
@@ -32,7 +34,7 @@ fn judge(login: &Login) -> Result<Granted, Denial> {
         (_, "barred") => Err(Denial::Policy),
         (_, "broken") => Err(Denial::Misconfigured),
         (Credential::Password(password), "alice") if password.expose() == "secret" => {
-            Ok(Granted { text: "2 messages".to_owned(), capabilities: None })
+            Ok(Granted { text: "2 messages".to_owned(), capabilities: None, ..Granted::default() })
         }
         (Credential::Token(..), _) => Ok(Granted::default()),
         _ => Err(Denial::BadCredentials),

@@ -1,0 +1,115 @@
+//! What the back-ends offer to who submits mail: nothing may be promised before the login that the user's own back-end,
+//! whichever that is, does not keep.
+//!
+//! Each server's EHLO is learnt by a probe now and then, and from every login there. What all of them offer is shown;
+//! while one of the configured servers was never reached, nothing is.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::server::Server;
+use super::{Backends, Failure};
+use crate::proto::Protocol;
+use crate::proto::smtp::extension;
+use crate::proto::smtp::probe::Probe;
+
+/// The EHLO lines of one server that may be shown; `None` = it was never reached.
+pub(super) type Offered = Arc<Mutex<Option<Vec<String>>>>;
+
+impl Server {
+    /// Takes note of what it said to EHLO.
+    pub fn offers(&self, extensions: &[String]) {
+        let shown = extensions.iter().filter_map(|line| extension::shown(line)).collect();
+        *self.offered.lock().unwrap_or_else(PoisonError::into_inner) = Some(shown);
+    }
+
+    fn offered(&self) -> Option<Vec<String>> {
+        self.offered.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Asks it, without a login.
+    async fn probe(self: &Arc<Self>, hostname: Arc<str>) -> Result<(), Failure> {
+        let lease = self.lease().await?;
+        let wire = lease.dial(Protocol::Submission).await?;
+        let probe = Box::new(Probe::new(hostname, self.wants_starttls()));
+        let (_, granted) = lease.converse(wire, probe).await?;
+        self.offers(&granted.extensions);
+        Ok(())
+    }
+}
+
+impl Backends {
+    /// What may be shown by a submission listener now.
+    #[must_use]
+    pub fn extensions(&self) -> Arc<[Box<str>]> {
+        self.extensions.load_full().as_ref().clone()
+    }
+
+    /// Asks every configured server, each within its pool's time-outs; hosts that only the directory names are taken to
+    /// be like the others of their pool.
+    pub async fn learn(&self, hostname: &Arc<str>) {
+        let mut offered = Vec::new();
+        for server in self.by_name.values() {
+            if let Err(failure) = server.probe(hostname.clone()).await {
+                tracing::debug!(
+                    backend = server.name(),
+                    stage = failure.stage,
+                    detail = failure.detail,
+                    "no EHLO learnt"
+                );
+            }
+            offered.push(server.offered());
+        }
+        let offered: Option<Vec<_>> = offered.into_iter().collect();
+        let shown = offered.map(common).unwrap_or_default();
+        self.extensions.store(Arc::new(shown.into_iter().map(String::into_boxed_str).collect()));
+    }
+}
+
+/// What all of them offer; of several sizes the smallest (RFC 1870 §4: none, or 0, is no limit).
+fn common(offered: Vec<Vec<String>>) -> Vec<String> {
+    let mut lists = offered.into_iter();
+    let Some(first) = lists.next() else { return Vec::new() };
+    lists.fold(first, |shown, other| shown.into_iter().filter_map(|line| in_both(line, &other)).collect())
+}
+
+fn in_both(line: String, other: &[String]) -> Option<String> {
+    let name = |line: &str| line.split(' ').next().map(str::to_owned);
+    let theirs = other.iter().find(|theirs| name(theirs) == name(&line))?;
+    Some(match (size(&line), size(theirs)) {
+        (Some(ours), Some(theirs)) => format!("SIZE {}", ours.min(theirs)),
+        (None, Some(theirs)) => format!("SIZE {theirs}"),
+        (_, None) => line,
+    })
+}
+
+fn size(line: &str) -> Option<u128> {
+    line.strip_prefix("SIZE ")?.parse().ok().filter(|&size| size > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(text: &str) -> Vec<String> {
+        text.split(',').map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn only_what_every_back_end_offers_is_promised() {
+        let shown = |lists: &[&str]| common(lists.iter().map(|text| lines(text)).collect()).join(",");
+        assert_eq!(shown(&["PIPELINING,SIZE 100,DSN"]), "PIPELINING,SIZE 100,DSN");
+        assert_eq!(shown(&["PIPELINING,DSN", "DSN,CHUNKING", "DSN"]), "DSN");
+        assert_eq!(shown(&["PIPELINING", "DSN"]), "");
+        assert_eq!(shown(&[]), "");
+    }
+
+    #[test]
+    fn of_several_sizes_the_smallest_is_promised() {
+        let shown = |ours: &str, theirs: &str| common(vec![lines(ours), lines(theirs)]).join(",");
+        assert_eq!(shown("SIZE 200", "SIZE 100"), "SIZE 100");
+        assert_eq!(shown("SIZE", "SIZE 100"), "SIZE 100");
+        assert_eq!(shown("SIZE 0", "SIZE 100"), "SIZE 100");
+        assert_eq!(shown("SIZE 100", "SIZE 0"), "SIZE 100");
+        assert_eq!(shown("SIZE 100", "DSN"), "");
+    }
+}

@@ -1,0 +1,105 @@
+//! The sections about the record of logins: `smtp_after_pop`, `registry`, `lookup`.
+
+use std::time::Duration;
+
+use super::access;
+use super::item::Item;
+use super::listeners::Bound;
+use super::sheet::Fields;
+use super::values::{self, MINUTE, Reading};
+use crate::config::{AddressRange, AfterPop, Lookup, LookupProtocol, Store, address};
+use crate::proto::Protocol;
+
+/// `None`: nothing is recorded.
+pub(super) fn after_pop(root: &mut Fields<'_>) -> Option<AfterPop> {
+    let mut fields = root.take("smtp_after_pop")?.fields()?;
+    let window = fields.or("window", values::time(5 * MINUTE, 1440 * MINUTE), WINDOW);
+    let protocols = RECORDED.map(|each| (each.name(), each));
+    let record = match fields.take("record") {
+        Some(item) => item.one_or_more().iter().filter_map(|item| item.choice(&protocols)).collect(),
+        None => RECORDED.to_vec(),
+    };
+    let max_users = fields.or("max_users_per_ip", values::whole(1, USERS_MAX), 1);
+    let exempt = match fields.take("exempt") {
+        Some(list) if is_empty(&list) => Vec::new(),
+        Some(list) => access::addresses(list),
+        None => loopback(&["127.0.0.0/8"]),
+    };
+    Some(AfterPop { window, record, max_users, exempt })
+}
+
+/// An empty list of exempt addresses is a wish, not a mistake.
+fn is_empty(item: &Item<'_>) -> bool {
+    matches!(&item.node.value, crate::config::raw::Value::List(items) if items.is_empty())
+}
+
+pub(super) fn store(root: &mut Fields<'_>) -> Store {
+    let Some(item) = root.section("registry").take("store") else { return Store::Memory };
+    if !item.is_map() || item.has("file") || item.has("env") {
+        let _ = item.choice(&[("memory", ())]);
+        return Store::Memory;
+    }
+    let Some(mut fields) = item.fields() else { return Store::Memory };
+    let store = match (fields.take("disk"), fields.take("valkey")) {
+        (Some(disk), None) => disk.path().map(Store::Disk),
+        (None, Some(server)) => valkey(&server, &mut fields),
+        _ => {
+            fields.fault("needs one of `disk` and `valkey`");
+            fields.forget();
+            None
+        }
+    };
+    store.unwrap_or(Store::Memory)
+}
+
+fn valkey(server: &Item<'_>, fields: &mut Fields<'_>) -> Option<Store> {
+    let prefix = fields.or("prefix", prefix, "pc".to_owned());
+    let url = server.secret()?;
+    if url.expose().starts_with("rediss:") || url.expose().starts_with("valkeys:") {
+        server.fault("asks for TLS, which this version does not speak to the store; use redis://");
+        return None;
+    }
+    if redis::Client::open(url.expose()).is_err() {
+        // Never quoted: whatever it is, it may hold a password.
+        server.fault("is not the URL of a server, such as redis://10.0.0.9:6379 or redis://user:password@host:6379/0");
+        return None;
+    }
+    Some(Store::Valkey { url, prefix })
+}
+
+fn prefix(text: &str) -> Reading<String> {
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:{}".contains(&byte));
+    if is_plain && (1..=64).contains(&text.len()) {
+        Ok(text.to_owned())
+    } else {
+        Err("is not a prefix: 1 to 64 letters, digits and -_.:{}".to_owned())
+    }
+}
+
+pub(super) fn lookups(root: &mut Fields<'_>, is_recorded: bool, bound: &mut Bound) -> Vec<Lookup> {
+    let Some(list) = root.take("lookup") else { return Vec::new() };
+    let items = list.items();
+    if !is_recorded && !items.is_empty() {
+        list.fault("asks for a record that nobody keeps; it needs `smtp_after_pop`");
+    }
+    items.iter().filter_map(|item| lookup(item, bound)).collect()
+}
+
+fn lookup(item: &Item<'_>, bound: &mut Bound) -> Option<Lookup> {
+    let mut fields = item.fields()?;
+    let protocols = LookupProtocol::ALL.map(|each| (each.name(), each));
+    let protocol = fields.need("protocol").and_then(|item| item.choice(&protocols));
+    let address = fields.need("address").and_then(|each| super::listeners::address(&each, &item.place.path, bound));
+    let from = fields.take("from").map_or_else(|| loopback(&["127.0.0.0/8", "::1"]), access::addresses);
+    Some(Lookup { protocol: protocol?, address: address?, from })
+}
+
+fn loopback(networks: &[&str]) -> Vec<AddressRange> {
+    networks.iter().filter_map(|network| address::parse(network).ok()).flatten().collect()
+}
+
+const WINDOW: Duration = Duration::from_secs(15 * 60);
+/// An address is remembered with at most 16 users; more must be seen than are allowed.
+const USERS_MAX: u64 = 15;
+/// Logins that say where somebody reads mail; one that sends it would keep its own window open.
+const RECORDED: [Protocol; 2] = [Protocol::Imap, Protocol::Pop3];

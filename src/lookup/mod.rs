@@ -1,0 +1,238 @@
+//! What other MTAs may ask: is this address somebody's who has just logged in?
+//!
+//! It stands apart from the mail protocols because nobody logs in here: who may ask is a list of addresses, and every
+//! question is answered by the registry. A protocol is a `Language`, pure, bytes in and bytes out; this file is the
+//! one driver of them all.
+
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use crate::config::{Lookup, LookupProtocol};
+use crate::drain::Drain;
+use crate::metrics::Metrics;
+use crate::registry::{Coverage, Registry};
+
+#[cfg(test)]
+mod cut;
+mod policy;
+mod socketmap;
+mod whoson;
+
+/// One protocol, at one connection.
+trait Language: Send {
+    /// Takes at most one whole request from `heard`; an unfinished one stays there, or in here.
+    fn hear(&mut self, heard: &mut BytesMut) -> Heard;
+
+    /// The answer to the last question; `false`: there is none, and the connection ends.
+    fn answer(&mut self, answer: &Answer<'_>, say: &mut Vec<u8>) -> bool;
+}
+
+/// What was heard.
+#[derive(Debug, PartialEq, Eq)]
+enum Heard {
+    /// Not yet a whole request.
+    More,
+    /// To be looked up and answered.
+    Question(IpAddr),
+    /// Answered without looking anything up.
+    Reply(&'static [u8]),
+    /// Likewise, and then the connection ends; without a word where that is the protocol's way.
+    Last(&'static [u8], &'static str),
+}
+
+/// What the registry says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answer<'a> {
+    /// The address is this user's.
+    User(&'a str),
+    /// It is nobody's, or that of too many.
+    Nobody,
+    /// Nobody knows.
+    Away,
+}
+
+fn language(protocol: LookupProtocol) -> Box<dyn Language> {
+    match protocol {
+        LookupProtocol::Policy => Box::new(policy::Policy::default()),
+        LookupProtocol::Socketmap => Box::new(socketmap::Socketmap),
+        LookupProtocol::Whoson => Box::new(whoson::Whoson::default()),
+    }
+}
+
+/// Answers at one address until `drain` stops; what one connection does wrong ends that one.
+pub async fn serve(listener: TcpListener, lookup: Lookup, registry: Registry, metrics: Arc<Metrics>, drain: Drain) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let desk = Arc::new(Desk { protocol: lookup.protocol, registry, metrics });
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = drain.stopping() => return,
+            accepted = listener.accept() => accepted,
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(protocol = lookup.protocol.name(), %error, "accept failed");
+                tokio::time::sleep(BREATH).await;
+                continue;
+            }
+        };
+        let ip = peer.ip().to_canonical();
+        if !lookup.from.iter().any(|range| range.contains(ip)) {
+            desk.count("stranger");
+            continue;
+        }
+        let Ok(place) = places.clone().try_acquire_owned() else {
+            desk.count("full");
+            continue;
+        };
+        let (desk, drain) = (desk.clone(), drain.clone());
+        tokio::spawn(async move {
+            let talk = desk.talk(stream);
+            let why = tokio::select! {
+                () = drain.stopping() => return,
+                why = talk => why,
+            };
+            if let Err(Trouble::Malformed(problem)) = &why {
+                desk.count("malformed");
+                tracing::info!(protocol = desk.protocol.name(), %peer, problem, "a look-up was not understood");
+            }
+            drop(place);
+        });
+    }
+}
+
+/// What all connections of one listener share.
+struct Desk {
+    protocol: LookupProtocol,
+    registry: Registry,
+    metrics: Arc<Metrics>,
+}
+
+/// Why a connection ended before its time.
+enum Trouble {
+    Malformed(&'static str),
+    /// Closed, idle for too long, or not reading; or the registry is away, which it has logged itself.
+    Lost,
+}
+
+impl From<io::Error> for Trouble {
+    fn from(_: io::Error) -> Self {
+        Self::Lost
+    }
+}
+
+impl Desk {
+    fn count(&self, answer: &'static str) {
+        self.metrics.lookups.with_label_values(&[self.protocol.name(), answer]).inc();
+    }
+
+    async fn talk(&self, mut stream: TcpStream) -> Result<(), Trouble> {
+        let mut language = language(self.protocol);
+        let (mut heard, mut say) = (BytesMut::new(), Vec::new());
+        loop {
+            heard.reserve(READ);
+            match timeout(self.patience(), stream.read_buf(&mut heard)).await {
+                Ok(Ok(0)) => return Ok(()),
+                Ok(read) => read?,
+                Err(_) => return Err(Trouble::Lost),
+            };
+            let done = self.serve_all(language.as_mut(), &mut heard, &mut say, &mut stream).await;
+            // What was answered before the trouble is still said.
+            flush(&mut stream, &mut say).await?;
+            if done? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Everything that was heard, in order; whether the connection is to end.
+    async fn serve_all(
+        &self,
+        language: &mut dyn Language,
+        heard: &mut BytesMut,
+        say: &mut Vec<u8>,
+        stream: &mut TcpStream,
+    ) -> Result<bool, Trouble> {
+        loop {
+            match language.hear(heard) {
+                Heard::More => return Ok(false),
+                Heard::Reply(reply) => say.extend_from_slice(reply),
+                Heard::Last(reply, "") => {
+                    say.extend_from_slice(reply);
+                    return Ok(true);
+                }
+                Heard::Last(reply, problem) => {
+                    say.extend_from_slice(reply);
+                    return Err(Trouble::Malformed(problem));
+                }
+                Heard::Question(address) => {
+                    if !self.answer(language, address, say).await {
+                        return Err(Trouble::Lost);
+                    }
+                }
+            }
+            if say.len() >= SAY_MAX {
+                flush(stream, say).await?;
+            }
+        }
+    }
+
+    async fn answer(&self, language: &mut dyn Language, address: IpAddr, say: &mut Vec<u8>) -> bool {
+        let coverage = self.registry.covers(address).await;
+        let (answer, label) = match &coverage {
+            Ok(Coverage::User { name, .. }) => (Answer::User(name), "user"),
+            Ok(Coverage::Nobody) => (Answer::Nobody, "nobody"),
+            Ok(Coverage::TooManyUsers(_)) => (Answer::Nobody, "too_many_users"),
+            Err(_) => (Answer::Away, "away"),
+        };
+        self.count(label);
+        // So that one connection with a great many questions lets the others have their turn.
+        tokio::task::consume_budget().await;
+        language.answer(&answer, say)
+    }
+
+    fn patience(&self) -> Duration {
+        match self.protocol {
+            LookupProtocol::Policy | LookupProtocol::Whoson => Duration::from_secs(300),
+            // socketmap_table(5): its clients give up by then.
+            LookupProtocol::Socketmap => Duration::from_secs(100),
+        }
+    }
+}
+
+async fn flush(stream: &mut TcpStream, say: &mut Vec<u8>) -> Result<(), Trouble> {
+    if !say.is_empty() {
+        timeout(WRITING, stream.write_all(say)).await.map_err(|_| Trouble::Lost)??;
+        say.clear();
+    }
+    Ok(())
+}
+
+/// One line without its end, once it has come; `Err`: it is longer than it may be.
+fn line(heard: &mut BytesMut, max: usize) -> Result<Option<BytesMut>, ()> {
+    match memchr::memchr(b'\n', heard) {
+        Some(end) if end <= max => {
+            let mut line = heard.split_to(end + 1);
+            line.truncate(end);
+            Ok(Some(line))
+        }
+        None if heard.len() <= max => Ok(None),
+        _ => Err(()),
+    }
+}
+
+/// Connections at one listener.
+const CONNECTIONS: usize = 256;
+const READ: usize = 4096;
+const SAY_MAX: usize = 64 * 1024;
+const WRITING: Duration = Duration::from_secs(30);
+const BREATH: Duration = Duration::from_millis(100);

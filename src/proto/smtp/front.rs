@@ -1,0 +1,277 @@
+//! The half of SMTP that faces the client until it has logged in.
+//!
+//! ```text
+//!    ┌────────── STARTTLS: all is forgotten ─────────┐
+//!    ▼                                               │
+//! Idle ──AUTH──▶ Exchange ──▶ Asked ──deny──▶ Idle, or Parting ──▶ Over
+//!  │ ▲              │           └──grant──▶ (not called again)
+//!  │ └──*, fault────┘
+//!  ├──BDAT──▶ Chunk: its bytes are passed over ──▶ Idle
+//!  └──MAIL, from an address that is vouched for──▶ Vouched ──deny──▶ Unwanted: the line is passed over ──▶ Idle
+//! ```
+//!
+//! A MAIL that the gateway vouches for stays in `heard`: the back-end is to answer it. Wrong commands and failed
+//! logins are counted for the whole session, as in POP3, and TLS does not set the counts back.
+
+use bytes::{Buf, BytesMut};
+
+use super::answer::{put, say_line};
+use super::{AUTHENTICATE_FIRST, refusal, refusal_of_mail};
+use crate::proto::line::{self, Line, TooLong};
+use crate::proto::sasl::{Exchange, Fault, Turn};
+use crate::proto::{Closing, Denial, Front, Granted, Login, Mechanism, Need, RefusedHere, Terms, Tls};
+
+mod obey;
+
+/// An SMTP server up to the login.
+pub(in crate::proto) struct SmtpFront {
+    terms: Terms,
+    state: State,
+    /// What the client has said by EHLO or HELO since TLS began.
+    hello: Option<Hello>,
+    bad_commands: u32,
+    failed_logins: u32,
+    refused: Vec<RefusedHere>,
+}
+
+enum State {
+    /// A command may come.
+    Idle,
+    /// AUTH goes on: the next line is an answer.
+    Exchange(Exchange),
+    /// So much of a refused chunk is still to come (RFC 3030 §2: it comes whatever is answered).
+    Chunk(u64),
+    /// A login is being decided.
+    Asked,
+    /// It is being decided whether the MAIL in `heard` may be relayed without a login.
+    Vouched,
+    /// It may not, and was answered.
+    Unwanted,
+    /// The end was decided, but not said.
+    Parting(Closing),
+    /// The last words are said.
+    Over(Closing),
+}
+
+struct Hello {
+    name: String,
+    /// EHLO: AUTH may come (RFC 4954 §4).
+    extended: bool,
+}
+
+impl SmtpFront {
+    pub(in crate::proto) fn new(terms: Terms) -> Self {
+        Self { terms, state: State::Idle, hello: None, bad_commands: 0, failed_logins: 0, refused: Vec::new() }
+    }
+}
+
+impl Front for SmtpFront {
+    fn greet(&mut self, say: &mut Vec<u8>) {
+        put(say, &["220 ", &self.terms.hostname, " ESMTP ", &self.terms.greeting, "\r\n"]);
+    }
+
+    fn step(&mut self, heard: &mut BytesMut, say: &mut Vec<u8>) -> Need {
+        loop {
+            if let Some(need) = self.turn(heard, say) {
+                return need;
+            }
+        }
+    }
+
+    fn secured(&mut self) {
+        self.terms.tls = Tls::Active;
+        self.state = State::Idle;
+        self.hello = None;
+    }
+
+    fn deny(&mut self, denial: Denial, say: &mut Vec<u8>) {
+        if matches!(self.state, State::Vouched) {
+            return self.refuse_mail(denial, say);
+        }
+        say_line(say, refusal(denial));
+        self.state = State::Idle;
+        if denial.counts_as_failed_login() {
+            self.count_failed_login();
+        }
+    }
+
+    fn grant(&mut self, _: &Granted, say: &mut Vec<u8>) {
+        // A MAIL that was vouched for is answered by the back-end.
+        if !matches!(self.state, State::Vouched) {
+            say_line(say, "235 2.7.0 Authentication successful.");
+        }
+    }
+
+    fn refused_here(&mut self) -> Vec<RefusedHere> {
+        std::mem::take(&mut self.refused)
+    }
+}
+
+impl SmtpFront {
+    /// Reads one line; `None` = go on.
+    fn turn(&mut self, heard: &mut BytesMut, say: &mut Vec<u8>) -> Option<Need> {
+        match std::mem::replace(&mut self.state, State::Idle) {
+            State::Idle => self.command(heard, say),
+            State::Exchange(exchange) => match line::take(heard, exchange.line_max()) {
+                Ok(Some(line)) => self.turned(exchange.answer(&line), say),
+                Ok(None) => self.wait(State::Exchange(exchange)),
+                Err(TooLong) => self.too_long(say),
+            },
+            State::Chunk(left) => self.pass_over(left, heard, say),
+            State::Unwanted => {
+                // The line is whole: it was found before it was vouched for.
+                drop(line::take(heard, COMMAND_MAX));
+                None
+            }
+            State::Parting(closing) => {
+                say_line(say, "421 4.7.0 Too many errors.");
+                Some(self.over(closing))
+            }
+            state @ (State::Asked | State::Vouched) => self.wait(state),
+            State::Over(closing) => Some(self.over(closing)),
+        }
+    }
+
+    fn command(&mut self, heard: &mut BytesMut, say: &mut Vec<u8>) -> Option<Need> {
+        match stranger(heard.get(..COMMAND_MAX + 2).unwrap_or(heard)) {
+            Stranger::No => {}
+            Stranger::Unknown => return self.wait(State::Idle),
+            // Such bytes may be a browser's, with a message in what it posts: the rest is not read.
+            Stranger::Yes(what) => {
+                say_line(say, "554 5.5.1 This is not SMTP.");
+                return Some(self.over(Closing::Violation(what)));
+            }
+        }
+        match line::find(heard, line_max(heard)) {
+            Ok(None) => self.wait(State::Idle),
+            Err(TooLong) => self.too_long(say),
+            Ok(Some(border)) => {
+                if let Some(login) = self.vouch(heard.get(..border.text).unwrap_or_default()) {
+                    self.state = State::Vouched;
+                    return Some(Need::Login(login));
+                }
+                self.obey(&Line::split(heard, border), say)
+            }
+        }
+    }
+
+    fn turned(&mut self, turn: Turn, say: &mut Vec<u8>) -> Option<Need> {
+        match turn {
+            Turn::Challenge(exchange) => {
+                put(say, &["334 ", exchange.challenge(), "\r\n"]);
+                self.state = State::Exchange(exchange);
+                None
+            }
+            Turn::Done(login) => {
+                self.state = State::Asked;
+                let helo = self.hello.as_ref().map(|hello| hello.name.clone());
+                Some(Need::Login(Login { helo, ..login }))
+            }
+            Turn::Failed(Fault::Cancelled) => self.wrong("501 5.7.0 Authentication cancelled.", say),
+            Turn::Failed(Fault::Syntax) => self.wrong("501 5.5.2 Invalid base64.", say),
+            Turn::Failed(Fault::TooLong) => self.too_long(say),
+            // Refused here: nobody needs to be asked about an empty password.
+            Turn::Failed(fault @ (Fault::Credentials | Fault::Authorization)) => {
+                let (why, denial) = match fault {
+                    Fault::Authorization => (RefusedHere::Authorization, Denial::Policy),
+                    _ => (RefusedHere::Malformed, Denial::BadCredentials),
+                };
+                self.refused.push(why);
+                self.deny(denial, say);
+                None
+            }
+        }
+    }
+
+    /// RFC 3030 §2: the bytes of a chunk come behind the command, and are no commands.
+    fn pass_over(&mut self, left: u64, heard: &mut BytesMut, say: &mut Vec<u8>) -> Option<Need> {
+        let here = usize::try_from(left).unwrap_or(usize::MAX).min(heard.len());
+        heard.advance(here);
+        match left - here as u64 {
+            0 => self.wrong(AUTHENTICATE_FIRST, say),
+            left => self.wait(State::Chunk(left)),
+        }
+    }
+
+    /// Who is not believed once is not believed again; and a session does not ask for ever.
+    fn refuse_mail(&mut self, denial: Denial, say: &mut Vec<u8>) {
+        say_line(say, refusal_of_mail(denial));
+        if denial.counts_as_failed_login() {
+            self.terms.trusted = None;
+        }
+        self.bad_commands = self.bad_commands.saturating_add(1);
+        let is_last = self.bad_commands >= self.terms.bad_commands;
+        self.state = if is_last { State::Parting(Closing::TooManyBadCommands) } else { State::Unwanted };
+    }
+
+    fn wait(&mut self, state: State) -> Option<Need> {
+        self.state = state;
+        Some(Need::Input)
+    }
+
+    fn over(&mut self, closing: Closing) -> Need {
+        self.state = State::Over(closing);
+        Need::Close(closing)
+    }
+
+    fn too_long(&mut self, say: &mut Vec<u8>) -> Option<Need> {
+        say_line(say, "500 5.5.2 Line too long.");
+        Some(self.over(Closing::Violation("line_too_long")))
+    }
+
+    /// One wrong command more.
+    fn wrong(&mut self, answer: &str, say: &mut Vec<u8>) -> Option<Need> {
+        self.bad_commands = self.bad_commands.saturating_add(1);
+        if self.bad_commands < self.terms.bad_commands {
+            say_line(say, answer);
+            return None;
+        }
+        say_line(say, "421 4.7.0 Too many errors.");
+        Some(self.over(Closing::TooManyBadCommands))
+    }
+
+    /// One failed login more; it was answered, so the end is said with the next step.
+    fn count_failed_login(&mut self) {
+        self.failed_logins = self.failed_logins.saturating_add(1);
+        if self.failed_logins >= self.terms.failed_logins {
+            self.state = State::Parting(Closing::TooManyFailedLogins);
+        }
+    }
+}
+
+enum Stranger {
+    No,
+    /// One byte is too little to say.
+    Unknown,
+    Yes(&'static str),
+}
+
+/// No command begins with anything but a letter; an empty line is one wrong command.
+fn stranger(heard: &[u8]) -> Stranger {
+    if let Some(what) = line::stranger(heard) {
+        return Stranger::Yes(what);
+    }
+    match heard {
+        [TLS_RECORD] => Stranger::Unknown,
+        [] | [b'\r' | b'\n', ..] => Stranger::No,
+        [first, ..] if first.is_ascii_alphabetic() => Stranger::No,
+        [..] => Stranger::Yes("not_a_command"),
+    }
+}
+
+/// A TLS record that holds a handshake begins so.
+const TLS_RECORD: u8 = 0x16;
+
+fn line_max(heard: &[u8]) -> usize {
+    let is_auth = heard.get(..AUTH.len()).is_some_and(|start| start.eq_ignore_ascii_case(AUTH));
+    if is_auth { AUTH_MAX } else { COMMAND_MAX }
+}
+
+/// RFC 5321 §4.5.3.1.4 wants 512 bytes, and extensions add to MAIL and RCPT.
+const COMMAND_MAX: usize = 2 * 1024;
+const AUTH: &[u8] = b"AUTH ";
+/// An AUTH with the longest initial response.
+const AUTH_MAX: usize = AUTH.len() + "OAUTHBEARER ".len() + Mechanism::OAuthBearer.line_max();
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,116 @@
+//! What the front does on each command: whether it may be said now, and what it answers.
+
+use super::{Hello, SmtpFront, State};
+use crate::proto::line::Line;
+use crate::proto::sasl::{Exchange, Turn};
+use crate::proto::smtp::answer::{say_line, say_list};
+use crate::proto::smtp::command::{BAD_CHUNK, Command};
+use crate::proto::smtp::{AUTHENTICATE_FIRST, extension};
+use crate::proto::{Closing, Credential, Login, Mechanism, Need, RefusedHere, Tls};
+
+impl SmtpFront {
+    pub(super) fn obey(&mut self, line: &Line, say: &mut Vec<u8>) -> Option<Need> {
+        if !line.is_clean() {
+            return self.wrong("500 5.5.2 A CR or NUL inside a line.", say);
+        }
+        match Command::parse(line) {
+            Ok(Command::Ehlo(name)) => {
+                self.hello = Some(Hello { name: name.to_owned(), extended: true });
+                say_list(say, &self.offers());
+            }
+            Ok(Command::Helo(name)) => {
+                self.hello = Some(Hello { name: name.to_owned(), extended: false });
+                say_list(say, &[self.terms.hostname.to_string()]);
+            }
+            Ok(Command::Noop | Command::Rset) => say_line(say, "250 2.0.0 OK."),
+            // RFC 5321 §3.5.3: that is not said to strangers, and not denied.
+            Ok(Command::Vrfy) => say_line(say, "252 2.5.0 Send some mail, and see."),
+            Ok(Command::Help) => say_line(say, "214 2.0.0 EHLO STARTTLS AUTH NOOP RSET QUIT"),
+            Ok(Command::Auth { mechanism, initial }) => return self.auth(mechanism, initial, say),
+            Ok(Command::StartTls) => return self.starttls(say),
+            Ok(Command::Mail) if self.hello.is_none() => return self.wrong(HELLO_FIRST, say),
+            Ok(Command::Mail | Command::Transaction) => return self.wrong(AUTHENTICATE_FIRST, say),
+            Ok(Command::Bdat(size)) => self.state = State::Chunk(size),
+            Ok(Command::Quit) => {
+                say_line(say, "221 2.0.0 Bye.");
+                return Some(self.over(Closing::LoggedOut));
+            }
+            Err(BAD_CHUNK) => {
+                // Its bytes would be read as commands.
+                say_line(say, BAD_CHUNK);
+                return Some(self.over(Closing::Violation("bad_chunk")));
+            }
+            Err(answer) => return self.wrong(answer, say),
+        }
+        None
+    }
+
+    /// Only what is true now, and what every back-end has that the session may end at.
+    fn offers(&self) -> Vec<String> {
+        let mut lines = vec![self.terms.hostname.to_string()];
+        lines.extend(self.terms.extensions.iter().filter_map(|offered| extension::shown(offered)));
+        if self.terms.tls == Tls::Offered {
+            lines.push("STARTTLS".to_owned());
+        }
+        if self.is_private() && !self.terms.mechanisms.is_empty() {
+            let names = self.terms.mechanisms.iter().map(|mechanism| mechanism.wire_name());
+            lines.push(names.fold("AUTH".to_owned(), |line, name| line + " " + name));
+        }
+        lines
+    }
+
+    /// The login of a client that needs none of its own; nothing of the line is read that the back-end will read.
+    pub(super) fn vouch(&self, line: &[u8]) -> Option<Login> {
+        let (user, hello) = (self.terms.trusted.as_ref()?, self.hello.as_ref()?);
+        let is_clean = memchr::memchr2(b'\r', 0, line).is_none();
+        let is_mail = is_clean && matches!(Command::parse(line), Ok(Command::Mail));
+        is_mail.then(|| Login {
+            user: user.to_string(),
+            credential: Credential::Trusted,
+            mechanism: Mechanism::Plain,
+            ttl: None,
+            helo: Some(hello.name.clone()),
+        })
+    }
+
+    fn auth(&mut self, mechanism: &[u8], initial: Option<&[u8]>, say: &mut Vec<u8>) -> Option<Need> {
+        if !self.hello.as_ref().is_some_and(|hello| hello.extended) {
+            return self.wrong(HELLO_FIRST, say);
+        }
+        let offered = |mechanism: &Mechanism| self.terms.mechanisms.contains(mechanism);
+        let Some(mechanism) = Mechanism::from_wire(mechanism).filter(offered) else {
+            return self.wrong("504 5.5.4 Unsupported authentication mechanism.", say);
+        };
+        if !self.is_private() {
+            // It counts as a failed login: what was said in clear may be known to others now.
+            self.refused.push(RefusedHere::NotPrivate);
+            say_line(say, "538 5.7.11 Encryption is required for authentication.");
+            self.count_failed_login();
+            return None;
+        }
+        let exchange = Exchange::new(mechanism);
+        let turn = match initial {
+            Some(response) => exchange.initial(response),
+            None => Turn::Challenge(exchange),
+        };
+        self.turned(turn, say)
+    }
+
+    fn starttls(&mut self, say: &mut Vec<u8>) -> Option<Need> {
+        match self.terms.tls {
+            Tls::Offered => {
+                say_line(say, "220 2.0.0 Begin TLS negotiation now.");
+                Some(Need::StartTls)
+            }
+            Tls::Active => self.wrong("503 5.5.1 TLS is already active.", say),
+            Tls::Unavailable => self.wrong("502 5.5.1 TLS is not available here.", say),
+        }
+    }
+
+    /// Whether a password may be said now. A bearer token is one in all but name.
+    fn is_private(&self) -> bool {
+        self.terms.cleartext || self.terms.tls == Tls::Active
+    }
+}
+
+const HELLO_FIRST: &str = "503 5.5.1 EHLO comes first.";

@@ -1,0 +1,71 @@
+//! Conversations with clients: the good, the hasty and the hostile; each under every cut.
+
+use super::*;
+use crate::proto::{Credential, HEARD_MAX, cut};
+
+mod auth;
+mod hostile;
+mod login;
+mod offers;
+mod trusted;
+
+fn terms() -> Terms {
+    Terms {
+        hostname: "mail.example.com".into(),
+        greeting: "ready".into(),
+        mechanisms: [Mechanism::Plain, Mechanism::Login, Mechanism::XOAuth2, Mechanism::OAuthBearer].into(),
+        tls: Tls::Active,
+        cleartext: false,
+        bad_commands: 10,
+        failed_logins: 3,
+        extensions: ["PIPELINING".into(), "SIZE 1000".into()].into(),
+        trusted: None,
+    }
+}
+
+fn clear() -> Terms {
+    Terms { tls: Tls::Offered, ..terms() }
+}
+
+/// Alice's password is `secret`, every token is good, and the gateway vouches for whom it vouches; whoever is at a
+/// limit, or where it does not work, is told.
+fn judge(login: &Login) -> Result<Granted, Denial> {
+    match (&login.credential, login.user.as_str()) {
+        (_, "busy") => Err(Denial::Limit),
+        (_, "down") => Err(Denial::Unavailable),
+        (_, "barred") => Err(Denial::Policy),
+        (_, "broken") => Err(Denial::Misconfigured),
+        (_, "mallory") => Err(Denial::BadCredentials),
+        (Credential::Password(password), "alice") if password.expose() == "secret" => Ok(Granted::default()),
+        (Credential::Token(..) | Credential::Trusted, _) => Ok(Granted::default()),
+        _ => Err(Denial::BadCredentials),
+    }
+}
+
+/// After EHLO, whose answer is left out.
+fn talk(terms: &Terms, rounds: &[&str]) -> String {
+    let all = [&["EHLO client\r\n"], rounds].concat();
+    let transcript = bare(terms, &all);
+    let answer = transcript.lines().take_while(|line| line.starts_with("250-")).count();
+    transcript.lines().skip(answer + 1).fold(String::new(), |text, line| text + line + "\n")
+}
+
+/// From the first byte.
+fn bare(terms: &Terms, rounds: &[&str]) -> String {
+    let rounds: Vec<_> = rounds.iter().map(|round| round.as_bytes()).collect();
+    cut::front(|| Box::new(SmtpFront::new(terms.clone())), judge, &rounds)
+}
+
+/// Without cuts, from the first byte: for what is too long for all of them.
+fn flood(terms: &Terms, rounds: &[&[u8]]) -> String {
+    cut::front_uncut(|| Box::new(SmtpFront::new(terms.clone())), judge, rounds)
+}
+
+const BAD: &str = "535 5.7.8 Authentication failed.\n";
+const OK: &str = "250 2.0.0 OK.\n";
+const FIRST: &str = "530 5.7.0 Authentication required.\n";
+const UNKNOWN: &str = "500 5.5.2 Unknown command.\n";
+const GRANTED: &str = "235 2.7.0 Authentication successful.\n";
+/// NUL alice NUL secret, and NUL alice NUL wrong.
+const ALICE: &str = "AGFsaWNlAHNlY3JldA==";
+const WRONG: &str = "AGFsaWNlAHdyb25n";
