@@ -21,6 +21,7 @@ use crate::metrics::Metrics;
 use crate::proto::Protocol;
 use crate::registry::{self, Registry};
 use crate::session::{Entrance, Parts, RefusalTime, Turns};
+use crate::wire::relay::Meter;
 use crate::wire::{socket, tls, tls_client};
 use crate::worker::Workers;
 
@@ -96,6 +97,10 @@ impl Gateway {
                     tls: listener.tls,
                     acceptor: acceptor.filter(|_| listener.tls != ListenerTls::None),
                     door: gate.door(listener),
+                    meter: Arc::new(Meter {
+                        up: parts.metrics.bytes.with_label_values(&[protocol.name(), "up"]),
+                        down: parts.metrics.bytes.with_label_values(&[protocol.name(), "down"]),
+                    }),
                     refusals: RefusalTime::default(),
                     proxy_protocol: listener.proxy_protocol.clone(),
                 };

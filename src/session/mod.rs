@@ -20,10 +20,10 @@ use crate::directory::Directory;
 use crate::drain::Drain;
 use crate::gate::{Door, Permit};
 use crate::metrics::Metrics;
-use crate::proto::{Goodbye, Protocol, Terms, Tls};
+use crate::proto::{Protocol, Terms, Tls};
 use crate::registry::{Coverage, Registry};
 use crate::wire::announced::HeaderProblem;
-use crate::wire::relay::{LastWords, Meter};
+use crate::wire::relay::Meter;
 use crate::wire::{Lost, Relay, Wire, tls};
 
 mod conversation;
@@ -69,6 +69,8 @@ pub struct Entrance {
     pub acceptor: Option<tls::Acceptor>,
     /// Who may come in.
     pub door: Door,
+    /// What its sessions' bytes are counted by.
+    pub meter: Arc<Meter>,
     /// How long a wrong password takes here.
     pub refusals: RefusalTime,
     /// Who must announce clients; nobody else may.
@@ -246,22 +248,13 @@ impl Session {
 
     /// Hands over to a task that is as small as an idle session should be.
     fn relay(self, client: Wire, hosted: Hosted, mut record: Record) {
-        let protocol = self.entrance.protocol();
-        let bytes = &self.parts.metrics.bytes;
-        let meter = Meter {
-            up: bytes.with_label_values(&[protocol.name(), "up"]),
-            down: bytes.with_label_values(&[protocol.name(), "down"]),
-        };
         record.relaying(hosted.lease);
         let relay = Relay::new(
             client.into_parts(),
             hosted.wire.into_parts(),
             self.entrance.service.idle_timeout,
-            LastWords {
-                idle: protocol.goodbye_while_relaying(Goodbye::TimedOut),
-                cut: protocol.goodbye_while_relaying(Goodbye::ShuttingDown),
-            },
-            meter,
+            self.entrance.protocol(),
+            self.entrance.meter.clone(),
         );
         tokio::spawn(record::relayed(relay, Box::new(record), self.drain.token()));
     }

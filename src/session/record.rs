@@ -225,6 +225,6 @@ mod tests {
     #[test]
     fn a_relayed_session_is_small() {
         // Two sockets and two directions, the idle alarm and the record's pointer. It is paid once a session.
-        assert!(size_of::<Relayed>() <= 512, "{}", size_of::<Relayed>());
+        assert!(size_of::<Relayed>() <= 208, "{}", size_of::<Relayed>());
     }
 }

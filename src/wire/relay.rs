@@ -14,6 +14,7 @@
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use super::scratch;
 use super::stream::Stream;
+use crate::proto::{Goodbye, Protocol};
 
 /// Bytes each way, and how it ended.
 #[derive(Debug)]
@@ -65,15 +67,6 @@ pub struct Meter {
     pub down: IntCounter,
 }
 
-/// What the client is told where the stream is at a line border; `None` = nothing.
-#[derive(Debug, Clone, Copy)]
-pub struct LastWords {
-    /// At the idle time-out.
-    pub idle: Option<&'static str>,
-    /// When the relay is dropped before it is over: the gateway has stopped.
-    pub cut: Option<&'static str>,
-}
-
 /// See the module.
 pub struct Relay {
     client: Stream,
@@ -82,11 +75,12 @@ pub struct Relay {
     down: Flow,
     /// What happened first, and so says how it ended.
     first: Option<End>,
-    idle: Duration,
+    /// In milliseconds.
+    idle: u32,
     moved: Instant,
     alarm: Pin<Box<Sleep>>,
-    last_words: LastWords,
-    meter: Meter,
+    protocol: Protocol,
+    meter: Arc<Meter>,
     over: bool,
 }
 
@@ -98,8 +92,8 @@ impl Relay {
         (client, from_client): (Stream, BytesMut),
         (backend, from_backend): (Stream, BytesMut),
         idle: Duration,
-        last_words: LastWords,
-        meter: Meter,
+        protocol: Protocol,
+        meter: Arc<Meter>,
     ) -> Self {
         Self {
             client,
@@ -107,10 +101,10 @@ impl Relay {
             up: Flow::starting_with(&from_client),
             down: Flow::starting_with(&from_backend),
             first: None,
-            idle,
+            idle: millis(idle),
             moved: Instant::now(),
             alarm: Box::pin(sleep(idle)),
-            last_words,
+            protocol,
             meter,
             over: false,
         }
@@ -125,34 +119,33 @@ impl Relay {
     /// Ready when both directions are done.
     fn poll_flows(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let before = (self.up.bytes, self.down.bytes);
-        let up = self.up.poll(cx, &mut self.client, &mut self.backend);
-        let down = self.down.poll(cx, &mut self.backend, &mut self.client);
+        let (mut above, mut below) = (None, None);
+        let up = self.up.poll(cx, &mut self.client, &mut self.backend, &mut above);
+        let down = self.down.poll(cx, &mut self.backend, &mut self.client, &mut below);
         let (up_now, down_now) = (self.up.bytes - before.0, self.down.bytes - before.1);
         if up_now + down_now > 0 {
             self.moved = Instant::now();
             self.meter.up.inc_by(up_now);
             self.meter.down.inc_by(down_now);
         }
-        self.note_trouble();
+        self.note_trouble(above, Side::Client, Side::Backend);
+        self.note_trouble(below, Side::Backend, Side::Client);
         self.note_closing();
         if up.is_ready() && down.is_ready() { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// Who cannot be read from will not read either.
-    fn note_trouble(&mut self) {
-        for (source, sink) in [(Side::Client, Side::Backend), (Side::Backend, Side::Client)] {
-            let (flow, back) = match source {
-                Side::Client => (&mut self.up, &mut self.down),
-                Side::Backend => (&mut self.down, &mut self.up),
-            };
-            match flow.trouble.take() {
-                None => {}
-                Some(Trouble::Source(error)) => {
-                    back.give_up();
-                    self.is_over_because(source, Some(error));
+    fn note_trouble(&mut self, trouble: Option<Trouble>, source: Side, sink: Side) {
+        match trouble {
+            None => {}
+            Some(Trouble::Source(error)) => {
+                match source {
+                    Side::Client => self.down.give_up(),
+                    Side::Backend => self.up.give_up(),
                 }
-                Some(Trouble::Sink(error)) => self.is_over_because(sink, Some(error)),
+                self.is_over_because(source, Some(error));
             }
+            Some(Trouble::Sink(error)) => self.is_over_because(sink, Some(error)),
         }
     }
 
@@ -170,19 +163,24 @@ impl Relay {
             return;
         }
         self.first = Some(error.map_or(End::Closed(side), |error| End::Lost(side, error)));
-        self.idle = self.idle.min(match side {
+        self.idle = self.idle.min(millis(match side {
             Side::Client => LINGER,
             Side::Backend => AFTERWORD,
-        });
+        }));
         self.moved = Instant::now();
-        self.alarm.as_mut().reset(self.moved + self.idle);
+        let due = self.due();
+        self.alarm.as_mut().reset(due);
+    }
+
+    fn due(&self) -> Instant {
+        self.moved + Duration::from_millis(self.idle.into())
     }
 
     /// The alarm is not moved at every byte: when it rings, it is set anew for what is left.
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             ready!(self.alarm.as_mut().poll(cx));
-            let due = self.moved + self.idle;
+            let due = self.due();
             if due <= Instant::now() {
                 return Poll::Ready(());
             }
@@ -191,7 +189,8 @@ impl Relay {
     }
 
     /// Best effort, without waiting: a line border, and nothing of the back-end's still on its way.
-    fn say_goodbye(&mut self, goodbye: Option<&'static str>) {
+    fn say_goodbye(&mut self, why: Goodbye) {
+        let goodbye = self.protocol.goodbye_while_relaying(why);
         let at_border = self.down.is_idle() && self.down.last.is_none_or(|byte| byte == b'\n');
         if let (Some(words), true, None) = (goodbye, at_border, &self.first) {
             let cx = &mut Context::from_waker(Waker::noop());
@@ -212,8 +211,7 @@ impl Future for Relay {
         let end = match self.first.take() {
             Some(end) => end,
             None => {
-                let words = self.last_words.idle;
-                self.say_goodbye(words);
+                self.say_goodbye(Goodbye::TimedOut);
                 End::Idle
             }
         };
@@ -226,7 +224,7 @@ impl Drop for Relay {
     fn drop(&mut self) {
         // Not while a panic unwinds: a second one would take the whole process down.
         if !self.over && !std::thread::panicking() {
-            self.say_goodbye(self.last_words.cut);
+            self.say_goodbye(Goodbye::ShuttingDown);
         }
     }
 }
@@ -234,15 +232,13 @@ impl Drop for Relay {
 /// One direction.
 struct Flow {
     state: State,
-    /// Read, but not taken by the other side yet.
-    rest: Bytes,
+    /// Read, but not taken by the other side yet; boxed, since it is rare.
+    rest: Option<Box<Bytes>>,
     /// Something was written that may still be inside TLS.
     unflushed: bool,
     bytes: u64,
     /// The last byte that was passed on.
     last: Option<u8>,
-    /// What broke, until the relay has taken note of it.
-    trouble: Option<Trouble>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -261,14 +257,7 @@ enum Trouble {
 impl Flow {
     fn starting_with(heard: &BytesMut) -> Self {
         let last = heard.last().copied();
-        Self {
-            state: State::Open,
-            rest: Bytes::copy_from_slice(heard),
-            unflushed: false,
-            bytes: heard.len() as u64,
-            last,
-            trouble: None,
-        }
+        Self { state: State::Open, rest: kept(heard), unflushed: false, bytes: heard.len() as u64, last }
     }
 
     fn has_ended(&self) -> bool {
@@ -276,40 +265,53 @@ impl Flow {
     }
 
     fn is_idle(&self) -> bool {
-        self.rest.is_empty() && !self.unflushed
+        self.rest.is_none() && !self.unflushed
     }
 
     /// Nobody is there to hear it.
     fn give_up(&mut self) {
-        self.rest = Bytes::new();
+        self.rest = None;
         self.unflushed = false;
         self.state = State::Done;
     }
 
     /// Ready when this direction is done; after [`TURN`] reads it lets other sessions have the thread.
-    fn poll(&mut self, cx: &mut Context<'_>, from: &mut Stream, to: &mut Stream) -> Poll<()> {
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut Stream,
+        to: &mut Stream,
+        trouble: &mut Option<Trouble>,
+    ) -> Poll<()> {
         for _ in 0..TURN {
             if self.state == State::Done {
                 return Poll::Ready(());
             }
-            if let Err(error) = ready!(self.poll_step(cx, from, to)) {
-                self.give_up();
-                self.trouble = Some(Trouble::Sink(error));
+            match ready!(self.poll_step(cx, from, to)) {
+                Ok(()) => {}
+                Err(Trouble::Sink(error)) => {
+                    self.give_up();
+                    *trouble = Some(Trouble::Sink(error));
+                }
+                Err(Trouble::Source(error)) => {
+                    self.state = State::Ending;
+                    *trouble = Some(Trouble::Source(error));
+                }
             }
         }
         cx.waker().wake_by_ref();
         Poll::Pending
     }
 
-    /// One read, write or farewell; an error is the sink's.
-    fn poll_step(&mut self, cx: &mut Context<'_>, from: &mut Stream, to: &mut Stream) -> Poll<io::Result<()>> {
-        ready!(self.poll_deliver(cx, to))?;
+    /// One read, write or farewell.
+    fn poll_step(&mut self, cx: &mut Context<'_>, from: &mut Stream, to: &mut Stream) -> Poll<Result<(), Trouble>> {
+        ready!(self.poll_deliver(cx, to)).map_err(Trouble::Sink)?;
         match self.state {
             State::Open => self.poll_move(cx, from, to),
             State::Ending => {
                 let shut = ready!(Pin::new(to).poll_shutdown(cx));
                 self.state = State::Done;
-                Poll::Ready(shut.or_else(ignore_not_connected))
+                Poll::Ready(shut.or_else(ignore_not_connected).map_err(Trouble::Sink))
             }
             State::Done => Poll::Ready(Ok(())),
         }
@@ -317,12 +319,12 @@ impl Flow {
 
     /// Gets rid of what is left from before.
     fn poll_deliver(&mut self, cx: &mut Context<'_>, to: &mut Stream) -> Poll<io::Result<()>> {
-        while !self.rest.is_empty() {
-            let written = ready!(Pin::new(&mut *to).poll_write(cx, &self.rest))?;
-            self.rest.advance(written);
+        while let Some(rest) = &mut self.rest {
+            let written = ready!(Pin::new(&mut *to).poll_write(cx, rest))?;
+            rest.advance(written);
             self.unflushed = true;
+            self.rest.take_if(|rest| rest.is_empty());
         }
-        self.rest = Bytes::new();
         if self.unflushed {
             ready!(Pin::new(to).poll_flush(cx))?;
             self.unflushed = false;
@@ -331,17 +333,13 @@ impl Flow {
     }
 
     /// Reads once, and writes what the other side takes of it.
-    fn poll_move(&mut self, cx: &mut Context<'_>, from: &mut Stream, to: &mut Stream) -> Poll<io::Result<()>> {
+    fn poll_move(&mut self, cx: &mut Context<'_>, from: &mut Stream, to: &mut Stream) -> Poll<Result<(), Trouble>> {
         scratch::with(|buffer| {
             let read = match ready!(scratch::poll_read(from, cx, buffer)) {
                 Ok(read) => read,
-                Err(error) => {
-                    // A TLS peer that left without close_notify: nobody parses here, so it is an end like any other.
-                    if error.kind() != io::ErrorKind::UnexpectedEof {
-                        self.trouble = Some(Trouble::Source(error));
-                    }
-                    &[]
-                }
+                // A TLS peer that left without close_notify: nobody parses here, so it is an end like any other.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => &[],
+                Err(error) => return Poll::Ready(Err(Trouble::Source(error))),
             };
             let Some(&last) = read.last() else {
                 self.state = State::Ending;
@@ -351,13 +349,22 @@ impl Flow {
             self.last = Some(last);
             self.unflushed = true;
             let written = match Pin::new(to).poll_write(cx, read) {
-                Poll::Ready(written) => written?,
+                Poll::Ready(written) => written.map_err(Trouble::Sink)?,
                 Poll::Pending => 0,
             };
-            self.rest = Bytes::copy_from_slice(read.get(written..).unwrap_or_default());
+            self.rest = kept(read.get(written..).unwrap_or_default());
             Poll::Ready(Ok(()))
         })
     }
+}
+
+fn kept(bytes: &[u8]) -> Option<Box<Bytes>> {
+    (!bytes.is_empty()).then(|| Box::new(Bytes::copy_from_slice(bytes)))
+}
+
+/// At most 49 days: an idle session pays for every byte of the relay.
+fn millis(time: Duration) -> u32 {
+    u32::try_from(time.as_millis()).unwrap_or(u32::MAX)
 }
 
 /// The other side has gone already: what we wanted to tell it, it knows.

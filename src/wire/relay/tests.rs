@@ -32,12 +32,13 @@ async fn bench(from_client: &[u8], from_backend: &[u8], idle: Duration) -> Bench
         (Stream::Plain(client_side), from_client.into()),
         (Stream::Plain(backend_side), from_backend.into()),
         idle,
-        LastWords { idle: Some("* BYE idle\r\n"), cut: Some("* BYE cut\r\n") },
-        meter.clone(),
+        Protocol::Imap,
+        Arc::new(meter.clone()),
     );
     Bench { client, backend, relay: tokio::spawn(relay), meter }
 }
 
+const IDLE: &str = Protocol::Imap.goodbye(Goodbye::TimedOut);
 const LONG: Duration = Duration::from_secs(3600);
 
 async fn read_exactly(stream: &mut TcpStream, expected: &[u8]) {
@@ -126,7 +127,7 @@ async fn traffic_in_either_direction_counts_against_idleness() {
         backend.write_all(b"* 1 EXISTS\r\n").await.expect("write");
         read_exactly(&mut client, b"* 1 EXISTS\r\n").await;
     }
-    assert_eq!(rest(&mut client).await, b"* BYE idle\r\n", "at a line border it says goodbye");
+    assert_eq!(rest(&mut client).await, IDLE.as_bytes(), "at a line border it says goodbye");
     assert!(matches!(relay.await.expect("no panic").end, End::Idle));
 }
 
@@ -163,7 +164,7 @@ async fn a_relay_that_is_cut_says_goodbye() {
     let Bench { mut client, backend: _open, relay, .. } = bench(b"", b"* OK\r\n", LONG).await;
     read_exactly(&mut client, b"* OK\r\n").await;
     relay.abort();
-    assert_eq!(rest(&mut client).await, b"* BYE cut\r\n");
+    assert_eq!(rest(&mut client).await, Protocol::Imap.goodbye(Goodbye::ShuttingDown).as_bytes());
 }
 
 #[tokio::test]
