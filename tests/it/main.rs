@@ -24,6 +24,7 @@ mod login;
 mod machine;
 mod patience;
 mod strangers;
+mod submission;
 mod support_works;
 mod tls;
 mod torn;

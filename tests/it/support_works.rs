@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use crate::support::client::Client;
 use crate::support::dovecot::{Dovecot, MASTER, MASTER_PASSWORD, Ports};
 use crate::support::fake::{BlackHole, Fake, Step, hear, say};
+use crate::support::postfix::{self, Postfix};
 use crate::support::program::{self, curl};
 use crate::support::slapd::{self, BIND_DN, BIND_PASSWORD, Slapd};
 use crate::support::{certs::certs, site, wait};
@@ -135,10 +136,11 @@ fn a_black_hole_takes_no_connection() {
 fn leaves_servers_behind() {
     let slapd = Slapd::start();
     let dovecot = Dovecot::start("one", Ipv4Addr::new(127, 0, 0, 13), Ports::free());
+    let postfix = Postfix::start(&dovecot, postfix::Ports::free());
     let mut session = Client::connect((dovecot.address, dovecot.ports.imap).into());
     session.expect("* OK");
     session.ask_for("a LOGIN alice alice-secret", "a OK");
-    std::mem::forget((slapd, dovecot, session));
+    std::mem::forget((slapd, dovecot, postfix, session));
     std::process::abort();
 }
 

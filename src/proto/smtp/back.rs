@@ -129,9 +129,13 @@ impl SmtpBack {
                 say.extend_from_slice(command.as_bytes());
                 self.state = State::Introducing(rest);
             }
-            // Everything begins anew, as for the client itself: what it is offered may be something else.
+            // Everything begins anew, as for the client itself: what it is offered may be something else. Postfix
+            // takes the name of this EHLO for the client's, and forgets the one that XCLIENT told.
             None => {
-                self.opening.say_hello(heard, say)?;
+                match self.errand.identity.as_ref().and_then(|identity| identity.helo.as_deref()).filter(is_name) {
+                    Some(name) => self.opening.say_hello_as(name, heard, say)?,
+                    None => self.opening.say_hello(heard, say)?,
+                }
                 self.state = State::Introduced;
             }
         }
@@ -192,6 +196,11 @@ impl SmtpBack {
         }
         refused(denial, &format!("said {}", reply.code), reply.text())
     }
+}
+
+/// What may be said raw behind EHLO.
+fn is_name(name: &&str) -> bool {
+    (1..=255).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 fn granted(offers: Offers, text: &[u8]) -> Granted {

@@ -87,8 +87,14 @@ impl Opening {
 
     /// Says EHLO, for which nothing may have come before.
     pub(super) fn say_hello(&mut self, heard: &BytesMut, say: &mut Vec<u8>) -> Result<(), Refused> {
+        let hostname = Arc::clone(&self.hostname);
+        self.say_hello_as(&hostname, heard, say)
+    }
+
+    /// The same by another name, which has no spaces and no controls.
+    pub(super) fn say_hello_as(&mut self, name: &str, heard: &BytesMut, say: &mut Vec<u8>) -> Result<(), Refused> {
         quiet(heard)?;
-        for part in ["EHLO ", &self.hostname, "\r\n"] {
+        for part in ["EHLO ", name, "\r\n"] {
             say.extend_from_slice(part.as_bytes());
         }
         self.state = State::Hello;

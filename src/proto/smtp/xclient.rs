@@ -28,6 +28,8 @@ pub(super) fn commands(errand: &Errand, offers: &Offers) -> Result<Vec<String>, 
             ("HELO", identity.helo.as_deref().and_then(|name| attribute("HELO", name))),
             ("PROTO", Some("PROTO=ESMTP".to_owned())),
             ("PORT", Some(format!("PORT={}", identity.client.port()))),
+            // Or else Postfix would take the client for a host of the name that belongs to our own address.
+            ("NAME", Some("NAME=[UNAVAILABLE]".to_owned())),
             // Last: with another address the right to say more may be gone.
             ("ADDR", Some(format!("ADDR={}", address(identity.client.ip())))),
         ];

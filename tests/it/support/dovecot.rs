@@ -21,12 +21,15 @@ pub struct Ports {
     pub pop3: u16,
     /// Implicit TLS.
     pub pop3s: u16,
+    /// Where a Postfix asks who its clients are.
+    pub auth: u16,
 }
 
 impl Ports {
     /// Free on every address.
     pub fn free() -> Self {
-        Self { imap: ports::free(), imaps: ports::free(), pop3: ports::free(), pop3s: ports::free() }
+        let free = ports::free;
+        Self { imap: free(), imaps: free(), pop3: free(), pop3s: free(), auth: free() }
     }
 }
 
@@ -159,8 +162,8 @@ fn launch(folder: &Path, address: Ipv4Addr, ports: Ports) -> Process {
     let arguments = ["-F", "-c", conf.to_str().unwrap()];
     let mut process = Process::start("dovecot", "dovecot-core", &arguments, &folder.join("dovecot.log"));
     process.ready(|| {
-        let Ports { imap, imaps, pop3, pop3s } = ports;
-        [imap, imaps, pop3, pop3s].iter().all(|&port| TcpStream::connect((address, port)).is_ok())
+        let Ports { imap, imaps, pop3, pop3s, auth } = ports;
+        [imap, imaps, pop3, pop3s, auth].iter().all(|&port| TcpStream::connect((address, port)).is_ok())
     });
     process
 }
@@ -174,7 +177,8 @@ fn configuration(folder: &Path, address: Ipv4Addr, ports: Ports, shown: &Leaf, o
         .replace("{imap}", &ports.imap.to_string())
         .replace("{imaps}", &ports.imaps.to_string())
         .replace("{pop3}", &ports.pop3.to_string())
-        .replace("{pop3s}", &ports.pop3s.to_string());
+        .replace("{pop3s}", &ports.pop3s.to_string())
+        .replace("{auth}", &ports.auth.to_string());
     if owner.is_root { conf } else { conf + &as_one_user(owner) }
 }
 
@@ -244,6 +248,11 @@ userdb {
 service anvil {
   unix_listener anvil-auth-penalty {
     mode = 0
+  }
+}
+service auth {
+  inet_listener {
+    port = {auth}
   }
 }
 service imap-login {

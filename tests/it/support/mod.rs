@@ -11,6 +11,7 @@ pub mod keeper;
 pub mod mail;
 pub mod plan;
 pub mod ports;
+pub mod postfix;
 pub mod process;
 pub mod program;
 pub mod replies;

@@ -14,7 +14,7 @@ fn trusted() -> Errand {
 
 #[test]
 fn the_client_is_told_where_xclient_is_offered_and_only_what_is_offered() {
-    let told = "HELO=client.example.org PROTO=ESMTP PORT=1024";
+    let told = "HELO=client.example.org PROTO=ESMTP PORT=1024 NAME=[UNAVAILABLE]";
     for (client, address) in [
         ("192.0.2.1:1024", "ADDR=192.0.2.1"),
         ("[2001:db8::1]:1024", "ADDR=IPV6:2001:db8::1"),
@@ -24,10 +24,12 @@ fn the_client_is_told_where_xclient_is_offered_and_only_what_is_offered() {
         // LOGIN is offered, but a user who is told so could not AUTH any more.
         assert_eq!(
             talk(&identified(client), &[GREETING, ALL, "220 mx\r\n", OFFERS, YES]),
-            format!("EHLO\nXCLIENT {told} {address}\nEHLO\n{PLAIN}{GRANTED}")
+            format!("EHLO\nXCLIENT {told} {address}\nEHLO client.example.org\n{PLAIN}{GRANTED}")
         );
     }
-    for (offered, said) in [("ADDR", "ADDR=192.0.2.1"), ("proto port", "PROTO=ESMTP PORT=1024")] {
+    for (offered, said) in
+        [("ADDR", "ADDR=192.0.2.1"), ("proto port", "PROTO=ESMTP PORT=1024"), ("NAME", "NAME=[UNAVAILABLE]")]
+    {
         let offers = format!("250-mx\r\n250-XCLIENT {offered}\r\n250 AUTH PLAIN\r\n");
         let transcript = talk(&identified("192.0.2.1:1024"), &[GREETING, &offers]);
         assert_eq!(transcript, format!("EHLO\nXCLIENT {said}\n"));
@@ -41,9 +43,9 @@ fn the_client_is_told_where_xclient_is_offered_and_only_what_is_offered() {
 #[test]
 fn what_was_offered_before_xclient_is_forgotten() {
     let rounds = [GREETING, ALL, "220 mx\r\n", "250-mx\r\n250 AUTH LOGIN\r\n"];
-    assert!(talk(&identified("192.0.2.1:1"), &rounds).ends_with("EHLO\nAUTH LOGIN\n"));
+    assert!(talk(&identified("192.0.2.1:1"), &rounds).ends_with("EHLO client.example.org\nAUTH LOGIN\n"));
     let rounds = [GREETING, ALL, "220 mx\r\n", "250 mx\r\n"];
-    assert!(talk(&identified("192.0.2.1:1"), &rounds).contains("EHLO\n(refused Misconfigured: "));
+    assert!(talk(&identified("192.0.2.1:1"), &rounds).contains("EHLO client.example.org\n(refused Misconfigured: "));
 }
 
 #[test]
@@ -66,10 +68,10 @@ fn where_xclient_is_refused_no_credential_is_told() {
 
 #[test]
 fn a_trusted_user_is_logged_in_by_our_word() {
-    let told = "XCLIENT LOGIN=alice HELO=client.example.org PROTO=ESMTP PORT=1024 ADDR=192.0.2.1\n";
+    let told = "XCLIENT LOGIN=alice HELO=client.example.org PROTO=ESMTP PORT=1024 NAME=[UNAVAILABLE] ADDR=192.0.2.1\n";
     assert_eq!(
         talk(&trusted(), &[GREETING, ALL, "220 mx\r\n", "250-mx\r\n250 DSN\r\n"]),
-        format!("EHLO\n{told}EHLO\n(granted [\"DSN\"] )\n")
+        format!("EHLO\n{told}EHLO client.example.org\n(granted [\"DSN\"] )\n")
     );
     let nameless = Errand { identity: None, ..trusted() };
     let transcript = talk(&nameless, &[GREETING, ALL, "220 mx\r\n", "250 mx\r\n"]);
@@ -89,7 +91,10 @@ fn values_are_told_in_xtext_and_never_raw() {
     let identity =
         identity("192.0.2.1:1").map(|identity| Identity { helo: Some("a\r\nQUIT b".to_owned()), ..identity });
     let transcript = talk(&Errand { identity, ..errand() }, &[GREETING, ALL]);
-    assert!(transcript.ends_with("XCLIENT HELO=a+0D+0AQUIT+20b PROTO=ESMTP PORT=1 ADDR=192.0.2.1\n"), "{transcript}");
+    assert!(
+        transcript.ends_with("XCLIENT HELO=a+0D+0AQUIT+20b PROTO=ESMTP PORT=1 NAME=[UNAVAILABLE] ADDR=192.0.2.1\n"),
+        "{transcript}"
+    );
 }
 
 #[test]
@@ -107,7 +112,7 @@ fn a_command_is_split_before_it_is_too_long() {
     let lines: Vec<_> = transcript.lines().filter(|line| line.starts_with("XCLIENT")).collect();
     assert_eq!(lines.len(), 2, "{transcript}");
     assert!(lines.iter().all(|line| line.len() + 2 <= 512), "{transcript}");
-    assert!(lines[1].ends_with("ADDR=192.0.2.1") && transcript.ends_with("EHLO\n(granted )\n"), "{transcript}");
+    assert!(lines[1].ends_with("ADDR=192.0.2.1") && transcript.ends_with("x\n(granted )\n"), "{transcript}");
     // A user who cannot be told is not let in as somebody else; a name of the client's is left out.
     let (_, ask) = said(&named(1, &"ü".repeat(127)));
     assert_eq!(refusal(ask).denial, Denial::Misconfigured);
