@@ -86,6 +86,8 @@
 //! * What was written is a generic tree with a line at every value ([`config::raw`]) rather than derived structs: serde
 //!   stops at the first unknown key or wrong type, and an operator is owed all of them at once.
 //! * LDAP replies pass a guard before ldap3 sees them, and TLS to the directory is spoken by that guard, not by ldap3.
+//! * Submission is a protocol of its own rather than SMTP in a role: it ends in a blind relay as IMAP and POP3 do, which
+//!   SMTP routed by recipient will not.
 //! * Workers' sessions are `Send`, though they never move: a task tracker and `tokio::spawn` then serve as they are.
 
 pub mod admin;

@@ -7,6 +7,7 @@ use base64::Engine;
 use crate::support::certs::certs;
 use crate::support::client::Client;
 use crate::support::gateway::Gateway;
+use crate::support::mail::Mail;
 use crate::support::plan::Plan;
 use crate::support::postfix::{Pair, Postfix};
 use crate::support::program::{self, Outcome, python};
@@ -273,4 +274,42 @@ fn who_is_logged_in_cannot_pass_for_another_by_xclient() {
     let offers = hello(&mut client);
     assert!(!offers.iter().any(|line| line.contains("XCLIENT")), "{offers:?}");
     client.ask_for("XCLIENT LOGIN=bob ADDR=198.51.100.9", "550 ");
+}
+
+/// Says EHLO and MAIL from an address, without AUTH.
+#[track_caller]
+fn mail_without_auth(gateway: &Gateway, address: &str) -> (Client, String) {
+    let mut client = gateway.connect_from(address, "submissions").tls();
+    client.expect("220 ");
+    hello(&mut client);
+    let answer = client.ask("MAIL FROM:<alice@example.org>");
+    (client, answer)
+}
+
+#[test]
+fn who_fetched_mail_lately_sends_without_auth_and_nobody_else_does() {
+    let pair = shared();
+    let gateway = Gateway::start(&plan(site::shared(), pair).set("smtp_after_pop", "{ exempt: [] }"));
+    let (_, answer) = mail_without_auth(&gateway, "127.0.0.77");
+    assert!(answer.starts_with("530 "), "nobody logged in yet: {answer}");
+
+    let mut reader = Mail::Pop3.open_from("127.0.0.77", &gateway);
+    Mail::Pop3.login(&mut reader, "alice");
+    gateway.metric_becomes("registry_windows", &[], 1.0);
+    let (mut client, answer) = mail_without_auth(&gateway, "127.0.0.77");
+    assert!(answer.starts_with("250 "), "{answer}");
+    client.ask_for("RCPT TO:<someone@example.org>", "250 ");
+    client.ask_for("DATA", "354 ");
+    client.send("Subject: after-pop\r\n\r\nHello.\r\n");
+    client.ask_for(".", "250 ");
+    client.ask_for("QUIT", "221 ");
+    arrived(&pair.one, "after-pop", "alice");
+
+    let (_, answer) = mail_without_auth(&gateway, "127.0.0.78");
+    assert!(answer.starts_with("530 "), "another address: {answer}");
+    let mut second = Mail::Imap.open_from("127.0.0.77", &gateway);
+    Mail::Imap.login(&mut second, "bob");
+    wait::until_true("the address to be shared", wait::SOON, || {
+        mail_without_auth(&gateway, "127.0.0.77").1.starts_with("530 ")
+    });
 }
