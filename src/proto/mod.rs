@@ -13,6 +13,7 @@ pub(crate) mod cut;
 pub mod imap;
 pub mod line;
 mod login;
+mod patience;
 pub mod pop3;
 pub mod sasl;
 pub mod smtp;

@@ -20,6 +20,7 @@ use super::border::{Scan, scan};
 use super::command::{Command, Verb, Wrong, parse};
 use super::words;
 use crate::proto::line::{self, Line};
+use crate::proto::patience::Patience;
 use crate::proto::sasl::{Exchange, Fault, Turn, password_login};
 use crate::proto::{Closing, Denial, Front, Granted, Login, Mechanism, Need, RefusedHere, Terms, Tls};
 
@@ -32,9 +33,7 @@ pub(in crate::proto) struct ImapFront {
     acquainted: bool,
     /// From the last ID.
     ttl: Option<u8>,
-    pub(super) bad_commands: u32,
-    pub(super) failed_logins: u32,
-    pub(super) refused: Vec<RefusedHere>,
+    pub(super) patience: Patience,
 }
 
 #[derive(Debug)]
@@ -55,15 +54,7 @@ impl State {
 
 impl ImapFront {
     pub(in crate::proto) fn new(terms: Terms) -> Self {
-        Self {
-            terms,
-            state: State::START,
-            acquainted: false,
-            ttl: None,
-            bad_commands: 0,
-            failed_logins: 0,
-            refused: Vec::new(),
-        }
+        Self { terms, state: State::START, acquainted: false, ttl: None, patience: Patience::default() }
     }
 }
 
@@ -113,7 +104,7 @@ impl Front for ImapFront {
     }
 
     fn refused_here(&mut self) -> Vec<RefusedHere> {
-        mem::take(&mut self.refused)
+        self.patience.take_refused()
     }
 }
 

@@ -42,8 +42,7 @@ impl ImapFront {
 
     /// It never goes back: a good command between bad ones does not make them good.
     fn count_bad_command(&mut self, say: &mut Vec<u8>) {
-        self.bad_commands = self.bad_commands.saturating_add(1);
-        if self.bad_commands >= self.terms.bad_commands {
+        if self.patience.bad_command(&self.terms) {
             words::put(say, "* BYE Too many bad commands.\r\n");
             self.state = State::Over(Closing::TooManyBadCommands);
         }
@@ -51,8 +50,7 @@ impl ImapFront {
 
     pub(super) fn refuse(&mut self, tag: &str, words: &str, counts: bool, say: &mut Vec<u8>) {
         words::put(say, &format!("{tag} {words}\r\n"));
-        self.failed_logins = self.failed_logins.saturating_add(u32::from(counts));
-        if self.failed_logins >= self.terms.failed_logins {
+        if counts && self.patience.failed_login(&self.terms) {
             words::put(say, "* BYE Too many failed logins.\r\n");
             self.state = State::Over(Closing::TooManyFailedLogins);
         }
@@ -60,7 +58,7 @@ impl ImapFront {
 
     /// Nobody else is asked, so nobody else will log it.
     pub(super) fn refuse_here(&mut self, why: RefusedHere, tag: &str, words: &str, say: &mut Vec<u8>) {
-        self.refused.push(why);
+        self.patience.refused(why);
         self.refuse(tag, words, true, say);
     }
 

@@ -18,6 +18,7 @@ use super::answer::{list, no, put, yes};
 use super::command::Command;
 use super::refusal;
 use crate::proto::line::{self, Line, TooLong};
+use crate::proto::patience::Patience;
 use crate::proto::sasl::{Exchange, Fault, Turn, password_login};
 use crate::proto::{Closing, Denial, Front, Granted, Login, Mechanism, Need, RefusedHere, Terms, Tls};
 
@@ -25,9 +26,7 @@ use crate::proto::{Closing, Denial, Front, Granted, Login, Mechanism, Need, Refu
 pub(in crate::proto) struct Pop3Front {
     terms: Terms,
     state: State,
-    bad_commands: u32,
-    failed_logins: u32,
-    refused: Vec<RefusedHere>,
+    patience: Patience,
 }
 
 enum State {
@@ -47,7 +46,7 @@ enum State {
 
 impl Pop3Front {
     pub(in crate::proto) fn new(terms: Terms) -> Self {
-        Self { terms, state: State::Fresh, bad_commands: 0, failed_logins: 0, refused: Vec::new() }
+        Self { terms, state: State::Fresh, patience: Patience::default() }
     }
 }
 
@@ -83,7 +82,7 @@ impl Front for Pop3Front {
     }
 
     fn refused_here(&mut self) -> Vec<RefusedHere> {
-        std::mem::take(&mut self.refused)
+        self.patience.take_refused()
     }
 }
 
@@ -245,8 +244,7 @@ impl Pop3Front {
 
     /// One wrong command more.
     fn wrong(&mut self, words: &str, say: &mut Vec<u8>) -> Option<Need> {
-        self.bad_commands = self.bad_commands.saturating_add(1);
-        if self.bad_commands < self.terms.bad_commands {
+        if !self.patience.bad_command(&self.terms) {
             no(say, words);
             return None;
         }
@@ -256,14 +254,14 @@ impl Pop3Front {
 
     /// A login that is refused here: nobody needs to be asked about an empty password.
     fn failed(&mut self, why: RefusedHere, denial: Denial, say: &mut Vec<u8>) -> Option<Need> {
-        self.refused.push(why);
+        self.patience.refused(why);
         self.deny(denial, say);
         None
     }
 
     /// It counts as a failed login: what was said in clear may be known to others now.
     fn not_private(&mut self, say: &mut Vec<u8>) -> Option<Need> {
-        self.refused.push(RefusedHere::NotPrivate);
+        self.patience.refused(RefusedHere::NotPrivate);
         no(say, "[AUTH] Plaintext authentication disallowed on non-secure (SSL/TLS) connections.");
         self.count_failed_login();
         None
@@ -271,8 +269,7 @@ impl Pop3Front {
 
     /// One failed login more; it was answered, so the end comes with the next step, without another word.
     fn count_failed_login(&mut self) {
-        self.failed_logins = self.failed_logins.saturating_add(1);
-        if self.failed_logins >= self.terms.failed_logins {
+        if self.patience.failed_login(&self.terms) {
             self.state = State::Over(Closing::TooManyFailedLogins);
         }
     }

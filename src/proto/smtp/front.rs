@@ -18,6 +18,7 @@ use bytes::{Buf, BytesMut};
 use super::answer::{put, say_line};
 use super::{AUTHENTICATE_FIRST, refusal, refusal_of_mail};
 use crate::proto::line::{self, Line, TooLong};
+use crate::proto::patience::Patience;
 use crate::proto::sasl::{Exchange, Fault, Turn};
 use crate::proto::{Closing, Denial, Front, Granted, Login, Mechanism, Need, RefusedHere, Terms, Tls};
 
@@ -29,9 +30,7 @@ pub(in crate::proto) struct SmtpFront {
     state: State,
     /// What the client has said by EHLO or HELO since TLS began.
     hello: Option<Hello>,
-    bad_commands: u32,
-    failed_logins: u32,
-    refused: Vec<RefusedHere>,
+    patience: Patience,
 }
 
 enum State {
@@ -61,7 +60,7 @@ struct Hello {
 
 impl SmtpFront {
     pub(in crate::proto) fn new(terms: Terms) -> Self {
-        Self { terms, state: State::Idle, hello: None, bad_commands: 0, failed_logins: 0, refused: Vec::new() }
+        Self { terms, state: State::Idle, hello: None, patience: Patience::default() }
     }
 }
 
@@ -103,7 +102,7 @@ impl Front for SmtpFront {
     }
 
     fn refused_here(&mut self) -> Vec<RefusedHere> {
-        std::mem::take(&mut self.refused)
+        self.patience.take_refused()
     }
 }
 
@@ -176,7 +175,7 @@ impl SmtpFront {
                     Fault::Authorization => (RefusedHere::Authorization, Denial::Policy),
                     _ => (RefusedHere::Malformed, Denial::BadCredentials),
                 };
-                self.refused.push(why);
+                self.patience.refused(why);
                 self.deny(denial, say);
                 None
             }
@@ -199,8 +198,7 @@ impl SmtpFront {
         if denial.counts_as_failed_login() {
             self.terms.trusted = None;
         }
-        self.bad_commands = self.bad_commands.saturating_add(1);
-        let is_last = self.bad_commands >= self.terms.bad_commands;
+        let is_last = self.patience.bad_command(&self.terms);
         self.state = if is_last { State::Parting(Closing::TooManyBadCommands) } else { State::Unwanted };
     }
 
@@ -221,8 +219,7 @@ impl SmtpFront {
 
     /// One wrong command more.
     fn wrong(&mut self, answer: &str, say: &mut Vec<u8>) -> Option<Need> {
-        self.bad_commands = self.bad_commands.saturating_add(1);
-        if self.bad_commands < self.terms.bad_commands {
+        if !self.patience.bad_command(&self.terms) {
             say_line(say, answer);
             return None;
         }
@@ -232,8 +229,7 @@ impl SmtpFront {
 
     /// One failed login more; it was answered, so the end is said with the next step.
     fn count_failed_login(&mut self) {
-        self.failed_logins = self.failed_logins.saturating_add(1);
-        if self.failed_logins >= self.terms.failed_logins {
+        if self.patience.failed_login(&self.terms) {
             self.state = State::Parting(Closing::TooManyFailedLogins);
         }
     }

@@ -83,7 +83,7 @@ impl SmtpFront {
         };
         if !self.is_private() {
             // It counts as a failed login: what was said in clear may be known to others now.
-            self.refused.push(RefusedHere::NotPrivate);
+            self.patience.refused(RefusedHere::NotPrivate);
             say_line(say, "538 5.7.11 Encryption is required for authentication.");
             self.count_failed_login();
             return None;

@@ -1,0 +1,38 @@
+//! What a front has borne with so far: wrong commands, failed logins, and logins that it refused by itself.
+//!
+//! The counts never go back: a good command between bad ones does not make them good, and TLS, which makes a front forget
+//! everything else, does not either.
+
+use super::{RefusedHere, Terms};
+
+/// One for each session, against its [`Terms`].
+#[derive(Debug, Default)]
+pub(super) struct Patience {
+    bad_commands: u32,
+    failed_logins: u32,
+    refused: Vec<RefusedHere>,
+}
+
+impl Patience {
+    /// One wrong command more; whether it was one too many.
+    pub(super) fn bad_command(&mut self, terms: &Terms) -> bool {
+        self.bad_commands = self.bad_commands.saturating_add(1);
+        self.bad_commands >= terms.bad_commands
+    }
+
+    /// One failed login more; whether it was one too many.
+    pub(super) fn failed_login(&mut self, terms: &Terms) -> bool {
+        self.failed_logins = self.failed_logins.saturating_add(1);
+        self.failed_logins >= terms.failed_logins
+    }
+
+    /// A login that nobody else is asked about, and so nobody else will log. It is not counted by this.
+    pub(super) fn refused(&mut self, why: RefusedHere) {
+        self.refused.push(why);
+    }
+
+    /// Those since the last call.
+    pub(super) fn take_refused(&mut self) -> Vec<RefusedHere> {
+        std::mem::take(&mut self.refused)
+    }
+}
