@@ -1,7 +1,9 @@
 //! A connection to a server: its addresses in turn, within the pool's connect time-out.
 
 use std::io;
+use std::net::SocketAddr;
 
+use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
 use super::lease::Lease;
@@ -63,22 +65,12 @@ impl Lease {
         })
     }
 
-    /// Each address in turn; one that does not answer leaves its share of the time to the others.
-    async fn connect(&self, protocol: Protocol, until: Instant) -> io::Result<tokio::net::TcpStream> {
+    async fn connect(&self, protocol: Protocol, until: Instant) -> io::Result<TcpStream> {
         let server = self.server();
         let port = server.port(protocol);
         let addresses = server.resolved.addresses(&server.address).await?;
-        let mut last = io::Error::other("the name has no address");
-        for (left, &address) in (1_u32..).zip(addresses.iter().rev()).collect::<Vec<_>>().into_iter().rev() {
-            let share = Instant::now() + until.saturating_duration_since(Instant::now()) / left;
-            let connecting = socket::connect((address, port).into(), server.settings.source_for(address));
-            match timeout_at(share, connecting).await {
-                Ok(Ok(stream)) => return Ok(stream),
-                Ok(Err(error)) => last = error,
-                Err(_) => last = io::ErrorKind::TimedOut.into(),
-            }
-        }
-        Err(last)
+        let addresses: Vec<SocketAddr> = addresses.iter().map(|&address| (address, port).into()).collect();
+        socket::connect_to_any(&addresses, |to| server.settings.source_for(to), until).await
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::{Instant, timeout_at};
 
 /// A bound, listening, non-blocking socket. What it accepts inherits TCP_NODELAY and keep-alive from it.
 ///
@@ -38,6 +39,37 @@ pub async fn connect(to: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpSt
     }
     vital_signs(SockRef::from(&socket))?;
     socket.connect(to).await
+}
+
+/// Each address in turn, from the source that it is given: one that does not answer leaves its share of the time to the
+/// others.
+///
+/// # Errors
+/// That of the last address; [`io::ErrorKind::TimedOut`] when its share had passed, [`io::ErrorKind::NotFound`] when
+/// there was none.
+pub async fn connect_to_any(
+    addresses: &[SocketAddr],
+    source: impl Fn(IpAddr) -> Option<IpAddr>,
+    until: Instant,
+) -> io::Result<TcpStream> {
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for (tried, &address) in addresses.iter().enumerate() {
+        let connecting = connect(address, source(address.ip()));
+        match timeout_at(share(until, addresses.len() - tried), connecting).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => last = error,
+            Err(_) => last = io::ErrorKind::TimedOut.into(),
+        }
+    }
+    Err(last)
+}
+
+/// The end of the first of `parts` equal parts of the time until `deadline`.
+#[must_use]
+pub fn share(deadline: Instant, parts: usize) -> Instant {
+    let now = Instant::now();
+    let parts = u32::try_from(parts.max(1)).unwrap_or(u32::MAX);
+    now + deadline.saturating_duration_since(now) / parts
 }
 
 /// No waiting for full segments, and a peer that vanished is noticed within minutes, not hours.

@@ -13,12 +13,13 @@ use rustls::pki_types::ServerName;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpStream, lookup_host};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
 use super::ber::{Violation, frame};
 use super::message::starttls_granted;
 use crate::config::LdapUrl;
+use crate::wire::socket;
 
 /// Plain or TLS: the guard does not care.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -77,27 +78,14 @@ pub(super) async fn dial(
 /// All addresses of the host in turn, each with its share of the time.
 async fn connect(url: &LdapUrl, deadline: Instant) -> Result<TcpStream, DialProblem> {
     let addresses: Vec<SocketAddr> = lookup_host((url.host.as_str(), url.port)).await?.take(ADDRESSES_MAX).collect();
-    let mut problem = DialProblem::NoAddress;
-    for (tried, address) in addresses.iter().enumerate() {
-        let until = share(deadline, addresses.len() - tried);
-        problem = match timeout_at(until, TcpStream::connect(address)).await {
-            Ok(Ok(tcp)) => return Ok(tcp),
-            Ok(Err(refused)) => refused.into(),
-            Err(_) => DialProblem::TimedOut,
-        };
-    }
-    Err(problem)
-}
-
-/// The end of the first of `parts` equal parts of the time until `deadline`.
-pub(super) fn share(deadline: Instant, parts: usize) -> Instant {
-    let now = Instant::now();
-    let parts = u32::try_from(parts.max(1)).unwrap_or(u32::MAX);
-    now + deadline.saturating_duration_since(now) / parts
+    socket::connect_to_any(&addresses, |_| None, deadline).await.map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => DialProblem::NoAddress,
+        io::ErrorKind::TimedOut => DialProblem::TimedOut,
+        _ => error.into(),
+    })
 }
 
 fn tune(tcp: &TcpStream, patience: Duration) -> io::Result<()> {
-    tcp.set_nodelay(true)?;
     let socket = SockRef::from(tcp);
     let keepalive = TcpKeepalive::new().with_time(Duration::from_secs(30)).with_interval(Duration::from_secs(10));
     socket.set_tcp_keepalive(&keepalive.with_retries(3))?;

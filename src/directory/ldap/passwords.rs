@@ -10,11 +10,11 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
 use super::connection::{Connection, Outcome};
-use super::dial::share;
 use super::servers::{As, Servers};
 use crate::directory::problem::printable;
 use crate::directory::{PasswordAnswer, Unavailable};
 use crate::secret::Secret;
+use crate::wire::socket::share;
 
 pub(super) struct Passwords {
     places: Semaphore,

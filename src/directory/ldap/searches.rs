@@ -10,9 +10,9 @@ use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout_at};
 
 use super::connection::{Connection, Found, Search};
-use super::dial::share;
 use super::servers::{As, Servers};
 use crate::directory::Unavailable;
+use crate::wire::socket::share;
 
 pub(super) struct Searches {
     /// Never empty.

@@ -9,10 +9,11 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 use super::connection::Connection;
-use super::dial::{Security, dial, share};
+use super::dial::{Security, dial};
 use crate::config::LdapUrl;
 use crate::directory::Unavailable;
 use crate::secret::Secret;
+use crate::wire::socket::share;
 
 pub(super) struct Servers {
     list: Vec<Arc<Server>>,
