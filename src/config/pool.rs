@@ -79,4 +79,6 @@ pub enum BackendLogin {
         /// The master's password.
         password: Secret,
     },
+    /// By our word alone, for submission (XCLIENT LOGIN=); only where the directory checks the password.
+    Xclient,
 }

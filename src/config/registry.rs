@@ -21,6 +21,8 @@ pub struct AfterPop {
     pub max_users: usize,
     /// Addresses that never count.
     pub exempt: Vec<AddressRange>,
+    /// The pool, with servers of its own, through which who is vouched for sends; `None` = the user's own back-end.
+    pub relay: Option<String>,
 }
 
 /// Where the record is kept.

@@ -42,7 +42,8 @@ impl RefusedHere {
 /// A client's wish to log in.
 #[derive(Debug, Clone)]
 pub struct Login {
-    /// The user name as given: UTF-8, no control characters, not empty, at most 255 bytes.
+    /// The user name as given: UTF-8, no control characters, not empty, at most 255 bytes; empty for
+    /// [`Credential::Trusted`], where the client's address is to say who it is.
     pub user: String,
     /// What proves it.
     pub credential: Credential,

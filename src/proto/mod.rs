@@ -153,8 +153,9 @@ pub struct Terms {
     pub failed_logins: u32,
     /// What every back-end that the session may end at offers in its answer to EHLO (`SIZE 1000`); may be empty.
     pub extensions: Arc<[Box<str>]>,
-    /// The user as whom the client's address logged in recently: they may send without a login of their own.
-    pub trusted: Option<Arc<str>>,
+    /// Whether a client's address may vouch for it: a MAIL without a login is then asked about, as a login by
+    /// [`Credential::Trusted`] whose user is still to be found.
+    pub vouching: bool,
 }
 
 /// What TLS is to a session.

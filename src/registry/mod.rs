@@ -144,6 +144,18 @@ impl Registry {
         Ok(Self(Some(inner)))
     }
 
+    /// Whether anything is recorded at all.
+    #[must_use]
+    pub fn is_kept(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// The pool through which who is vouched for sends; `None` = each user's own back-end.
+    #[must_use]
+    pub fn relay(&self) -> Option<&str> {
+        self.0.as_ref()?.rules.relay.as_deref()
+    }
+
     /// A user has logged in. Keep the [`Presence`] as long as the session lives. `announced`: the address is what a
     /// PROXY header says, and then one that no client of the world has means nothing. Never waits for a store.
     pub fn record(&self, user: &str, protocol: Protocol, address: IpAddr, announced: bool) -> Presence {

@@ -29,6 +29,7 @@ pub(super) fn rules() -> AfterPop {
         record: vec![Imap, Pop3],
         max_users: 1,
         exempt: address::parse("10.0.0.0/8").expect("a network"),
+        relay: None,
     }
 }
 

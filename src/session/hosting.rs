@@ -1,5 +1,7 @@
 //! Finding the user's server and logging in there: directory → password check → place → back half.
 
+use std::sync::Arc;
+
 use tokio::time::Instant;
 
 use super::Session;
@@ -21,13 +23,15 @@ pub(super) struct Hosted {
 #[derive(Debug)]
 pub(super) struct Denied {
     pub denial: Denial,
+    /// In logs and metrics.
+    pub label: &'static str,
     pub stage: &'static str,
     pub detail: String,
 }
 
 impl Denied {
-    fn new(denial: Denial, stage: &'static str, detail: impl ToString) -> Self {
-        Self { denial, stage, detail: detail.to_string() }
+    pub(super) fn new(denial: Denial, stage: &'static str, detail: impl ToString) -> Self {
+        Self { denial, label: denial.label(), stage, detail: detail.to_string() }
     }
 
     /// The client's deadline has passed, whatever it was that took so long.
@@ -38,13 +42,18 @@ impl Denied {
 
 impl From<Failure> for Denied {
     fn from(failure: Failure) -> Self {
-        Self { denial: failure.denial, stage: failure.stage, detail: failure.detail }
+        Self::new(failure.denial, failure.stage, failure.detail)
     }
 }
 
 impl Session {
     pub(super) async fn host(&self, login: &Login, record: &mut Record) -> Result<Hosted, Denied> {
         record.asks_for(&login.user);
+        let vouched = match login.credential {
+            Credential::Trusted => Some(self.vouched(login, record).await?),
+            Credential::Password(_) | Credential::Token(..) | Credential::Master { .. } => None,
+        };
+        let login = vouched.as_ref().unwrap_or(login);
         let (user, route) = match self.find(login, record).await {
             Err(denied) if denied.denial == Denial::BadCredentials => {
                 self.entrance.refusals.imitate().await;
@@ -55,7 +64,7 @@ impl Session {
         let Some(_turn) = self.parts.turns.take(user.name()) else {
             return Err(Denied::new(Denial::Limit, "logging in", "too many logins of this user at once, or a loop"));
         };
-        let asked = Instant::now();
+        let (asked, route) = (Instant::now(), self.relayed(login, &user, route));
         let hosted = self.lodge(login, &user, &route, record).await;
         if hosted.as_ref().is_err_and(|denied| denied.denial == Denial::BadCredentials) {
             self.entrance.refusals.took(asked.elapsed());
@@ -64,10 +73,10 @@ impl Session {
     }
 
     /// Who this is and where they live.
-    async fn find(&self, login: &Login, record: &mut Record) -> Result<(User, std::sync::Arc<Route>), Denied> {
+    async fn find(&self, login: &Login, record: &mut Record) -> Result<(User, Arc<Route>), Denied> {
         let directory = &self.parts.directory;
         let user = directory.user(&login.user).map_err(|e| Denied::new(Denial::BadCredentials, "user name", e))?;
-        record.asks_for(user.name());
+        record.is_from(user.name());
         let found = directory.find(&user).await.map_err(|e| Denied::new(Denial::Unavailable, "directory", e))?;
         let route = found.ok_or_else(|| Denied::new(Denial::BadCredentials, "directory", "unknown user"))?;
         Ok((user, route))
@@ -125,7 +134,7 @@ impl Session {
 
     async fn log_in(
         &self,
-        server: &std::sync::Arc<Server>,
+        server: &Arc<Server>,
         login: &Login,
         user: &User,
         route: &Route,
@@ -136,18 +145,18 @@ impl Session {
             return Err(misconfigured("no hops left: proxies appear to be looping"));
         };
         let Some(name) = name_there(server.login(), user, route) else {
-            return Err(misconfigured("the directory's entry has no user name for a master login"));
+            return Err(misconfigured(
+                "the directory's entry has no user name for a login without the user's password",
+            ));
         };
+        if matches!(server.login(), BackendLogin::Xclient) && self.entrance.protocol() != Protocol::Submission {
+            return Err(misconfigured("the pool has login: xclient, which is for submission only"));
+        }
         let lease = server.lease().await?;
         let errand = Errand {
             hostname: self.parts.hostname.clone(),
             user: name,
-            credential: match server.login() {
-                BackendLogin::Replay => login.credential.clone(),
-                BackendLogin::Master { user, password } => {
-                    Credential::Master { name: user.clone(), password: password.clone() }
-                }
-            },
+            credential: proof(server.login(), login),
             starttls: server.wants_starttls(),
             identity: server.wants_identity().then(|| Identity {
                 client: self.client.address,
@@ -165,13 +174,25 @@ impl Session {
     }
 }
 
-/// As the directory says, else as given. A master may log in only as whom the directory has checked, and only the
-/// entry's own name is sure to be the one: a filter may have found it by a part of what was given.
+/// As the directory says, else as given. Where the back-end checks no password, it may be told only whom the directory
+/// has checked, and only the entry's own name is sure to be the one: a filter may have found it by a part of what was
+/// given.
 fn name_there(login: &BackendLogin, user: &User, route: &Route) -> Option<String> {
     match (login, &route.user) {
         (_, Some(name)) => Some(name.clone()),
         (BackendLogin::Replay, None) => Some(user.given().to_owned()),
-        (BackendLogin::Master { .. }, None) => None,
+        (BackendLogin::Master { .. } | BackendLogin::Xclient, None) => None,
+    }
+}
+
+/// What the back-end is shown.
+fn proof(way: &BackendLogin, login: &Login) -> Credential {
+    match way {
+        BackendLogin::Replay => login.credential.clone(),
+        BackendLogin::Master { user, password } => {
+            Credential::Master { name: user.clone(), password: password.clone() }
+        }
+        BackendLogin::Xclient => Credential::Trusted,
     }
 }
 

@@ -21,7 +21,7 @@ use crate::drain::Drain;
 use crate::gate::{Door, Permit};
 use crate::metrics::Metrics;
 use crate::proto::{Protocol, Terms, Tls};
-use crate::registry::{Coverage, Registry};
+use crate::registry::Registry;
 use crate::wire::announced::HeaderProblem;
 use crate::wire::relay::Meter;
 use crate::wire::{Lost, Relay, Wire, tls};
@@ -32,6 +32,7 @@ mod hosting;
 mod record;
 mod refusals;
 mod turns;
+mod vouching;
 
 pub use ending::{Ending, Stage};
 pub use refusals::RefusalTime;
@@ -132,8 +133,7 @@ impl Session {
             wire = self.secure(wire).await?;
             record.tls = wire.tls_facts();
         }
-        let trusted = self.trusted(record).await;
-        let front = self.entrance.protocol().front(self.terms(trusted));
+        let front = self.entrance.protocol().front(self.terms());
         let mut conversation = Conversation::open(self, wire, front).await?;
         let hosted = loop {
             let login = conversation.next_login(record).await;
@@ -206,22 +206,7 @@ impl Session {
         })
     }
 
-    /// SMTP-after-POP: who logged in from the client's address lately, and so may send without AUTH.
-    async fn trusted(&self, record: &Record) -> Option<Arc<str>> {
-        if self.entrance.protocol() != Protocol::Submission {
-            return None;
-        }
-        match self.parts.registry.covers(self.client.address.ip()).await {
-            Ok(Coverage::User { name, protocols, .. }) => {
-                let (session, client, user) = (record.id(), self.client.address, &*name);
-                tracing::debug!(session, %client, user, %protocols, "a recent login vouches for this address");
-                Some(name)
-            }
-            Ok(Coverage::Nobody | Coverage::TooManyUsers(_)) | Err(_) => None,
-        }
-    }
-
-    fn terms(&self, trusted: Option<Arc<str>>) -> Terms {
+    fn terms(&self) -> Terms {
         let service = &self.entrance.service;
         // A balancer's own loopback address says nothing of who is behind it, even when it speaks for itself.
         let at_home = self.entrance.proxy_protocol.is_none() && self.client.address.ip().is_loopback();
@@ -242,7 +227,7 @@ impl Session {
             bad_commands: service.bad_commands,
             failed_logins: service.failed_logins,
             extensions: self.parts.backends.extensions(),
-            trusted,
+            vouching: self.entrance.protocol() == Protocol::Submission && self.parts.registry.is_kept(),
         }
     }
 

@@ -20,7 +20,7 @@ use crate::backend::Lease;
 use crate::gate::Permit;
 use crate::metrics::Metrics;
 use crate::proto::RefusedHere;
-use crate::registry::{Presence, Registry};
+use crate::registry::{Presence, Protocols, Registry};
 use crate::wire::{Relay, tls};
 
 /// See the module.
@@ -32,6 +32,8 @@ pub(super) struct Record {
     pub client: SocketAddr,
     pub tls: Option<tls::Facts>,
     user: Option<Box<str>>,
+    /// The logins from the client's address that stand for one of its own.
+    vouched_by: Option<Protocols>,
     backend: Option<Box<str>>,
     pub permit: Option<Permit>,
     lease: Option<Lease>,
@@ -55,6 +57,7 @@ impl Record {
             client,
             tls: None,
             user: None,
+            vouched_by: None,
             backend: None,
             permit,
             lease: None,
@@ -68,8 +71,21 @@ impl Record {
         format!("{:x}-{:x}", std::process::id(), self.id)
     }
 
+    /// A login begins; without a name, where the client's address is to say whose.
     pub(super) fn asks_for(&mut self, user: &str) {
+        self.user = (!user.is_empty()).then(|| user.into());
+        self.vouched_by = None;
+    }
+
+    /// The login that began is this user's, and the name may be another than the one given.
+    pub(super) fn is_from(&mut self, user: &str) {
         self.user = Some(user.into());
+    }
+
+    /// The client's address says whose login it is.
+    pub(super) fn is_vouched_for(&mut self, user: &str, by: Protocols) {
+        self.is_from(user);
+        self.vouched_by = Some(by);
     }
 
     pub(super) fn goes_to(&mut self, backend: &str) {
@@ -84,19 +100,19 @@ impl Record {
 
     /// Logged at once and not at the session's end: who watches for attacks must not wait for that.
     pub(super) fn denied(&mut self, denied: &Denied, asked: Instant) {
-        self.answered(denied.denial.label(), asked);
+        self.answered(denied.label, asked);
         tracing::info!(
             session = %self.id(),
             protocol = self.entrance.protocol().name(),
             client = %self.client,
             user = said(self.user.as_deref()),
             backend = said(self.backend.as_deref()),
-            denial = denied.denial.label(),
+            denial = denied.label,
             stage = denied.stage,
             detail = denied.detail,
             "login denied"
         );
-        self.backend = None;
+        (self.backend, self.vouched_by) = (None, None);
     }
 
     /// A login that the front refused by itself.
@@ -131,6 +147,8 @@ impl Record {
 
     fn write(&self, ending: &Ending) {
         let (up, down) = ending.bytes();
+        let user = said(self.user.as_deref());
+        let vouched_by = self.vouched_by.map(|protocols| format!("{protocols} login of {user}"));
         macro_rules! line {
             ($level:expr) => {
                 tracing::event!(
@@ -141,7 +159,8 @@ impl Record {
                     client = %self.client,
                     tls = said(self.tls.map(|facts| facts.version)),
                     cipher = said(self.tls.map(|facts| facts.cipher)),
-                    user = said(self.user.as_deref()),
+                    user,
+                    vouched_by = said(vouched_by.as_deref()),
                     backend = said(self.backend.as_deref()),
                     up,
                     down,

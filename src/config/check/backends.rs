@@ -19,6 +19,18 @@ pub(super) struct Pools {
     pub(super) names: Vec<String>,
     /// Where a pool says that a master user logs in.
     pub(super) masters: Vec<Place>,
+    /// Where a pool says that its back-ends take our word, and its name.
+    pub(super) by_word: Vec<(String, Place)>,
+}
+
+impl Pools {
+    /// A name that was written, if it is one; any, when the pools themselves are missing.
+    pub(super) fn known(&self, name: &str) -> Reading<String> {
+        if self.names.is_empty() || self.names.iter().any(|known| known == name) {
+            return Ok(name.to_owned());
+        }
+        Err(format!("is not a pool of `backends`; there is {}", self.names.join(", ")))
+    }
 }
 
 pub(super) fn backends(root: &mut Fields<'_>) -> Pools {
@@ -37,9 +49,12 @@ pub(super) fn backends(root: &mut Fields<'_>) -> Pools {
         pools.names.push(name.to_owned());
         named.pool(name, &item);
         let Some(mut fields) = item.fields() else { continue };
-        let (pool, master) = pool(name, &mut fields, &mut named);
+        let (pool, login) = pool(name, &mut fields, &mut named);
+        match pool.login {
+            BackendLogin::Xclient => pools.by_word.extend(login.map(|place| (name.to_owned(), place))),
+            BackendLogin::Replay | BackendLogin::Master { .. } => pools.masters.extend(login),
+        }
         pools.pools.push(pool);
-        pools.masters.extend(master);
     }
     pools
 }
@@ -56,7 +71,7 @@ fn pool_name(name: &str) -> Reading<()> {
 fn pool(name: &str, fields: &mut Fields<'_>, named: &mut Named) -> (Pool, Option<Place>) {
     let (servers, matches) = servers::members(fields, named);
     let (tls, verify) = encryption(fields);
-    let (login, master) = login(fields);
+    let (login, place) = login(fields);
     let pool = Pool {
         name: name.to_owned(),
         servers,
@@ -80,7 +95,7 @@ fn pool(name: &str, fields: &mut Fields<'_>, named: &mut Named) -> (Pool, Option
             .unwrap_or(true),
         retry: fields.or("retry", values::whole(0, 16), 1),
     };
-    (pool, master)
+    (pool, place)
 }
 
 fn encryption(fields: &mut Fields<'_>) -> (BackendTls, ClientTls) {
@@ -114,14 +129,18 @@ fn source_addresses(fields: &mut Fields<'_>) -> Vec<std::net::IpAddr> {
     addresses
 }
 
+/// And where it stands, if it is not the user's own password that is shown.
 fn login(fields: &mut Fields<'_>) -> (BackendLogin, Option<Place>) {
     let Some(item) = fields.take("login") else { return (BackendLogin::Replay, None) };
     if !item.is_map() {
-        let _ = item.read(|text| match text {
-            "replay" => Ok(()),
-            _ => Err("is neither replay nor { master: { user, password } }".to_owned()),
+        let login = item.read(|text| match text {
+            "replay" => Ok(BackendLogin::Replay),
+            "xclient" => Ok(BackendLogin::Xclient),
+            _ => Err("is neither replay, nor xclient, nor { master: { user, password } }".to_owned()),
         });
-        return (BackendLogin::Replay, None);
+        let login = login.unwrap_or(BackendLogin::Replay);
+        let place = matches!(login, BackendLogin::Xclient).then_some(item.place);
+        return (login, place);
     }
     (master(&item).unwrap_or(BackendLogin::Replay), Some(item.place))
 }

@@ -7,6 +7,7 @@ use super::directory::Lives;
 use super::services::Offer;
 use super::sheet::{Place, Sheet};
 use crate::config::{PasswordCheck, Source};
+use crate::proto::Protocol;
 
 /// `offers`: the services that listeners use.
 pub(super) fn passwords(sheet: &Sheet, offers: &[&Offer], lives: &Lives, pools: &Pools) {
@@ -25,14 +26,41 @@ pub(super) fn passwords(sheet: &Sheet, offers: &[&Offer], lives: &Lives, pools: 
             );
         }
     }
-    let sources = lives.directory.iter().flat_map(|directory| &directory.sources);
+    let sources: Vec<_> = lives.directory.iter().flat_map(|directory| &directory.sources).collect();
     let is_nameless = |source: &Source| matches!(source, Source::Ldap(ldap) if ldap.user_attribute.is_none());
-    let nameless = sources.into_iter().any(is_nameless);
+    let nameless = sources.iter().copied().any(is_nameless);
     for place in &pools.masters {
         master(sheet, offers, place);
-        if nameless {
-            sheet.fault(place, "a master login needs `attributes.user` in every `ldap` source: the name as the client gave it may be somebody else's than the entry that was checked");
+    }
+    for (name, place) in &pools.by_word {
+        by_word(sheet, offers, place);
+        if let Some(protocol) = led_to(name, offers, &sources, pools) {
+            sheet.fault(place, format!("xclient is for submission only, but the users of services.{protocol} would be led here; needs a pool of their own for them"));
         }
+    }
+    for place in pools.masters.iter().chain(pools.by_word.iter().map(|(_, place)| place)) {
+        if nameless {
+            sheet.fault(place, "a login without the user's password needs `attributes.user` in every `ldap` source: the name as the client gave it may be somebody else's than the entry that was checked");
+        }
+    }
+}
+
+/// Every service but the one that sends would find nobody there to take our word.
+fn led_to(pool: &str, offers: &[&Offer], sources: &[&Source], pools: &Pools) -> Option<&'static str> {
+    let is_named = sources.iter().any(|source| matches!(source, Source::Pool(name) if name == pool));
+    let is_all_there_is = pools.by_word.len() == pools.names.len();
+    let mut protocols = offers.iter().map(|offer| offer.service.protocol);
+    let protocol = protocols.find(|protocol| *protocol != Protocol::Submission)?;
+    (is_named || is_all_there_is).then(|| protocol.name())
+}
+
+fn by_word(sheet: &Sheet, offers: &[&Offer], place: &Place) {
+    let is_unchecked = |offer: &&&Offer| {
+        let service = &offer.service;
+        offer.check.is_some() && service.protocol == Protocol::Submission && service.check == PasswordCheck::Backend
+    };
+    if offers.iter().any(|offer| is_unchecked(&offer)) {
+        sheet.fault(place, "xclient shows the back-end no password, so nobody would check it; needs `login: { check: directory }` or `both` in services.submission");
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::backends::Pools;
 use super::item::Item;
 use super::ldap;
 use super::sheet::Fields;
@@ -16,8 +17,7 @@ pub(super) struct Lives {
     pub(super) has_ldap: bool,
 }
 
-/// `pools`: the names that a source may use; empty when the pools themselves are missing.
-pub(super) fn directory(root: &mut Fields<'_>, pools: &[String]) -> Lives {
+pub(super) fn directory(root: &mut Fields<'_>, pools: &Pools) -> Lives {
     let mut fields = root.section("directory");
     let default_domain = fields.take("default_domain").and_then(|item| item.read(values::domain));
     let list = fields.need("sources").map(|item| item.some_items()).unwrap_or_default();
@@ -35,12 +35,12 @@ pub(super) fn directory(root: &mut Fields<'_>, pools: &[String]) -> Lives {
     Lives { directory, has_ldap }
 }
 
-fn source(item: &Item<'_>, pools: &[String]) -> Option<Source> {
+fn source(item: &Item<'_>, pools: &Pools) -> Option<Source> {
     let mut fields = item.fields()?;
     match (fields.take("ldap"), fields.take("file"), fields.take("pool")) {
         (Some(ldap), None, None) => Some(Source::Ldap(Box::new(ldap::ldap(&mut ldap.fields()?)?))),
         (None, Some(file), None) => users(&file),
-        (None, None, Some(name)) => pool(&name, pools),
+        (None, None, Some(name)) => name.read(|text| pools.known(text)).map(Source::Pool),
         (None, None, None) => {
             fields.fault("names no source; it is one of ldap, file, pool");
             None
@@ -60,16 +60,6 @@ fn users(item: &Item<'_>) -> Option<Source> {
         item.fault(format!("{} cannot be read: {error}", path.display()));
     }
     Some(Source::File(path))
-}
-
-fn pool(item: &Item<'_>, pools: &[String]) -> Option<Source> {
-    let name = item.read(|text| {
-        if pools.is_empty() || pools.iter().any(|pool| pool == text) {
-            return Ok(text.to_owned());
-        }
-        Err(format!("is not a pool of `backends`; there is {}", pools.join(", ")))
-    });
-    name.map(Source::Pool)
 }
 
 fn cache(fields: &mut Fields<'_>) -> Cache {

@@ -94,8 +94,8 @@ fn config(root: &mut Fields<'_>) -> Option<Config> {
     let offers = services::services(root);
     let mut bound = listeners::listeners(root, &offers, tls.is_written);
     let pools = backends::backends(root);
-    let lives = directory::directory(root, &pools.names);
-    let after_pop = registry::after_pop(root);
+    let lives = directory::directory(root, &pools);
+    let after_pop = registry::after_pop(root, &pools);
     let store = registry::store(root);
     let lookups = registry::lookups(root, after_pop.is_some(), &mut bound);
     let admin = process::admin(root, &bound);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::access;
+use super::backends::Pools;
 use super::item::Item;
 use super::listeners::Bound;
 use super::sheet::Fields;
@@ -11,7 +12,7 @@ use crate::config::{AddressRange, AfterPop, Lookup, LookupProtocol, Store, addre
 use crate::proto::Protocol;
 
 /// `None`: nothing is recorded.
-pub(super) fn after_pop(root: &mut Fields<'_>) -> Option<AfterPop> {
+pub(super) fn after_pop(root: &mut Fields<'_>, pools: &Pools) -> Option<AfterPop> {
     let mut fields = root.take("smtp_after_pop")?.fields()?;
     let window = fields.or("window", values::time(5 * MINUTE, 1440 * MINUTE), WINDOW);
     let protocols = RECORDED.map(|each| (each.name(), each));
@@ -25,7 +26,17 @@ pub(super) fn after_pop(root: &mut Fields<'_>) -> Option<AfterPop> {
         Some(list) => access::addresses(list),
         None => loopback(&["127.0.0.0/8"]),
     };
-    Some(AfterPop { window, record, max_users, exempt })
+    let relay = fields.take("relay").and_then(|item| relay(&item, pools));
+    Some(AfterPop { window, record, max_users, exempt, relay })
+}
+
+/// A pool over which users can be hashed.
+fn relay(item: &Item<'_>, pools: &Pools) -> Option<String> {
+    let name = item.read(|text| pools.known(text))?;
+    if pools.pools.iter().any(|pool| pool.name == name && pool.servers.is_empty()) {
+        item.fault(format!("{name} has no `servers`, among which its users could be shared out"));
+    }
+    Some(name)
 }
 
 /// An empty list of exempt addresses is a wish, not a mistake.

@@ -7,11 +7,12 @@
 //!  │ ▲              │           └──grant──▶ (not called again)
 //!  │ └──*, fault────┘
 //!  ├──BDAT──▶ Chunk: its bytes are passed over ──▶ Idle
-//!  └──MAIL, from an address that is vouched for──▶ Vouched ──deny──▶ Unwanted: the line is passed over ──▶ Idle
+//!  └──MAIL, where an address may vouch──▶ Vouched ──deny──▶ Unwanted: the line is passed over ──▶ Idle
 //! ```
 //!
-//! A MAIL that the gateway vouches for stays in `heard`: the back-end is to answer it. Wrong commands and failed
-//! logins are counted for the whole session, as in POP3, and TLS does not set the counts back.
+//! A MAIL that the gateway is asked to vouch for stays in `heard`: the back-end is to answer it. It is asked each time,
+//! for who is unknown now may log in elsewhere in a moment. Wrong commands and failed logins are counted for the whole
+//! session, as in POP3, and TLS does not set the counts back.
 
 use bytes::{Buf, BytesMut};
 
@@ -192,12 +193,9 @@ impl SmtpFront {
         }
     }
 
-    /// Who is not believed once is not believed again; and a session does not ask for ever.
+    /// A session does not ask for ever.
     fn refuse_mail(&mut self, denial: Denial, say: &mut Vec<u8>) {
         say_line(say, refusal_of_mail(denial));
-        if denial.counts_as_failed_login() {
-            self.terms.trusted = None;
-        }
         let is_last = self.patience.bad_command(&self.terms);
         self.state = if is_last { State::Parting(Closing::TooManyBadCommands) } else { State::Unwanted };
     }

@@ -165,6 +165,14 @@ fn a_secret_comes_from_a_file_without_its_line_end() {
 }
 
 #[test]
+fn who_is_vouched_for_may_have_a_pool_that_takes_our_word() {
+    let config = good("tests/config/good/xclient.yaml");
+    assert_eq!(config.after_pop.and_then(|rules| rules.relay).as_deref(), Some("relays"));
+    let logins = config.backends.iter().map(|pool| matches!(pool.login, BackendLogin::Xclient));
+    assert_eq!(logins.collect::<Vec<_>>(), [false, true]);
+}
+
+#[test]
 fn only_services_that_listeners_offer_are_kept() {
     let config = good("tests/config/good/only-one-service.yaml");
     assert_eq!(config.services.keys().collect::<Vec<_>>(), [&Protocol::Imap]);

@@ -14,7 +14,7 @@ pub(super) fn terms(tls: Tls) -> Terms {
         bad_commands: 10,
         failed_logins: 3,
         extensions: std::sync::Arc::default(),
-        trusted: None,
+        vouching: false,
     }
 }
 

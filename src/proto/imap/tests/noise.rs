@@ -78,7 +78,7 @@ fn front() -> ImapFront {
         bad_commands: 20,
         failed_logins: 20,
         extensions: std::sync::Arc::default(),
-        trusted: None,
+        vouching: false,
     })
 }
 

@@ -59,13 +59,13 @@ impl SmtpFront {
         lines
     }
 
-    /// The login of a client that needs none of its own; nothing of the line is read that the back-end will read.
+    /// The login of a client that may need none of its own; nothing of the line is read that the back-end will read.
     pub(super) fn vouch(&self, line: &[u8]) -> Option<Login> {
-        let (user, hello) = (self.terms.trusted.as_ref()?, self.hello.as_ref()?);
+        let hello = self.hello.as_ref().filter(|_| self.terms.vouching)?;
         let is_clean = memchr::memchr2(b'\r', 0, line).is_none();
         let is_mail = is_clean && matches!(Command::parse(line), Ok(Command::Mail));
         is_mail.then(|| Login {
-            user: user.to_string(),
+            user: String::new(),
             credential: Credential::Trusted,
             mechanism: Mechanism::Plain,
             ttl: None,

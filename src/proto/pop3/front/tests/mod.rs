@@ -18,7 +18,7 @@ fn terms() -> Terms {
         bad_commands: 10,
         failed_logins: 3,
         extensions: std::sync::Arc::default(),
-        trusted: None,
+        vouching: false,
     }
 }
 

@@ -19,7 +19,7 @@ fn terms() -> Terms {
         bad_commands: 10,
         failed_logins: 3,
         extensions: ["PIPELINING".into(), "SIZE 1000".into()].into(),
-        trusted: None,
+        vouching: false,
     }
 }
 
@@ -27,10 +27,14 @@ fn clear() -> Terms {
     Terms { tls: Tls::Offered, ..terms() }
 }
 
-/// Alice's password is `secret`, every token is good, and the gateway vouches for whom it vouches; whoever is at a
-/// limit, or where it does not work, is told.
+/// Alice's password is `secret`, every token is good, and who is vouched for is who says EHLO; whoever is at a limit, or
+/// where it does not work, is told.
 fn judge(login: &Login) -> Result<Granted, Denial> {
-    match (&login.credential, login.user.as_str()) {
+    let user = match login.credential {
+        Credential::Trusted => login.helo.as_deref().unwrap_or_default(),
+        _ => login.user.as_str(),
+    };
+    match (&login.credential, user) {
         (_, "busy") => Err(Denial::Limit),
         (_, "down") => Err(Denial::Unavailable),
         (_, "barred") => Err(Denial::Policy),

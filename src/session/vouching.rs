@@ -1,0 +1,49 @@
+//! SMTP-after-POP: a client that sends without a login of its own, because its address logged in lately.
+//!
+//! The registry is asked at each MAIL and not once at the connection: a login elsewhere, or a store that is back, counts
+//! for a session that was open before, and a client with a login of its own costs no question.
+
+use std::sync::Arc;
+
+use super::Session;
+use super::hosting::Denied;
+use super::record::Record;
+use crate::directory::{Route, User};
+use crate::proto::{Credential, Denial, Login};
+use crate::registry::Coverage;
+
+impl Session {
+    /// The login as that of the user for whom the client's address stands now.
+    pub(super) async fn vouched(&self, login: &Login, record: &mut Record) -> Result<Login, Denied> {
+        match self.parts.registry.covers(self.client.address.ip()).await {
+            Ok(Coverage::User { name, protocols, .. }) => {
+                record.is_vouched_for(&name, protocols);
+                Ok(Login { user: name.to_string(), ..login.clone() })
+            }
+            Ok(Coverage::Nobody) => Err(unvouched("nobody logged in from this address lately")),
+            Ok(Coverage::TooManyUsers(users)) => Err(unvouched(&format!("{users} users share this address"))),
+            Err(away) => Err(Denied::new(Denial::Unavailable, STAGE, away)),
+        }
+    }
+
+    /// Where this login goes: who is vouched for may have to send through a pool of its own, which knows users by
+    /// their canonical names.
+    pub(super) fn relayed(&self, login: &Login, user: &User, route: Arc<Route>) -> Arc<Route> {
+        match (&login.credential, self.parts.registry.relay()) {
+            (Credential::Trusted, Some(pool)) => {
+                let mut relayed = Route::clone(&route);
+                relayed.host = pool.to_owned();
+                relayed.user = Some(user.name().to_owned());
+                Arc::new(relayed)
+            }
+            _ => route,
+        }
+    }
+}
+
+/// No wrong password: programs that look for those in the log or the metrics should not find one here.
+fn unvouched(why: &str) -> Denied {
+    Denied { label: "unvouched", ..Denied::new(Denial::BadCredentials, STAGE, why) }
+}
+
+const STAGE: &str = "smtp after pop";
