@@ -9,7 +9,7 @@ use crate::support::client::Client;
 use crate::support::gateway::Gateway;
 use crate::support::mail::{BOTH, Mail};
 use crate::support::plan::Plan;
-use crate::support::process::Process;
+use crate::support::redis::Redis;
 use crate::support::{keeper, ports, site, wait};
 
 /// Where an MTA asks a gateway.
@@ -240,17 +240,9 @@ fn a_file_remembers_through_a_kill() {
 
 #[test]
 fn two_gateways_share_a_server_and_logins_go_on_without_it() {
-    let port = ports::free();
-    let folder = keeper::folder("redis");
-    let arguments =
-        ["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--dir", folder.to_str().unwrap()];
-    let mut server = Process::start("redis-server", "redis-server", &arguments, &folder.join("redis.log"));
-    server.ready(|| std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
-    let store = format!("{{ store: {{ valkey: \"redis://127.0.0.1:{port}\" }} }}");
-    let ((near, one), (far, two)) = (
-        Desk::of(site::shared().plan().set("registry", &store)),
-        Desk::of(site::shared().plan().set("registry", &store)),
-    );
+    let server = Redis::start();
+    let (near, one) = Desk::of(server.keeps(site::shared().plan()));
+    let (far, two) = Desk::of(server.keeps(site::shared().plan()));
     let (one, two) = (Gateway::start(&one), Gateway::start(&two));
     [&one, &two].iter().for_each(|gateway| gateway.metric_becomes("registry_up", &[], 1.0));
     assert_eq!(far.ask("127.0.0.71"), nobody());

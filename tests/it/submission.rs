@@ -7,7 +7,6 @@ use base64::Engine;
 use crate::support::certs::certs;
 use crate::support::client::Client;
 use crate::support::gateway::Gateway;
-use crate::support::mail::Mail;
 use crate::support::plan::Plan;
 use crate::support::postfix::{Pair, Postfix};
 use crate::support::program::{self, Outcome, python};
@@ -15,13 +14,13 @@ use crate::support::site::{self, Site};
 use crate::support::wait;
 
 /// The Postfixes beside the shared site's Dovecots; nobody stops them.
-fn shared() -> &'static Pair {
+pub fn shared() -> &'static Pair {
     static PAIR: LazyLock<Pair> = LazyLock::new(|| Pair::beside(site::shared()));
     &PAIR
 }
 
 /// In front of a site with its Postfixes.
-fn plan(site: &Site, pair: &Pair) -> Plan {
+pub fn plan(site: &Site, pair: &Pair) -> Plan {
     let (imap, pop3, submission) = (site.one.ports.imap, site.one.ports.pop3, pair.ports.submission);
     site.plan()
         .set("backends.stores.ports", &format!("{{ imap: {imap}, pop3: {pop3}, submission: {submission} }}"))
@@ -51,7 +50,7 @@ fn swaks(gateway: &Gateway, listener: &str, more: &[&str]) -> Outcome {
 
 /// The message with this subject is in `postfix`, once, and its log says who sent it, and from where.
 #[track_caller]
-fn arrived(postfix: &Postfix, subject: &str, user: &str) -> String {
+pub fn arrived(postfix: &Postfix, subject: &str, user: &str) -> String {
     let message = postfix.message(&format!("Subject: {subject}\n"));
     let line = postfix.sender_of(&message);
     // No name: the gateway's own would be a lie, and nobody has looked up the client's.
@@ -63,7 +62,7 @@ fn arrived(postfix: &Postfix, subject: &str, user: &str) -> String {
 
 /// Connects by implicit TLS and says EHLO.
 #[track_caller]
-fn open(gateway: &Gateway) -> Client {
+pub fn open(gateway: &Gateway) -> Client {
     let mut client = gateway.connect("submissions").tls();
     client.expect("220 ");
     hello(&mut client);
@@ -71,14 +70,14 @@ fn open(gateway: &Gateway) -> Client {
 }
 
 #[track_caller]
-fn hello(client: &mut Client) -> Vec<String> {
+pub fn hello(client: &mut Client) -> Vec<String> {
     client.send("EHLO client.example.org\r\n");
     client.lines_to("250 ")
 }
 
 /// Logs in with AUTH LOGIN; the answer, whatever it is.
 #[track_caller]
-fn login(client: &mut Client, user: &str, secret: &str) -> String {
+pub fn login(client: &mut Client, user: &str, secret: &str) -> String {
     client.ask_for("AUTH LOGIN", "334 ");
     client.ask_for(&base64(user), "334 ");
     client.ask(&base64(secret))
@@ -90,7 +89,7 @@ fn base64(text: &str) -> String {
 
 /// Whoever is logged in talks with `server`.
 #[track_caller]
-fn talks_with(client: &mut Client, server: &str) {
+pub fn talks_with(client: &mut Client, server: &str) {
     let lines = hello(client);
     assert!(lines[0].contains(&format!("{server}.stores.example.org")), "{lines:?}");
 }
@@ -274,42 +273,4 @@ fn who_is_logged_in_cannot_pass_for_another_by_xclient() {
     let offers = hello(&mut client);
     assert!(!offers.iter().any(|line| line.contains("XCLIENT")), "{offers:?}");
     client.ask_for("XCLIENT LOGIN=bob ADDR=198.51.100.9", "550 ");
-}
-
-/// Says EHLO and MAIL from an address, without AUTH.
-#[track_caller]
-fn mail_without_auth(gateway: &Gateway, address: &str) -> (Client, String) {
-    let mut client = gateway.connect_from(address, "submissions").tls();
-    client.expect("220 ");
-    hello(&mut client);
-    let answer = client.ask("MAIL FROM:<alice@example.org>");
-    (client, answer)
-}
-
-#[test]
-fn who_fetched_mail_lately_sends_without_auth_and_nobody_else_does() {
-    let pair = shared();
-    let gateway = Gateway::start(&plan(site::shared(), pair).set("smtp_after_pop", "{ exempt: [] }"));
-    let (_, answer) = mail_without_auth(&gateway, "127.0.0.77");
-    assert!(answer.starts_with("530 "), "nobody logged in yet: {answer}");
-
-    let mut reader = Mail::Pop3.open_from("127.0.0.77", &gateway);
-    Mail::Pop3.login(&mut reader, "alice");
-    gateway.metric_becomes("registry_windows", &[], 1.0);
-    let (mut client, answer) = mail_without_auth(&gateway, "127.0.0.77");
-    assert!(answer.starts_with("250 "), "{answer}");
-    client.ask_for("RCPT TO:<someone@example.org>", "250 ");
-    client.ask_for("DATA", "354 ");
-    client.send("Subject: after-pop\r\n\r\nHello.\r\n");
-    client.ask_for(".", "250 ");
-    client.ask_for("QUIT", "221 ");
-    arrived(&pair.one, "after-pop", "alice");
-
-    let (_, answer) = mail_without_auth(&gateway, "127.0.0.78");
-    assert!(answer.starts_with("530 "), "another address: {answer}");
-    let mut second = Mail::Imap.open_from("127.0.0.77", &gateway);
-    Mail::Imap.login(&mut second, "bob");
-    wait::until_true("the address to be shared", wait::SOON, || {
-        mail_without_auth(&gateway, "127.0.0.77").1.starts_with("530 ")
-    });
 }

@@ -14,6 +14,7 @@ pub mod ports;
 pub mod postfix;
 pub mod process;
 pub mod program;
+pub mod redis;
 pub mod replies;
 pub mod site;
 pub mod slapd;

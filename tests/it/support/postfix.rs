@@ -1,8 +1,8 @@
-//! A real Postfix 3: the submission server beside a Dovecot, which it asks who its clients are.
+//! A real Postfix 3: the submission server beside a Dovecot, which it asks who its clients are; or a stranger's server.
 //!
-//! It believes XCLIENT of 127.0.0.1, where the gateway is, keeps what users send in one maildir, and relays for nobody who has not logged in.
+//! The first believes XCLIENT of 127.0.0.1, where the gateway is, keeps what users send in one maildir, and relays for nobody who has not logged in.
 
-use std::net::{Ipv4Addr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 
@@ -61,11 +61,28 @@ impl Pair {
 impl Postfix {
     /// Starts a server at the Dovecot's address.
     pub fn start(beside: &Dovecot, ports: Ports) -> Self {
+        let auth = format!("inet:{}:{}", beside.address, beside.ports.auth);
+        Self::start_as(beside.name(), beside.address, ports, &BESIDE.replace("{auth}", &auth))
+    }
+
+    /// Starts a server that knows neither the site nor its users; mail to anywhere that these restrictions (lines of
+    /// main.cf) let through is kept.
+    pub fn stranger(restrictions: &str) -> Self {
+        let settings = format!("{ANYWHERE}{restrictions}\n");
+        Self::start_as("stranger", Ipv4Addr::new(127, 0, 0, 13), Ports::free(), &settings)
+    }
+
+    fn start_as(name: &str, address: Ipv4Addr, ports: Ports, settings: &str) -> Self {
         can_be_started();
         let folder = keeper::folder("postfix");
-        write_configuration(&folder, beside, ports);
-        let process = launch(&folder, beside.address, ports);
-        Self { address: beside.address, ports, folder, process }
+        write_configuration(&folder, name, address, ports, settings);
+        let process = launch(&folder, address, ports);
+        Self { address, ports, folder, process }
+    }
+
+    /// Where it speaks plain SMTP.
+    pub fn plain(&self) -> SocketAddr {
+        SocketAddr::from((self.address, self.ports.submission))
     }
 
     /// It and all its children die at once.
@@ -122,7 +139,7 @@ fn can_be_started() {
     assert!(rustix::process::getuid().is_root(), "Postfix serves only when root has started it: run this as root");
 }
 
-fn write_configuration(folder: &Path, beside: &Dovecot, ports: Ports) {
+fn write_configuration(folder: &Path, name: &str, address: Ipv4Addr, ports: Ports, settings: &str) {
     let conf = folder.join("conf");
     std::fs::create_dir(&conf).unwrap();
     for name in ["postfix-files", "post-install", "dynamicmaps.cf"] {
@@ -136,16 +153,15 @@ fn write_configuration(folder: &Path, beside: &Dovecot, ports: Ports) {
     }
     let filled = |text: &str| {
         text.replace("{folder}", folder.to_str().unwrap())
-            .replace("{address}", &beside.address.to_string())
-            .replace("{name}", beside.name())
-            .replace("{auth}", &beside.ports.auth.to_string())
+            .replace("{address}", &address.to_string())
+            .replace("{name}", name)
             .replace("{submission}", &ports.submission.to_string())
             .replace("{submissions}", &ports.submissions.to_string())
             .replace("{certificate}", certs().server.certificate.to_str().unwrap())
             .replace("{key}", certs().server.key.to_str().unwrap())
             .replace("{nobody}", &NOBODY.to_string())
     };
-    std::fs::write(conf.join("main.cf"), filled(MAIN)).unwrap();
+    std::fs::write(conf.join("main.cf"), filled(MAIN) + settings).unwrap();
     std::fs::write(conf.join("master.cf"), filled(SERVICES)).unwrap();
     // It fills the queue with folders.
     program::run("postfix", "postfix", &["-c", conf.to_str().unwrap(), "check"]).fine();
@@ -180,23 +196,33 @@ mynetworks =
 alias_maps =
 alias_database =
 local_transport = error:there is nobody here
-default_transport = error:nothing leaves this machine
-virtual_mailbox_domains = example.org
 virtual_mailbox_maps = static:all/
 virtual_mailbox_base = {folder}/mail
 virtual_minimum_uid = 1
 virtual_uid_maps = static:{nobody}
 virtual_gid_maps = static:{nobody}
-smtpd_relay_restrictions = permit_sasl_authenticated, reject
 smtpd_authorized_xclient_hosts = 127.0.0.1
 smtpd_error_sleep_time = 0
 service_throttle_time = 1s
-smtpd_sasl_auth_enable = yes
-smtpd_sasl_type = dovecot
-smtpd_sasl_path = inet:{address}:{auth}
 smtpd_tls_security_level = may
 smtpd_tls_cert_file = {certificate}
 smtpd_tls_key_file = {key}
+";
+
+/// Beside a Dovecot.
+const BESIDE: &str = "\
+default_transport = error:nothing leaves this machine
+virtual_mailbox_domains = example.org
+smtpd_relay_restrictions = permit_sasl_authenticated, reject
+smtpd_sasl_auth_enable = yes
+smtpd_sasl_type = dovecot
+smtpd_sasl_path = {auth}
+";
+
+/// Whatever is relayed ends in the maildir, and so does not leave this machine either.
+const ANYWHERE: &str = "\
+virtual_mailbox_domains =
+default_transport = virtual
 ";
 
 /// None of them in a chroot.
