@@ -77,7 +77,8 @@
 //! * A credential goes to one back-end, whose host the configuration allows, after TLS where TLS is configured; and to
 //!   nobody when the login was refused here.
 //! * "The directory or the back-end is away" is never told as "wrong password".
-//! * An address is vouched for after the back-end's own yes, one address at a time, and not while the record is away.
+//! * An address is vouched for after the back-end's own yes, one address at a time, and not while the record is away,
+//!   which is told as "come back later".
 //! * Every wait has a deadline, every count is a permit that gives itself back, every buffer is bounded.
 //! * No text of a peer begins a log line, or becomes a metric's label.
 //!

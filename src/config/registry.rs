@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::AddressRange;
+use super::{AddressRange, ClientTls};
 use crate::proto::Protocol;
 use crate::secret::Secret;
 
@@ -34,8 +34,10 @@ pub enum Store {
     Disk(PathBuf),
     /// On a Valkey or Redis server, for all gateways that use it.
     Valkey {
-        /// It parsed as a URL of such a server; it may hold a password.
+        /// It parsed as a URL of such a server, without TLS; it may hold a password.
         url: Secret,
+        /// Speak TLS to it, and how it is verified.
+        tls: Option<ClientTls>,
         /// In front of every key.
         prefix: String,
     },

@@ -22,9 +22,10 @@ use tokio::sync::Notify;
 use crate::config::{AfterPop, Store};
 use crate::metrics::Metrics;
 use crate::proto::Protocol;
-use crate::secret::Secret;
+use crate::wire::tls_client::TlsSetupProblem;
 
 mod clock;
+mod dial;
 mod disk;
 mod keeper;
 mod seen;
@@ -37,6 +38,7 @@ pub use disk::DiskProblem;
 pub use seen::Protocols;
 
 use clock::Clock;
+use dial::Way;
 use disk::Disk;
 use seen::Seen;
 use table::Table;
@@ -99,6 +101,9 @@ pub enum SetupProblem {
     /// The server's URL; it may hold a password and is not shown.
     #[error("the URL of the registry's server is none")]
     Url,
+    /// The authorities by which it is verified.
+    #[error("the registry's server: {0}")]
+    Tls(#[from] TlsSetupProblem),
 }
 
 impl Registry {
@@ -132,8 +137,9 @@ impl Registry {
                 let disk = Disk::open(path, now, &mut table);
                 Backing::Disk(disk.map_err(|problem| SetupProblem::Disk(path.clone(), problem))?)
             }
-            Store::Valkey { url, prefix } => {
-                let server = Valkey::new(client(url)?, prefix.clone(), window, metrics.registry_up.clone());
+            Store::Valkey { url, tls, prefix } => {
+                let way = Way::new(url, tls.as_ref())?;
+                let server = Valkey::new(way, prefix.clone(), window, metrics.registry_up.clone());
                 Backing::Valkey(Box::new(server))
             }
         };
@@ -211,10 +217,6 @@ fn verdict(users: Vec<Seen>, max_users: usize) -> Coverage {
         None => Coverage::Nobody,
         Some(Seen { user, until, protocols }) => Coverage::User { name: user, protocols, until },
     }
-}
-
-fn client(url: &Secret) -> Result<redis::Client, SetupProblem> {
-    redis::Client::open(url.expose()).map_err(|_| SetupProblem::Url)
 }
 
 impl Inner {

@@ -13,9 +13,10 @@ use std::time::Duration;
 
 use prometheus::IntGauge;
 use redis::aio::{ConnectionLike, MultiplexedConnection};
-use redis::{AsyncConnectionConfig, Client, Cmd, Pipeline, RedisError, Value};
+use redis::{Cmd, Pipeline, RedisError, Value};
 use tokio::time::timeout;
 
+use super::dial::Way;
 use super::seen::{self, Protocols, Seen};
 use super::table::USERS_MAX;
 use super::{Away, Batch};
@@ -23,7 +24,7 @@ use crate::proto::Protocol;
 
 /// See the module.
 pub(super) struct Valkey {
-    client: Client,
+    way: Way,
     prefix: String,
     /// In seconds.
     window: u64,
@@ -38,9 +39,9 @@ pub(super) struct Valkey {
 }
 
 impl Valkey {
-    pub(super) fn new(client: Client, prefix: String, window: u64, up: IntGauge) -> Self {
+    pub(super) fn new(way: Way, prefix: String, window: u64, up: IntGauge) -> Self {
         Self {
-            client,
+            way,
             prefix,
             window,
             connection: Mutex::new(None),
@@ -62,10 +63,8 @@ impl Valkey {
     /// Tries once. Everything that was written before may be lost.
     pub(super) async fn connect(&self) -> Result<(), Away> {
         // Our own deadline, because the client's does not cover resolving the server's name.
-        let settings =
-            AsyncConnectionConfig::new().set_connection_timeout(Some(DEADLINE)).set_response_timeout(Some(DEADLINE));
-        let connected = timeout(3 * DEADLINE, self.client.get_multiplexed_async_connection_with_config(&settings));
-        let connected = connected.await.map_err(|_| TIMED_OUT.to_owned()).and_then(|made| made.map_err(|e| label(&e)));
+        let connected = timeout(3 * DEADLINE, self.way.connect()).await;
+        let connected = connected.unwrap_or_else(|_| Err(TIMED_OUT.to_owned()));
         let mut connection = connected.map_err(|why| self.is_away(why))?;
         let mut probe = Cmd::new();
         probe.arg("SET").arg(format!("{}:probe", self.prefix)).arg("1").arg("EX").arg(60);
@@ -195,12 +194,12 @@ fn read_one(member: &Value, score: &Value, now: u64, window: u64) -> Option<Seen
 }
 
 /// What a log may show of an error: not its text, which a server chooses.
-fn label(error: &RedisError) -> String {
+pub(super) fn label(error: &RedisError) -> String {
     error.code().unwrap_or(error.category()).to_owned()
 }
 
 /// For every single call.
-const DEADLINE: Duration = Duration::from_millis(300);
+pub(super) const DEADLINE: Duration = Duration::from_millis(300);
 /// How far the clocks of gateways may differ, in seconds.
 const SKEW: u64 = 60;
 const TIMED_OUT: &str = "timed out";

@@ -2,7 +2,7 @@
 
 use std::process::{Child, Command, Stdio};
 
-use redis::Commands;
+use redis::{Client, Commands};
 use tempfile::TempDir;
 
 use super::*;
@@ -58,7 +58,7 @@ impl Server {
     }
 
     fn store(&self) -> Store {
-        Store::Valkey { url: Secret::new(self.url()).expect("plain"), prefix: "pc".to_owned() }
+        Store::Valkey { url: Secret::new(self.url()).expect("plain"), tls: None, prefix: "pc".to_owned() }
     }
 
     fn connection(&self) -> redis::Connection {
@@ -176,7 +176,7 @@ async fn a_server_that_takes_no_writes_is_away() {
     assert!(!format!("{refused:?}").contains("hunter"), "{refused:?}");
     assert_eq!(site.who("192.0.2.2").await, "away");
     let url = Secret::new(format!("redis://:hunter2@127.0.0.1:{}", server.port)).expect("plain");
-    let right = Site::open(&rules(), &Store::Valkey { url, prefix: "pc".to_owned() }, &noon());
+    let right = Site::open(&rules(), &Store::Valkey { url, tls: None, prefix: "pc".to_owned() }, &noon());
     becomes(&right, "192.0.2.2", "nobody").await;
 }
 
@@ -232,5 +232,5 @@ async fn a_password_is_in_no_message() {
 /// Without a keeper, who would connect it again.
 fn alone(url: &str) -> Valkey {
     let up = IntGauge::new("up", "up").expect("a gauge");
-    Valkey::new(Client::open(url).expect("a URL"), "pc".to_owned(), WINDOW, up)
+    Valkey::new(Way::new(&Secret::new(url).expect("plain"), None).expect("a URL"), "pc".to_owned(), WINDOW, up)
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
+use crate::support::certs::certs;
 use crate::support::client::Client;
 use crate::support::gateway::Gateway;
 use crate::support::mail::{BOTH, Mail};
@@ -260,4 +261,27 @@ fn two_gateways_share_a_server_and_logins_go_on_without_it() {
     let outages = one.log().lines().filter(|line| line.contains("store is away")).count();
     assert!(outages <= 1, "one line an outage:\n{}", one.log());
     drop((session, other));
+}
+
+#[test]
+fn a_server_behind_tls_is_shared_when_its_certificate_is_one_to_trust() {
+    let mut server = Redis::start();
+    let ours = format!("{{ ca: \"{}\" }}", certs().ca_file.display());
+    let (desk, plan) = Desk::of(server.keeps_over_tls(site::shared().plan(), &ours));
+    let (other, unverified) = Desk::of(server.keeps_over_tls(site::shared().plan(), "{ verify: false }"));
+    let (gateway, far) = (Gateway::start(&plan), Gateway::start(&unverified));
+    let session = log_in_from(Mail::Imap, "127.0.0.71", &gateway, "alice");
+    desk.becomes("127.0.0.71", &user("alice@example.org"));
+    other.becomes("127.0.0.71", &user("alice@example.org"));
+    server.kill();
+    desk.becomes("127.0.0.71", &away());
+    server.restart();
+    desk.becomes("127.0.0.71", &user("alice@example.org"));
+
+    let stranger = format!("{{ ca: \"{}\" }}", certs().stranger.certificate.display());
+    let (desk, plan) = Desk::of(server.keeps_over_tls(site::shared().plan(), &stranger));
+    let gateway = Gateway::start(&plan);
+    gateway.logged(&["store is away", "certificate is not one to trust"]);
+    assert_eq!(desk.ask("127.0.0.71"), away());
+    drop((session, far));
 }

@@ -7,9 +7,11 @@ use super::backends::Pools;
 use super::item::Item;
 use super::listeners::Bound;
 use super::sheet::Fields;
+use super::tls;
 use super::values::{self, MINUTE, Reading};
-use crate::config::{AddressRange, AfterPop, Lookup, LookupProtocol, Store, address};
+use crate::config::{AddressRange, AfterPop, ClientTls, Lookup, LookupProtocol, Store, address};
 use crate::proto::Protocol;
+use crate::secret::Secret;
 
 /// `None`: nothing is recorded.
 pub(super) fn after_pop(root: &mut Fields<'_>, pools: &Pools) -> Option<AfterPop> {
@@ -65,17 +67,32 @@ pub(super) fn store(root: &mut Fields<'_>) -> Store {
 
 fn valkey(server: &Item<'_>, fields: &mut Fields<'_>) -> Option<Store> {
     let prefix = fields.or("prefix", prefix, "pc".to_owned());
-    let url = server.secret()?;
-    if url.expose().starts_with("rediss:") || url.expose().starts_with("valkeys:") {
-        server.fault("asks for TLS, which this version does not speak to the store; use redis://");
-        return None;
-    }
+    let tls = fields.take("tls");
+    let (url, is_tls) = without_tls(server.secret()?);
+    let tls = match tls {
+        Some(item) if !is_tls => {
+            item.fault("needs a URL that asks for TLS: rediss://");
+            None
+        }
+        Some(item) => Some(tls::verification(&mut item.fields()?)),
+        None => is_tls.then(ClientTls::default),
+    };
     if redis::Client::open(url.expose()).is_err() {
         // Never quoted: whatever it is, it may hold a password.
         server.fault("is not the URL of a server, such as redis://10.0.0.9:6379 or redis://user:password@host:6379/0");
         return None;
     }
-    Some(Store::Valkey { url, prefix })
+    Some(Store::Valkey { url, tls, prefix })
+}
+
+/// The same URL as the library understands it, for TLS is ours to speak.
+fn without_tls(url: Secret) -> (Secret, bool) {
+    let schemes = [("rediss://", "redis://"), ("valkeys://", "valkey://")];
+    let mut plain = schemes.iter().filter_map(|(tls, plain)| Some((plain, url.expose().strip_prefix(tls)?)));
+    match plain.next().map(|(scheme, rest)| Secret::new(format!("{scheme}{rest}"))) {
+        Some(Ok(plain)) => (plain, true),
+        Some(Err(_)) | None => (url, false),
+    }
 }
 
 fn prefix(text: &str) -> Reading<String> {

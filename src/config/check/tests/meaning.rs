@@ -246,7 +246,7 @@ fn the_record_of_logins_says_what_it_says() {
     assert_eq!((defaults.window, defaults.max_users), (written.window, written.max_users));
     assert_eq!((defaults.record, defaults.exempt), (written.record, written.exempt));
     let shown = format!("{:?}", config.store);
-    let Store::Valkey { url, prefix } = config.store else { panic!("{shown}") };
+    let Store::Valkey { url, prefix, tls: None } = config.store else { panic!("{shown}") };
     assert_eq!((url.expose(), prefix.as_str()), ("redis://gate:hunter2@10.0.0.9:6379/1", "site-1"));
     assert!(!shown.contains("hunter2"));
 }
