@@ -21,6 +21,7 @@
 //! listener ──accept──▶ door.admit(peer) ──spawn──▶ session.run
 //!   session: [PROXY header → door.admit(client)] → [implicit TLS] → conversation.next_login() ◀──┐
 //!                                                         │ login                                │ deny
+//!     [MAIL without AUTH: registry.covers(address) says whose login it is]                       │
 //!             directory.find → backends.candidates → lease → dial → back half logs in ───────────┘
 //!                                                         │ granted
 //!            registry.record(user, client address) → Presence, kept as long as the session

@@ -77,6 +77,15 @@ impl Protocol {
         }
     }
 
+    /// Whether a back-end can log a user in by our word alone (XCLIENT LOGIN=).
+    #[must_use]
+    pub const fn has_login_by_word(self) -> bool {
+        match self {
+            Self::Imap | Self::Pop3 => false,
+            Self::Submission => true,
+        }
+    }
+
     /// The half that faces a client.
     #[must_use]
     pub fn front(self, terms: Terms) -> Box<dyn Front> {

@@ -149,7 +149,7 @@ impl Session {
                 "the directory's entry has no user name for a login without the user's password",
             ));
         };
-        if matches!(server.login(), BackendLogin::Xclient) && self.entrance.protocol() != Protocol::Submission {
+        if matches!(server.login(), BackendLogin::Xclient) && !self.entrance.protocol().has_login_by_word() {
             return Err(misconfigured("the pool has login: xclient, which is for submission only"));
         }
         let lease = server.lease().await?;

@@ -6,8 +6,7 @@ use super::backends::Pools;
 use super::directory::Lives;
 use super::services::Offer;
 use super::sheet::{Place, Sheet};
-use crate::config::{PasswordCheck, Source};
-use crate::proto::Protocol;
+use crate::config::{PasswordCheck, Service, Source};
 
 /// `offers`: the services that listeners use.
 pub(super) fn passwords(sheet: &Sheet, offers: &[&Offer], lives: &Lives, pools: &Pools) {
@@ -50,26 +49,28 @@ fn led_to(pool: &str, offers: &[&Offer], sources: &[&Source], pools: &Pools) -> 
     let is_named = sources.iter().any(|source| matches!(source, Source::Pool(name) if name == pool));
     let is_all_there_is = pools.by_word.len() == pools.names.len();
     let mut protocols = offers.iter().map(|offer| offer.service.protocol);
-    let protocol = protocols.find(|protocol| *protocol != Protocol::Submission)?;
+    let protocol = protocols.find(|protocol| !protocol.has_login_by_word())?;
     (is_named || is_all_there_is).then(|| protocol.name())
 }
 
 fn by_word(sheet: &Sheet, offers: &[&Offer], place: &Place) {
-    let is_unchecked = |offer: &&&Offer| {
-        let service = &offer.service;
-        offer.check.is_some() && service.protocol == Protocol::Submission && service.check == PasswordCheck::Backend
-    };
-    if offers.iter().any(|offer| is_unchecked(&offer)) {
-        sheet.fault(place, "xclient shows the back-end no password, so nobody would check it; needs `login: { check: directory }` or `both` in services.submission");
+    let services =
+        unchecked(offers, |service| service.protocol.has_login_by_word() && service.check == PasswordCheck::Backend);
+    if !services.is_empty() {
+        sheet.fault(place, format!("xclient shows the back-end no password, so nobody would check it; needs `login: {{ check: directory }}` or `both` in {services}"));
     }
 }
 
 fn master(sheet: &Sheet, offers: &[&Offer], place: &Place) {
-    let unchecked =
-        offers.iter().filter(|offer| offer.check.is_some() && offer.service.check != PasswordCheck::Directory);
-    let unchecked: Vec<_> = unchecked.map(|offer| format!("services.{}", offer.service.protocol.name())).collect();
-    if !unchecked.is_empty() {
-        let services = unchecked.join(" and ");
+    let services = unchecked(offers, |service| service.check != PasswordCheck::Directory);
+    if !services.is_empty() {
         sheet.fault(place, format!("a master login never shows the user's password to the back-end, so nobody would check it; needs `login: {{ check: directory }}` in {services}"));
     }
+}
+
+/// The services of which this is so, for a message; not those whose `check` is wrong in itself.
+fn unchecked(offers: &[&Offer], is_unchecked: impl Fn(&Service) -> bool) -> String {
+    let known = offers.iter().filter(|offer| offer.check.is_some() && is_unchecked(&offer.service));
+    let names: Vec<_> = known.map(|offer| format!("services.{}", offer.service.protocol.name())).collect();
+    names.join(" and ")
 }
