@@ -4,8 +4,6 @@
 
 use std::fmt::Write as _;
 
-use super::name::User;
-
 /// A filter with `{user}`, `{local}` and `{domain}`.
 #[derive(Debug, Clone)]
 pub(super) struct Template(Vec<Piece>);
@@ -43,9 +41,10 @@ impl Template {
         Ok(template)
     }
 
-    /// The filter that asks for this user.
-    pub(super) fn fill(&self, user: &User) -> String {
-        let (name, local, domain) = (escape(user.name()), escape(user.local()), escape(user.domain()));
+    /// The filter that asks for this canonical name: `local@domain`, `local`, or `@domain` for anyone else there.
+    pub(super) fn fill(&self, name: &str) -> String {
+        let (local, domain) = name.split_once('@').unwrap_or((name, ""));
+        let (name, local, domain) = (escape(name), escape(local), escape(domain));
         self.render(|piece| match piece {
             Piece::Text(text) => text,
             Piece::User => &name,
@@ -107,10 +106,11 @@ fn push_escaped(text: &mut String, byte: u8) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::directory::User;
 
     fn fill(template: &str, name: &str) -> String {
         let user = User::new(name, Some("example.com")).expect("a name");
-        Template::new(template).expect("a filter").fill(&user)
+        Template::new(template).expect("a filter").fill(user.name())
     }
 
     #[test]

@@ -42,7 +42,7 @@ pub struct Directory(Arc<Inner>);
 struct Inner {
     default_domain: Option<String>,
     sources: Arc<[Source]>,
-    cache: Arc<Cache>,
+    users: Arc<Cache<Route>>,
     counts: Arc<Counts>,
     control: Handle,
 }
@@ -72,8 +72,9 @@ impl Directory {
             .enumerate()
             .map(|(place, source)| Source::new(source, place, default_domain.as_deref(), &counts))
             .collect::<Result<_, _>>()?;
-        let cache = Arc::new(Cache::new(config.cache, Arc::clone(&counts), control.clone()));
-        Ok(Self(Arc::new(Inner { default_domain, sources, cache, counts, control })))
+        let (cached, remembered) = (Arc::clone(&counts), metrics.directory_cached.clone());
+        let users = Arc::new(Cache::new(config.cache, cached, remembered, control.clone()));
+        Ok(Self(Arc::new(Inner { default_domain, sources, users, counts, control })))
     }
 
     /// Whether the users files can be used; no server is asked.
@@ -106,7 +107,7 @@ impl Directory {
             let (sources, user) = (Arc::clone(&self.0.sources), user.clone());
             async move { source::ask(&sources, &user).await }
         };
-        self.0.cache.find(user.key(), question).await
+        self.0.users.find(user.key(), question).await
     }
 
     /// Whether this is the password of the user who was found at this route. The answer is never remembered.
@@ -134,7 +135,7 @@ impl Directory {
         for (source, users) in self.0.sources.iter().zip(read) {
             source.use_users(users);
         }
-        self.0.cache.clear();
+        self.0.users.clear();
         Ok(())
     }
 
@@ -148,7 +149,7 @@ impl Directory {
     /// Whether a login has a chance: a directory that is away still serves whom it remembers.
     #[must_use]
     pub fn answers(&self) -> bool {
-        self.reachable() || self.0.cache.serves_stale()
+        self.reachable() || self.0.users.serves_stale()
     }
 
     async fn on_control<T: Send + 'static>(

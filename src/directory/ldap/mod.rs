@@ -79,7 +79,7 @@ impl Ldap {
         let search = Search {
             base: &self.base,
             scope: Scope::Subtree,
-            filter: self.filter.fill(user),
+            filter: self.filter.fill(user.name()),
             attributes: &self.attributes,
             time_limit: i32::try_from(self.timeout.as_secs() + 1).unwrap_or(i32::MAX),
         };
