@@ -35,6 +35,8 @@ pub struct Metrics {
     pub directory_seconds: Histogram,
     /// Users in the directory cache.
     pub directory_cached: IntGauge,
+    /// Recipients in the directory cache.
+    pub directory_cached_recipients: IntGauge,
     /// Connections tried to back-ends, by outcome.
     pub backend_connects: IntCounterVec,
     /// Connections to back-ends open now.
@@ -94,6 +96,11 @@ impl Metrics {
                 Histogram::with_opts(histogram("directory_seconds", "One question to a directory source."))?,
             )?,
             directory_cached: gauge(&r, "directory_cached_users", "Users in the directory cache.")?,
+            directory_cached_recipients: gauge(
+                &r,
+                "directory_cached_recipients",
+                "Recipients in the directory cache.",
+            )?,
             backend_connects: counters(&r, "backend_connects_total", "Connections tried to back-ends.", &["outcome"])?,
             backend_open: gauge(&r, "backend_connections", "Connections to back-ends open now.")?,
             workers: gauge(&r, "workers", "Worker threads running now.")?,

@@ -58,6 +58,8 @@ fn config(global: Written, listeners: Vec<Listener>) -> Config {
         listeners,
         directory: Directory {
             default_domain: None,
+            domains: vec![],
+            recipient_delimiter: None,
             sources: vec![],
             cache: Cache { entries: 0, ttl: Duration::ZERO, negative_ttl: Duration::ZERO, stale: Duration::ZERO },
         },

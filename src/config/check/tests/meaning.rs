@@ -132,6 +132,15 @@ fn a_preset_gives_what_is_not_written() {
     let config = good("tests/config/good/presets.yaml");
     assert_eq!(ldap(&config, 0).filter, "(&(objectClass=inetLocalMailRecipient)(mailLocalAddress={user}))");
     assert_eq!(ldap(&config, 0).status_attribute, None);
+    assert_eq!(ldap(&config, 0).recipient_filter, ldap(&config, 0).filter);
+    assert_eq!(ldap(&config, 0).routing_attribute.as_deref(), Some("mailRoutingAddress"));
+    assert_eq!(
+        ldap(&config, 1).recipient_filter,
+        "(&(objectClass=qmailUser)(|(mail={user})(mailAlternateAddress={user})))"
+    );
+    assert_eq!(ldap(&config, 1).routing_attribute, None);
+    assert!(ldap(&config, 5).recipient_filter.contains("zimbraMailAlias"), "the filter that is written is for logins");
+    assert_eq!(ldap(&config, 6).recipient_filter, "(uid={local})");
     assert_eq!(
         standings(ldap(&config, 1)),
         [
@@ -153,6 +162,25 @@ fn a_preset_gives_what_is_not_written() {
     assert_eq!((plain.timeout, plain.connections, plain.starttls), (seconds(4), 2, false));
     assert!(plain.bind.is_none() && plain.tls.ca.is_none() && !plain.tls.skip_verification);
     assert_eq!((plain.urls[0].host.as_str(), plain.urls[0].port), ("ldap1", 389));
+}
+
+#[test]
+fn whose_recipients_are_taken_is_the_default_domain_unless_it_is_said() {
+    let directory = good("config/minimal.yaml").directory;
+    assert_eq!((directory.default_domain, directory.domains.len()), (None, 0));
+    assert_eq!(directory.recipient_delimiter, Some('+'));
+    assert_eq!(good("tests/config/good/anchors.yaml").directory.domains, ["example.com"]);
+    let config = good("tests/config/good/recipients.yaml");
+    assert_eq!(config.directory.domains, ["example.org", "example.net"]);
+    assert_eq!(config.directory.recipient_delimiter, Some('-'));
+    assert_eq!(ldap(&config, 0).recipient_filter, "(uid={local})");
+    assert_eq!(ldap(&config, 1).recipient_filter, "(|(mail={user})(mail={local}@mail.{domain}))");
+    assert_eq!(ldap(&config, 1).routing_attribute.as_deref(), Some("forwardTo"));
+    let text = "listeners: [ { service: imap, address: \"127.0.0.1:0\", tls: none } ]\n\
+                directory: { recipient_delimiter: \"\", sources: [ { pool: stores } ] }\n\
+                backends: { stores: { servers: [mail1.example.com] } }\n";
+    let config = parse(text, "p.yaml".as_ref()).expect("a delimiter may be none");
+    assert_eq!(config.directory.recipient_delimiter, None);
 }
 
 #[test]
