@@ -48,6 +48,7 @@
 //! | `Wire`, `Relay`, `Tally` | [`wire`] | a byte stream and what it has said so far · bytes both ways · how many, and who closed |
 //! | `Gate`, `Door`, `Permit`, `Refusal` | [`gate`] | admission · its part for one listener · a place inside, given back when dropped · why not |
 //! | `Directory`, `User`, `Route` | [`directory`] | answers "where does this user live?" · the one form of a user's name · host, name there, standing |
+//! | `Recipient`, `Lodging` | [`directory`] | whose mail is this? · where it goes, and to which address there |
 //! | `Backends`, `Server`, `Lease` | [`backend`] | the servers behind a name · one of them · a place there, given back when dropped |
 //! | `Registry`, `Presence`, `Coverage` | [`registry`] | who logged in from where · a session that keeps that so · what an address may be taken for |
 //! | `Language` | [`lookup`] | one of the protocols by which other MTAs ask the registry |

@@ -87,6 +87,9 @@ fn the_whole_example_says_what_it_says() {
     let (dn, password) = ldap.bind.as_ref().expect("a bind");
     assert_eq!((dn.as_str(), password.expose()), ("cn=portcullis,dc=example,dc=com", "hunter2"));
     assert_eq!((ldap.urls.len(), ldap.starttls, ldap.host_attribute.as_str()), (2, true, "mailHost"));
+    assert_eq!(config.directory.domains, ["example.com", "example.org"]);
+    assert!(ldap.recipient_filter.contains("(mailLocalAddress={user})"));
+    assert_eq!(ldap.routing_attribute.as_deref(), Some("mailRoutingAddress"));
     assert!(ldap.tls.ca.as_ref().is_some_and(|path| path.is_absolute() && path.ends_with("tls/ldap-ca.pem")));
     assert_eq!(
         standings(ldap),
@@ -123,8 +126,8 @@ fn what_the_whole_example_calls_a_default_is_one() {
         (config.log, config.ipv6_prefix, config.shutdown.grace, config.tls.clone().map(|tls| tls.minimum))
     };
     assert_eq!(rest(&whole), rest(&least));
-    let cache = |config: &Config| format!("{:?}", config.directory.cache);
-    assert_eq!(cache(&whole), cache(&least));
+    let asking = |config: &Config| format!("{:?}", (config.directory.cache, config.directory.recipient_delimiter));
+    assert_eq!(asking(&whole), asking(&least));
 }
 
 #[test]
