@@ -30,7 +30,7 @@ impl Server {
     async fn probe(self: &Arc<Self>, hostname: Arc<str>) -> Result<(), Failure> {
         let lease = self.lease().await?;
         let wire = lease.dial(Protocol::Submission).await?;
-        let probe = Box::new(Probe::new(hostname, self.wants_starttls()));
+        let probe = Box::new(Probe::new(hostname, self.wants_starttls(Protocol::Submission)));
         let (_, granted) = lease.converse(wire, probe).await?;
         self.offers(&granted.extensions);
         Ok(())

@@ -103,10 +103,10 @@ impl Server {
         self.settings.config.identity
     }
 
-    /// Whether STARTTLS comes before everything else.
+    /// Whether STARTTLS comes before everything else in this protocol.
     #[must_use]
-    pub fn wants_starttls(&self) -> bool {
-        self.settings.config.tls == BackendTls::StartTls
+    pub fn wants_starttls(&self, protocol: Protocol) -> bool {
+        self.settings.config.tls.of(protocol) == BackendTls::StartTls
     }
 
     pub(super) fn port(&self, protocol: Protocol) -> u16 {

@@ -131,9 +131,14 @@ fn standing(status: &str) -> Result<Standing, String> {
 }
 
 fn allowed(names: Vec<String>) -> Result<Services, String> {
-    let protocol =
-        |name: &String| services::named(name).ok_or_else(|| format!("services: imap, pop3 or submission, not {name}"));
-    names.iter().map(protocol).collect::<Result<_, _>>().map(Services::only)
+    let mut protocols = Vec::new();
+    for name in &names {
+        match services::named(name) {
+            named if named.is_empty() => return Err(format!("services: imap, pop3 or submission, not {name}")),
+            named => protocols.extend(named),
+        }
+    }
+    Ok(Services::only(protocols))
 }
 
 impl<'de> Deserialize<'de> for Record {

@@ -98,6 +98,7 @@ impl<J: Fn(&Login) -> Result<Granted, Denial>> Half for Client<'_, J> {
         match self.front.step(heard, say) {
             Need::Input => (Flow::Input, String::new()),
             Need::StartTls => (Flow::StartTls, "(starttls)\n".to_owned()),
+            Need::Post(post) => panic!("no message is taken here: {post:?}"),
             Need::Close(why) => (Flow::Over, format!("(close {why:?})\n")),
             Need::Login(login) => {
                 let mut note = describe(&login);
@@ -130,6 +131,7 @@ fn describe(login: &Login) -> String {
         Credential::Token(mechanism, secret) => format!("token {mechanism} {}", secret.expose()),
         Credential::Master { name, password } => format!("master {name} {}", password.expose()),
         Credential::Trusted => "trusted".to_owned(),
+        Credential::Nobody => "nobody".to_owned(),
     };
     let ttl = login.ttl.map_or(String::new(), |ttl| format!(" ttl {ttl}"));
     let helo = login.helo.as_ref().map_or(String::new(), |name| format!(" helo {name}"));

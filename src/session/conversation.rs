@@ -82,6 +82,7 @@ impl<'s> Conversation<'s> {
                 Need::StartTls => self.secure().await?,
                 Need::Login(login) => return Ok(login),
                 Need::Close(closing) => return Err(closing.into()),
+                Need::Post(_) => return Err(Ending::Left(Stage::Talking)),
             }
         }
     }

@@ -109,7 +109,7 @@ impl Session {
             Credential::Password(password) => password,
             // There is none: the address is known from a login whose password was checked.
             Credential::Trusted => return Ok(()),
-            Credential::Token(..) | Credential::Master { .. } => {
+            Credential::Token(..) | Credential::Master { .. } | Credential::Nobody => {
                 return Err(Denied::new(Denial::Misconfigured, "password check", "the directory cannot check a token"));
             }
         };
@@ -148,7 +148,7 @@ impl Session {
                     Credential::Master { name: user.clone(), password: password.clone() }
                 }
             },
-            starttls: server.wants_starttls(),
+            starttls: server.wants_starttls(self.entrance.protocol()),
             identity: server.wants_identity().then(|| Identity {
                 client: self.client.address,
                 gateway: self.client.gateway,

@@ -243,6 +243,7 @@ impl Session {
             failed_logins: service.failed_logins,
             extensions: self.parts.backends.extensions(),
             trusted,
+            bare_newline: service.bare_newline,
         }
     }
 

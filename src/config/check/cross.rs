@@ -11,7 +11,9 @@ use crate::config::{PasswordCheck, Source};
 /// `offers`: the services that listeners use.
 pub(super) fn passwords(sheet: &Sheet, offers: &[&Offer], lives: &Lives, pools: &Pools) {
     let has_ldap = lives.has_ldap;
-    for offer in offers {
+    // Where nobody logs in, nobody's password is checked.
+    let offers: Vec<_> = offers.iter().copied().filter(|offer| !offer.service.mechanisms.is_empty()).collect();
+    for offer in &offers {
         let Some(place) = &offer.check else { continue };
         if offer.service.check != PasswordCheck::Backend && !has_ldap {
             sheet.fault(place, "needs an `ldap` source in `directory.sources`: no other can check a password");
@@ -29,7 +31,7 @@ pub(super) fn passwords(sheet: &Sheet, offers: &[&Offer], lives: &Lives, pools: 
     let is_nameless = |source: &Source| matches!(source, Source::Ldap(ldap) if ldap.user_attribute.is_none());
     let nameless = sources.into_iter().any(is_nameless);
     for place in &pools.masters {
-        master(sheet, offers, place);
+        master(sheet, &offers, place);
         if nameless {
             sheet.fault(place, "a master login needs `attributes.user` in every `ldap` source: the name as the client gave it may be somebody else's than the entry that was checked");
         }

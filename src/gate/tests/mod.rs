@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::*;
 use crate::config::*;
 use crate::proto::Mechanism;
+use crate::proto::smtp::text::BareNewline;
 
 mod limits;
 mod lists;
@@ -83,6 +84,7 @@ fn service_of(protocol: Protocol, written: Written) -> Service {
         login_timeout: Duration::from_secs(60),
         idle_timeout: Duration::from_secs(60),
         greeting: "ready".into(),
+        bare_newline: BareNewline::Reject,
     }
 }
 

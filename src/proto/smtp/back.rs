@@ -91,7 +91,7 @@ impl SmtpBack {
             (State::Introduced, 250) => {
                 quiet(heard)?;
                 let offers = Offers::of(&reply);
-                if let Credential::Trusted = self.errand.credential {
+                if let Credential::Trusted | Credential::Nobody = self.errand.credential {
                     return Ok(Some(Ask::Granted(granted(offers, b""))));
                 }
                 self.prove(offers, say)?;
@@ -112,7 +112,8 @@ impl SmtpBack {
     fn opened(&mut self, offers: Offers, say: &mut Vec<u8>) -> Result<(), Refused> {
         let user = &self.errand.user;
         // The name comes from the directory: a NUL in it would be another name.
-        if user.is_empty() || user.chars().any(char::is_control) {
+        let is_nobody = matches!(self.errand.credential, Credential::Nobody);
+        if user.is_empty() && !is_nobody || user.chars().any(char::is_control) {
             return Err(misconfigured("cannot be told this user's name", b""));
         }
         let mut commands = xclient::commands(&self.errand, &offers)?.into_iter();
@@ -186,7 +187,7 @@ impl SmtpBack {
             500..=599 => match self.errand.credential {
                 Credential::Password(_) | Credential::Token(..) => Denial::BadCredentials,
                 // The client gave no wrong password: ours is wrong, or may not do this.
-                Credential::Master { .. } | Credential::Trusted => Denial::Misconfigured,
+                Credential::Master { .. } | Credential::Trusted | Credential::Nobody => Denial::Misconfigured,
             },
             _ => Denial::Unavailable,
         };

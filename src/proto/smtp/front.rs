@@ -20,7 +20,7 @@ use super::{AUTHENTICATE_FIRST, refusal, refusal_of_mail};
 use crate::proto::line::{self, Line, TooLong};
 use crate::proto::patience::Patience;
 use crate::proto::sasl::{Exchange, Fault, Turn};
-use crate::proto::{Closing, Denial, Front, Granted, Login, Mechanism, Need, RefusedHere, Terms, Tls};
+use crate::proto::{Answer, Closing, Denial, Front, Granted, Login, Mechanism, Need, RefusedHere, Terms, Tls};
 
 mod obey;
 
@@ -62,6 +62,11 @@ impl SmtpFront {
     pub(in crate::proto) fn new(terms: Terms) -> Self {
         Self { terms, state: State::Idle, hello: None, patience: Patience::default() }
     }
+
+    /// One that takes messages of strangers.
+    pub(in crate::proto) fn taking_mail(terms: Terms) -> Self {
+        Self::new(terms)
+    }
 }
 
 impl Front for SmtpFront {
@@ -99,6 +104,10 @@ impl Front for SmtpFront {
         if !matches!(self.state, State::Vouched) {
             say_line(say, "235 2.7.0 Authentication successful.");
         }
+    }
+
+    fn answer(&mut self, answer: &Answer, say: &mut Vec<u8>) {
+        answer.put(say);
     }
 
     fn refused_here(&mut self) -> Vec<RefusedHere> {

@@ -14,6 +14,7 @@ pub mod front;
 mod opening;
 pub mod probe;
 mod reply;
+pub mod text;
 mod xclient;
 
 /// Before, or instead of, a conversation.

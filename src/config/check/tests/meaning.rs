@@ -55,7 +55,7 @@ fn what_is_left_out_has_safe_defaults() {
     assert_eq!((pool.max_connections, pool.retry, pool.identity), (None, 1, true));
     assert!(matches!(pool.login, BackendLogin::Replay));
     assert!(!pool.verify.skip_verification && pool.verify.ca.is_none());
-    assert_eq!(Protocol::ALL.map(|protocol| pool.ports[&protocol]), [143, 110, 587]);
+    assert_eq!(Protocol::ALL.map(|protocol| pool.ports[&protocol]), [143, 110, 587, 25]);
     assert!(pool.servers.iter().all(|server| server.weight == 1 && server.address == server.name));
 }
 

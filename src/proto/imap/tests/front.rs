@@ -15,6 +15,7 @@ pub(super) fn terms(tls: Tls) -> Terms {
         failed_logins: 3,
         extensions: std::sync::Arc::default(),
         trusted: None,
+        bare_newline: crate::proto::smtp::text::BareNewline::Reject,
     }
 }
 

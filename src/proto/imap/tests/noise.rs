@@ -79,6 +79,7 @@ fn front() -> ImapFront {
         failed_logins: 20,
         extensions: std::sync::Arc::default(),
         trusted: None,
+        bare_newline: crate::proto::smtp::text::BareNewline::Reject,
     })
 }
 
@@ -100,7 +101,7 @@ proptest! {
                     Need::Input => break,
                     Need::StartTls if heard.is_empty() => front.secured(),
                     Need::Login(_) => front.deny(Denial::BadCredentials, &mut Vec::new()),
-                    Need::StartTls | Need::Close(_) => break 'all,
+                    Need::StartTls | Need::Post(_) | Need::Close(_) => break 'all,
                 }
             }
             prop_assert!(heard.len() <= HEARD_MAX);

@@ -19,6 +19,7 @@ fn terms() -> Terms {
         failed_logins: 3,
         extensions: std::sync::Arc::default(),
         trusted: None,
+        bare_newline: crate::proto::smtp::text::BareNewline::Reject,
     }
 }
 

@@ -20,6 +20,7 @@ fn terms() -> Terms {
         failed_logins: 3,
         extensions: ["PIPELINING".into(), "SIZE 1000".into()].into(),
         trusted: None,
+        bare_newline: crate::proto::smtp::text::BareNewline::Reject,
     }
 }
 

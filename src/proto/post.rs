@@ -1,0 +1,106 @@
+//! The words of a message that is taken here and passed on: who sends it, to whom, how its bytes are marked off, and
+//! what the client is told of it.
+//!
+//! They stand apart because a session with recipients (SMTP on port 25) passes them between its two halves, and
+//! because all of them were read and checked: a back-end is told these, never a client's line.
+
+use std::sync::Arc;
+
+/// What a front needs that takes messages by itself.
+///
+/// Each is answered by [`Front::answer`](super::Front::answer), once; but [`Post::Data`] once more at the message's end,
+/// and [`Post::GiveUp`] never. A transaction is over with its last answer: with any answer to [`Post::Data`] but 354,
+/// with the one at the message's end, and with any answer to [`Post::Chunk`] but 250 to one that is not the last. The
+/// front says nothing more of it then, and whatever a back-end knows of it is to be dropped.
+#[derive(Debug)]
+pub enum Post {
+    /// RCPT: may this recipient have the message? The `Arc` is the same for all recipients of one transaction.
+    Recipient(Arc<Mail>, Recipient),
+    /// DATA, behind at least one accepted recipient. Answered first with 354, or a refusal; after 354 the text in
+    /// `heard` is the driver's to read ([`Text`](super::smtp::text::Text)), and its end is answered by a second call.
+    Data,
+    /// BDAT, behind at least one accepted recipient: so many bytes in `heard` are the driver's to read before it
+    /// answers, whatever it answers.
+    Chunk {
+        /// How many.
+        size: u64,
+        /// Whether they are the message's last.
+        last: bool,
+    },
+    /// The transaction is over without a message (RSET, EHLO, HELO, STARTTLS, QUIT); the command's own answer comes with
+    /// the next step.
+    GiveUp,
+}
+
+/// MAIL: who sends, and what is said of the message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mail {
+    /// The reverse path without its brackets and source route; empty = nobody (a bounce). Printable ASCII.
+    pub sender: String,
+    /// What the client called itself in EHLO or HELO; printable ASCII without spaces, at most 255 bytes.
+    pub helo: String,
+    /// `SIZE=` (RFC 1870), at most what was shown.
+    pub size: Option<u64>,
+    /// `BODY=8BITMIME` (RFC 6152); `false` = 7BIT, or nothing said.
+    pub eight_bit: bool,
+    /// `RET=` (RFC 3461): `FULL` or `HDRS`.
+    pub ret: Option<&'static str>,
+    /// `ENVID=` (RFC 3461), as checked: xtext without encoded controls, at most 100 bytes.
+    pub envid: Option<String>,
+}
+
+/// RCPT: one recipient.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recipient {
+    /// `local@domain`, or `postmaster` alone, without brackets and source route; printable ASCII, as the client wrote it.
+    pub address: String,
+    /// `NOTIFY=` (RFC 3461): `NEVER`, or what there is of `SUCCESS,FAILURE,DELAY` in this order.
+    pub notify: Option<String>,
+    /// `ORCPT=` (RFC 3461), as checked: a type, `;`, and xtext without encoded controls; at most 500 bytes.
+    pub orcpt: Option<String>,
+}
+
+/// A reply as the client is told: our own words, or a back-end's made fit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    code: u16,
+    /// Behind the code; at least one, each printable ASCII.
+    lines: Vec<String>,
+}
+
+impl Answer {
+    /// Our own words: `250 2.1.5 OK.`; what does not begin with a code is a mistake of ours, and told as one.
+    #[must_use]
+    pub fn ours(line: &'static str) -> Self {
+        let split = line.split_once(' ').and_then(|(code, text)| Some((code.parse().ok()?, text)));
+        let (code, text) =
+            split.filter(|(code, _)| (200..600).contains(code)).unwrap_or((451, "4.3.0 Try again later."));
+        Self { code, lines: vec![text.to_owned()] }
+    }
+
+    /// 200 to 599.
+    #[must_use]
+    pub const fn code(&self) -> u16 {
+        self.code
+    }
+
+    /// Whether it says yes (2xx).
+    #[must_use]
+    pub const fn is_yes(&self) -> bool {
+        self.code / 100 == 2
+    }
+
+    /// The texts behind the code; at least one.
+    #[must_use]
+    pub fn lines(&self) -> &[String] {
+        &self.lines
+    }
+
+    /// As it is written to the client (RFC 5321 §4.2.1).
+    pub(super) fn put(&self, say: &mut Vec<u8>) {
+        for (index, line) in self.lines.iter().enumerate() {
+            let border = if index + 1 == self.lines.len() { ' ' } else { '-' };
+            say.extend_from_slice(format!("{}{border}{line}\r\n", self.code).as_bytes());
+        }
+    }
+}
