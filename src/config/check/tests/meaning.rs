@@ -8,6 +8,7 @@ use crate::config::{
     BackendLogin, BackendTls, Cleartext, Config, Ldap, ListenerTls, LogFormat, LogLevel, LookupProtocol, PasswordCheck,
     Source, Standing, Store, TlsVersion, parse,
 };
+use crate::proto::smtp::text::BareNewline;
 use crate::proto::{Mechanism, Protocol};
 
 fn seconds(count: u64) -> Duration {
@@ -73,7 +74,7 @@ fn the_whole_example_says_what_it_says() {
     let listener = config.listeners.last().expect("a listener");
     assert_eq!(
         (config.listeners.len(), config.listeners[1].tls, listener.tls),
-        (7, ListenerTls::Implicit, ListenerTls::StartTls)
+        (8, ListenerTls::Implicit, ListenerTls::StartTls)
     );
     let submission: Vec<_> =
         config.listeners.iter().filter(|listener| listener.service.protocol == Protocol::Submission).collect();
@@ -169,6 +170,20 @@ fn only_services_that_listeners_offer_are_kept() {
     let config = good("tests/config/good/only-one-service.yaml");
     assert_eq!(config.services.keys().collect::<Vec<_>>(), [&Protocol::Imap]);
     assert!(config.tls.is_none());
+}
+
+#[test]
+fn smtp_asks_nobody_to_log_in_and_has_no_port_for_implicit_tls() {
+    let config = good("tests/config/good/smtp.yaml");
+    let service = &config.services[&Protocol::Smtp];
+    assert!(service.mechanisms.is_empty());
+    assert_eq!((service.idle_timeout, service.bare_newline), (seconds(5 * 60), BareNewline::Normalize));
+    assert_eq!(config.services[&Protocol::Imap].bare_newline, BareNewline::Reject);
+    assert_eq!(config.listeners[1].tls, ListenerTls::Implicit);
+    let pool = &config.backends[0];
+    assert_eq!((pool.ports[&Protocol::Smtp], pool.ports[&Protocol::Submission]), (25, 465));
+    assert_eq!(Protocol::ALL.map(|each| pool.tls.of(each) == BackendTls::StartTls), [false, false, false, true]);
+    assert_eq!(BackendTls::None.of(Protocol::Smtp), BackendTls::None);
 }
 
 #[test]
