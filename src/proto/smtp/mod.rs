@@ -9,13 +9,16 @@ use super::{Denial, Goodbye};
 mod answer;
 pub mod back;
 mod command;
+mod envelope;
 pub mod extension;
 pub mod front;
 mod opening;
+mod path;
 pub mod probe;
 mod reply;
 pub mod text;
 mod xclient;
+mod xtext;
 
 /// Before, or instead of, a conversation.
 pub(super) const fn goodbye(why: Goodbye) -> &'static str {
@@ -54,6 +57,8 @@ const fn refusal_of_mail(denial: Denial) -> &'static str {
 
 /// RFC 4954 §6.
 const AUTHENTICATE_FIRST: &str = "530 5.7.0 Authentication required.";
+
+const HELLO_FIRST: &str = "503 5.5.1 EHLO comes first.";
 
 /// The longest command line, with its line end, that every server has to take (RFC 5321 §4.5.3.1.4).
 const COMMAND_LINE: usize = 512;

@@ -7,6 +7,7 @@ mod auth;
 mod hostile;
 mod login;
 mod offers;
+mod reception;
 mod trusted;
 
 fn terms() -> Terms {
