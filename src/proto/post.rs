@@ -6,6 +6,8 @@
 
 use std::sync::Arc;
 
+use super::line::printable;
+
 /// What a front needs that takes messages by itself.
 ///
 /// Each is answered by [`Front::answer`](super::Front::answer), once; but [`Post::Data`] once more at the message's end,
@@ -78,6 +80,15 @@ impl Answer {
         Self { code, lines: vec![text.to_owned()] }
     }
 
+    /// A back-end's words, made fit: printable, of lines that every client takes (RFC 5321 §4.5.3.1.5), and not many.
+    pub(super) fn theirs(code: u16, lines: &[Vec<u8>]) -> Self {
+        let mut lines: Vec<_> = lines.iter().take(LINES_MAX).map(|line| printable(line, TEXT_MAX)).collect();
+        if lines.is_empty() {
+            lines.push(String::new());
+        }
+        Self { code, lines }
+    }
+
     /// 200 to 599.
     #[must_use]
     pub const fn code(&self) -> u16 {
@@ -102,5 +113,41 @@ impl Answer {
             let border = if index + 1 == self.lines.len() { ' ' } else { '-' };
             say.extend_from_slice(format!("{}{border}{line}\r\n", self.code).as_bytes());
         }
+    }
+}
+
+/// Of a back-end's reply.
+const LINES_MAX: usize = 10;
+/// 512 bytes without the code, what is behind it, and CRLF.
+const TEXT_MAX: usize = 506;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(answer: &Answer) -> String {
+        let mut say = Vec::new();
+        answer.put(&mut say);
+        String::from_utf8(say).expect("ASCII")
+    }
+
+    #[test]
+    fn our_own_words_are_one_line_with_a_code() {
+        assert_eq!(said(&Answer::ours("250 2.1.5 OK.")), "250 2.1.5 OK.\r\n");
+        assert!(Answer::ours("250 x").is_yes() && !Answer::ours("354 x").is_yes() && !Answer::ours("550 x").is_yes());
+        for mistake in ["", "x", "250", "100 x", "600 x", "70000 x"] {
+            assert_eq!(said(&Answer::ours(mistake)), "451 4.3.0 Try again later.\r\n", "{mistake}");
+        }
+    }
+
+    #[test]
+    fn a_back_end_s_words_are_made_fit() {
+        let theirs = |lines: &[&[u8]]| Answer::theirs(550, &lines.iter().map(|line| line.to_vec()).collect::<Vec<_>>());
+        assert_eq!(said(&theirs(&[b"5.1.1 no", b"such \x1b[2J\xc3"])), "550-5.1.1 no\r\n550 such ?[2J?\r\n");
+        assert_eq!(said(&theirs(&[])), "550 \r\n");
+        let long = said(&theirs(&[&[b'x'; 4096]]));
+        assert_eq!(long.len(), 512);
+        assert_eq!(said(&theirs(&[&b"x"[..]; 128])).lines().count(), 10);
+        assert!(said(&theirs(&[&b"x"[..]; 128])).ends_with("550 x\r\n"));
     }
 }

@@ -130,7 +130,7 @@ const BAD_PARAMETER: &str = "501 5.5.4 A parameter that cannot be read, or comes
 const UNKNOWN_PARAMETER: &str = "555 5.5.4 A parameter that is not supported.";
 /// RFC 3461 §4.4 and §4.2.
 const ENVID_MAX: usize = 100;
-const ORCPT_MAX: usize = 500;
+pub(super) const ORCPT_MAX: usize = 500;
 
 #[cfg(test)]
 mod tests;

@@ -125,6 +125,8 @@ impl Front for SmtpFront {
             State::Posted(asked) => asked,
             other => return self.state = other,
         };
+        let broken = Answer::ours("451 4.3.0 Something went wrong, please try again later.");
+        let answer = if asked.fits(answer) { answer } else { &broken };
         answer.put(say);
         let Some(reception) = &mut self.reception else { return };
         let (then, is_idle) = reception.answered(asked, answer);

@@ -48,6 +48,17 @@ pub(super) enum Asked {
     },
 }
 
+impl Asked {
+    /// Whether a client may be told this: 354 has its one place, and no yes is given there.
+    pub(super) const fn fits(self, answer: &Answer) -> bool {
+        match (self, answer.code()) {
+            (_, 400..=599) => true,
+            (Self::Data, code) => code == 354,
+            (Self::Recipient | Self::Text | Self::Chunk { .. }, _) => answer.is_yes(),
+        }
+    }
+}
+
 /// What comes of a command.
 #[derive(Debug)]
 pub(super) enum Outcome {

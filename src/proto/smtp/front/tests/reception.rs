@@ -297,6 +297,14 @@ fn what_no_stranger_may_do_is_refused() {
 }
 
 #[test]
+fn an_answer_that_fits_nowhere_is_told_as_a_mistake_of_ours() {
+    let clerk = |what: &str| Answer::ours(if what == "data" { "250 2.0.0 OK." } else { "354 Go on." });
+    let make = || -> Box<dyn Front> { Box::new(SmtpFront::taking_mail(port_25())) };
+    let transcript = cut::mail_front(make, judge, clerk, &[b"HELO x\r\n", MAIL.as_bytes(), BOB.as_bytes()]);
+    assert!(transcript.ends_with("451 4.3.0 Something went wrong, please try again later.\n"), "{transcript}");
+}
+
+#[test]
 fn an_answer_that_nobody_asked_for_is_not_passed_on() {
     let (mut front, mut say) = (SmtpFront::taking_mail(port_25()), Vec::new());
     front.answer(&Answer::ours("250 2.0.0 OK."), &mut say);
