@@ -12,8 +12,11 @@ use super::line::printable;
 ///
 /// Each is answered by [`Front::answer`](super::Front::answer), once; but [`Post::Data`] once more at the message's end,
 /// and [`Post::GiveUp`] never. A transaction is over with its last answer: with any answer to [`Post::Data`] but 354,
-/// with the one at the message's end, and with any answer to [`Post::Chunk`] but 250 to one that is not the last. The
-/// front says nothing more of it then, and whatever a back-end knows of it is to be dropped.
+/// with the one at the message's end, and with any answer to [`Post::Chunk`] but 250 to one that is not the last; and
+/// with [`Need::Close`](super::Need::Close). The front says nothing more of it then, and whatever a back-end knows of it
+/// is to be dropped.
+///
+/// An answer that fits nowhere (354 to a recipient, 250 to DATA) is told as a 451 of our own.
 #[derive(Debug)]
 pub enum Post {
     /// RCPT: may this recipient have the message? The `Arc` is the same for all recipients of one transaction.
@@ -29,8 +32,8 @@ pub enum Post {
         /// Whether they are the message's last.
         last: bool,
     },
-    /// The transaction is over without a message (RSET, EHLO, HELO, STARTTLS, QUIT); the command's own answer comes with
-    /// the next step.
+    /// The transaction is over without a message (RSET, EHLO, HELO, STARTTLS, QUIT, a chunk that makes it too large), and
+    /// somebody was asked for a recipient of it; the command's own answer comes with the next step.
     GiveUp,
 }
 

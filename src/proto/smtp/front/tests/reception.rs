@@ -1,5 +1,7 @@
 //! Conversations with servers that bring mail: what is taken, what is passed on, and what never gets through.
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::proto::Answer;
 use crate::proto::smtp::text::BareNewline;
@@ -309,4 +311,48 @@ fn an_answer_that_nobody_asked_for_is_not_passed_on() {
     let (mut front, mut say) = (SmtpFront::taking_mail(port_25()), Vec::new());
     front.answer(&Answer::ours("250 2.0.0 OK."), &mut say);
     assert!(say.is_empty());
+}
+
+/// What a client may say that knows SMTP, and means ill.
+fn noise() -> impl Strategy<Value = Vec<u8>> {
+    let parts: Vec<&[u8]> = vec![
+        b"EHLO x\r\n",
+        b"MAIL FROM:<a@b>\r\n",
+        b"MAIL FROM:<",
+        b"RCPT TO:<bob@c>\r\n",
+        b"RCPT TO:<nobody@c>\r\n",
+        b"DATA\r\n",
+        b"text",
+        b"\r\n",
+        b".\r\n",
+        b"\r\n.\r\n",
+        b"\n",
+        b"\r",
+        b"\0",
+        b"\xff",
+        b"BDAT 3\r\n",
+        b"BDAT 2 LAST\r\n",
+        b"BDAT ",
+        b"RSET\r\n",
+        b"QUIT\r\n",
+        b"STARTTLS\r\n",
+        b" SIZE=1",
+        b"NOOP\r\n",
+        b"AUTH PLAIN\r\n",
+    ];
+    prop::collection::vec(prop::sample::select(parts), 0..40).prop_map(|parts| parts.concat())
+}
+
+proptest! {
+    #[test]
+    fn no_cut_changes_what_becomes_of_noise(noise in noise()) {
+        let mut input = b"EHLO x\r\nMAIL FROM:<a@b>\r\nRCPT TO:<bob@c>\r\n".to_vec();
+        input.extend(noise);
+        // STARTTLS would make what comes behind it something else.
+        let input: Vec<_> = String::from_utf8_lossy(&input).replace("STARTTLS", "STARTTLSX").into_bytes();
+        let transcript = cut::mail_front(|| Box::new(SmtpFront::taking_mail(port_25())), judge, clerk, &[&input]);
+        for asked in transcript.lines().filter(|line| line.starts_with("(recipient ")) {
+            prop_assert!(["(recipient bob@c from a@b)", "(recipient nobody@c from a@b)"].contains(&asked), "{asked}");
+        }
+    }
 }
