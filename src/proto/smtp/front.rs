@@ -14,7 +14,7 @@
 //! A MAIL that the gateway vouches for stays in `heard`: the back-end is to answer it. Wrong commands and failed
 //! logins are counted for the whole session, as in POP3, and TLS does not set the counts back.
 //!
-//! A front that has a [`Reception`] takes messages of strangers. It reads commands one by one, so EHLO and what is
+//! A front that has a `Reception` takes messages of strangers. It reads commands one by one, so EHLO and what is
 //! said behind it in one segment is fine; but it takes no line that ends in a bare LF.
 
 use bytes::{Buf, BytesMut};

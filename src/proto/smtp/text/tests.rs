@@ -223,19 +223,3 @@ proptest! {
         prop_assert_eq!(unstuffed(&passed.out), unstuffed(&text));
     }
 }
-
-/// `cargo test --release --lib speed -- --ignored --nocapture`
-#[test]
-#[ignore = "a measurement"]
-fn speed_of_ordinary_text() {
-    let line = [&[b'x'; 74][..], b"\r\n"].concat().repeat(860);
-    let (mut text, mut out, mut bytes) = (Text::new(Reject), Vec::with_capacity(1 << 17), 0);
-    let begun = std::time::Instant::now();
-    for _ in 0..2000 {
-        let mut heard = BytesMut::from(&line[..]);
-        out.clear();
-        assert!(!text.pass(&mut heard, &mut out));
-        bytes += line.len();
-    }
-    println!("{:.3} ns a byte", begun.elapsed().as_nanos() as f64 / bytes as f64);
-}
