@@ -156,11 +156,10 @@ impl Gateway {
             Workers::start(self.config.threads, self.listeners.clone(), self.parts.clone(), self.drain.clone())
                 .map_err(StartProblem::Worker)?;
         self.chores.push(tokio::spawn(workers.supervise(BEAT)));
-        if self.config.services.contains_key(&Protocol::Submission) {
+        for protocol in self.config.services.keys().copied() {
             let parts = self.parts.clone();
             self.chores.push(tokio::spawn(async move {
-                loop {
-                    parts.backends.learn(&parts.hostname).await;
+                while parts.backends.learn(protocol, &parts.hostname).await {
                     tokio::time::sleep(LEARN).await;
                 }
             }));
@@ -250,7 +249,7 @@ fn cure(error: &io::Error) -> &'static str {
 
 /// How often the workers' load is looked at.
 const BEAT: Duration = Duration::from_secs(1);
-/// How often back-ends are asked what they offer to who submits mail.
+/// How often back-ends are asked what they offer to who sends mail.
 const LEARN: Duration = Duration::from_secs(60);
 /// How often the tables of the gate are swept.
 const SWEEP: Duration = Duration::from_secs(60);

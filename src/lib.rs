@@ -1,4 +1,4 @@
-//! Portcullis stands in front of a site's mail back-ends. Clients connect to it over IMAP, POP3 and SMTP submission; it decides who may
+//! Portcullis stands in front of a site's mail back-ends. Clients connect to it over IMAP, POP3 and SMTP; it decides who may
 //! come in, looks up where each user lives, logs in there on the user's behalf, and then relays bytes. One binary, one
 //! YAML file, one crate.
 //!
@@ -42,13 +42,18 @@
 //! | `Parts`, `Entrance` | [`session`] | what all sessions share · what those of one listener share |
 //! | `Conversation` | `session` | a `Front` on a `Wire`: `next_login`, `deny`, `grant` |
 //! | `Record` | `session` | what is remembered of a session until its one log line |
-//! | `Protocol` | [`proto`] | `Imap, Pop3, Submission`: the only list; the factory of the halves |
+//! | `Protocol` | [`proto`] | `Imap, Pop3, Submission, Smtp`: the only list; the factory of the halves |
 //! | `Front` / `Back` | [`proto`] | the client-facing / back-end-facing half of a protocol |
 //! | `Need` / `Ask` | [`proto`] | what a front / a back needs next |
 //! | `Login`, `Granted`, `Denial` | [`proto`] | a wish to log in · what the back-end said · why not |
+//! | `Post`, `Answer` | [`proto`] | a part of a message, to be passed on · what the client is told of it |
+//! | `Mail`, `Recipient` | [`proto`] | who sends, and what is said of the message · one who is to get it |
+//! | `Text`, `Chunks` | [`proto::smtp::text`] | a message's text up to its end, the one place that decides where that is · the same in chunks |
+//! | `Delivery`, `Said` | [`proto::smtp::delivery`] | what a back-end is told of a message · what it answered |
 //! | `Wire`, `Relay`, `Tally` | [`wire`] | a byte stream and what it has said so far · bytes both ways · how many, and who closed |
 //! | `Gate`, `Door`, `Permit`, `Refusal` | [`gate`] | admission · its part for one listener · a place inside, given back when dropped · why not |
 //! | `Directory`, `User`, `Route` | [`directory`] | answers "where does this user live?" · the one form of a user's name · host, name there, standing |
+//! | `Recipient`, `Lodging` | [`directory`] | whose mail is this? · where it goes, and to which address there |
 //! | `Backends`, `Server`, `Lease` | [`backend`] | the servers behind a name · one of them · a place there, given back when dropped |
 //! | `Registry`, `Presence`, `Coverage` | [`registry`] | who logged in from where · a session that keeps that so · what an address may be taken for |
 //! | `Language` | [`lookup`] | one of the protocols by which other MTAs ask the registry |
@@ -81,6 +86,8 @@
 //! * An address is vouched for after the back-end's own yes, one address at a time, and not while the record is away,
 //!   which is told as "come back later".
 //! * Every wait has a deadline, every count is a permit that gives itself back, every buffer is bounded.
+//! * Of a message that is taken here, a back-end is told what was read and checked, never a client's line; and where its
+//!   text ends is decided in one place.
 //! * No text of a peer begins a log line, or becomes a metric's label.
 //!
 //! # Where the walls were moved
@@ -89,7 +96,9 @@
 //!   stops at the first unknown key or wrong type, and an operator is owed all of them at once.
 //! * LDAP replies pass a guard before ldap3 sees them, and TLS to the directory is spoken by that guard, not by ldap3.
 //! * Submission is a protocol of its own rather than SMTP in a role: it ends in a blind relay as IMAP and POP3 do, which
-//!   SMTP routed by recipient will not.
+//!   SMTP routed by recipient does not: there the front takes each message, asks for every part of it
+//!   ([`proto::Post`]), and the back-end is told what was read, never what was written. The two share one front all the
+//!   same, for all that an SMTP server has to know before MAIL.
 //! * Workers' sessions are `Send`, though they never move: a task tracker and `tokio::spawn` then serve as they are.
 
 pub mod admin;

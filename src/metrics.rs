@@ -25,6 +25,10 @@ pub struct Metrics {
     pub logins: IntCounterVec,
     /// From a login's arrival to its answer, in seconds, by protocol.
     pub login_seconds: HistogramVec,
+    /// Recipients asked for on port 25, by verdict.
+    pub recipients: IntCounterVec,
+    /// Transactions opened at a back-end, by outcome.
+    pub transactions: IntCounterVec,
     /// Bytes relayed, by protocol and direction (up = from the client).
     pub bytes: IntCounterVec,
     /// TLS handshakes with clients, by outcome.
@@ -35,6 +39,8 @@ pub struct Metrics {
     pub directory_seconds: Histogram,
     /// Users in the directory cache.
     pub directory_cached: IntGauge,
+    /// Recipients in the directory cache.
+    pub directory_cached_recipients: IntGauge,
     /// Connections tried to back-ends, by outcome.
     pub backend_connects: IntCounterVec,
     /// Connections to back-ends open now.
@@ -81,6 +87,8 @@ impl Metrics {
             endings: counters(&r, "session_endings_total", "Sessions ended.", &["protocol", "ending"])?,
             logins: counters(&r, "logins_total", "Logins answered.", &["protocol", "answer"])?,
             login_seconds: seconds(&r, "login_seconds", "From a login's arrival to its answer.", &["protocol"])?,
+            recipients: counters(&r, "recipients_total", "Recipients asked for on port 25.", &["verdict"])?,
+            transactions: counters(&r, "transactions_total", "Transactions opened at a back-end.", &["outcome"])?,
             bytes: counters(
                 &r,
                 "relayed_bytes_total",
@@ -94,6 +102,11 @@ impl Metrics {
                 Histogram::with_opts(histogram("directory_seconds", "One question to a directory source."))?,
             )?,
             directory_cached: gauge(&r, "directory_cached_users", "Users in the directory cache.")?,
+            directory_cached_recipients: gauge(
+                &r,
+                "directory_cached_recipients",
+                "Recipients in the directory cache.",
+            )?,
             backend_connects: counters(&r, "backend_connects_total", "Connections tried to back-ends.", &["outcome"])?,
             backend_open: gauge(&r, "backend_connections", "Connections to back-ends open now.")?,
             workers: gauge(&r, "workers", "Worker threads running now.")?,

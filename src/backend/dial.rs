@@ -42,7 +42,7 @@ impl Lease {
             ));
         }
         let wire = Wire::new(stream, started + settings.config.login_timeout);
-        match settings.config.tls {
+        match settings.config.tls.of(protocol) {
             BackendTls::None | BackendTls::StartTls => Ok(wire),
             BackendTls::Implicit => self.secure(wire).await,
         }

@@ -10,6 +10,7 @@ use arc_swap::ArcSwap;
 
 use crate::config;
 use crate::metrics::Metrics;
+use crate::proto::Protocol;
 use crate::wire::tls_client::TlsSetupProblem;
 
 mod dial;
@@ -33,8 +34,8 @@ pub struct Backends {
     by_name: HashMap<String, Arc<Server>>,
     /// Servers that only the directory named, where a pool's `match` allows it.
     found: Mutex<HashMap<String, Arc<Server>>>,
-    /// What submission listeners may show.
-    extensions: ArcSwap<Arc<[Box<str>]>>,
+    /// What listeners for mail that is sent may show.
+    extensions: HashMap<Protocol, ArcSwap<Arc<[Box<str>]>>>,
 }
 
 #[derive(Debug)]
@@ -64,7 +65,8 @@ impl Backends {
             .collect::<Result<Vec<_>, TlsSetupProblem>>()?;
         let servers = pools.iter().flat_map(|pool| &pool.servers);
         let by_name = servers.map(|server| (server.name().to_owned(), server.clone())).collect();
-        Ok(Self { pools, by_name, found: Mutex::default(), extensions: ArcSwap::default() })
+        let extensions = offers::SENDING.map(|protocol| (protocol, ArcSwap::default())).into();
+        Ok(Self { pools, by_name, found: Mutex::default(), extensions })
     }
 
     /// The servers to try for this user, best first: one for a user who lives on a server, the first and `retry` more

@@ -1,9 +1,10 @@
-//! What the back-ends offer to who submits mail: nothing may be promised before the login that the user's own back-end,
-//! whichever that is, does not keep.
+//! What the back-ends offer to who sends mail: nothing may be promised that the back-end does not keep which the mail
+//! will go to, whichever that is.
 //!
 //! Each server's EHLO is learnt by a probe now and then, and from every login there. What all of them offer is shown;
 //! while one of the configured servers was never reached, nothing is.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::server::Server;
@@ -12,58 +13,67 @@ use crate::proto::Protocol;
 use crate::proto::smtp::extension;
 use crate::proto::smtp::probe::Probe;
 
-/// The EHLO lines of one server that may be shown; `None` = it was never reached.
-pub(super) type Offered = Arc<Mutex<Option<Vec<String>>>>;
+/// The EHLO lines of one server that may be shown; none for a protocol by which it was never reached.
+pub(super) type Offered = Arc<Mutex<HashMap<Protocol, Vec<String>>>>;
 
 impl Server {
-    /// Takes note of what it said to EHLO.
-    pub fn offers(&self, extensions: &[String]) {
+    /// Takes note of what it said to EHLO, if that is what it was asked.
+    pub fn offers(&self, protocol: Protocol, extensions: &[String]) {
+        if !SENDING.contains(&protocol) {
+            return;
+        }
         let shown = extensions.iter().filter_map(|line| extension::shown(line)).collect();
-        *self.offered.lock().unwrap_or_else(PoisonError::into_inner) = Some(shown);
+        self.offered.lock().unwrap_or_else(PoisonError::into_inner).insert(protocol, shown);
     }
 
-    fn offered(&self) -> Option<Vec<String>> {
-        self.offered.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    fn offered(&self, protocol: Protocol) -> Option<Vec<String>> {
+        self.offered.lock().unwrap_or_else(PoisonError::into_inner).get(&protocol).cloned()
     }
 
     /// Asks it, without a login.
-    async fn probe(self: &Arc<Self>, hostname: Arc<str>) -> Result<(), Failure> {
+    async fn probe(self: &Arc<Self>, protocol: Protocol, hostname: Arc<str>) -> Result<(), Failure> {
         let lease = self.lease().await?;
-        let wire = lease.dial(Protocol::Submission).await?;
-        let probe = Box::new(Probe::new(hostname, self.wants_starttls()));
+        let wire = lease.dial(protocol).await?;
+        let probe = Box::new(Probe::new(hostname, self.wants_starttls(protocol)));
         let (_, granted) = lease.converse(wire, probe).await?;
-        self.offers(&granted.extensions);
+        self.offers(protocol, &granted.extensions);
         Ok(())
     }
 }
 
 impl Backends {
-    /// What may be shown by a submission listener now.
+    /// What may be shown by a listener of this protocol now; nothing where there is no such thing to show.
     #[must_use]
-    pub fn extensions(&self) -> Arc<[Box<str>]> {
-        self.extensions.load_full().as_ref().clone()
+    pub fn extensions(&self, protocol: Protocol) -> Arc<[Box<str>]> {
+        self.extensions.get(&protocol).map(|shown| shown.load_full().as_ref().clone()).unwrap_or_default()
     }
 
     /// Asks every configured server, each within its pool's time-outs; hosts that only the directory names are taken to
-    /// be like the others of their pool.
-    pub async fn learn(&self, hostname: &Arc<str>) {
+    /// be like the others of their pool. `false` = by this protocol there is nothing to learn.
+    pub async fn learn(&self, protocol: Protocol, hostname: &Arc<str>) -> bool {
+        let Some(extensions) = self.extensions.get(&protocol) else { return false };
         let mut offered = Vec::new();
         for server in self.by_name.values() {
-            if let Err(failure) = server.probe(hostname.clone()).await {
+            if let Err(failure) = server.probe(protocol, hostname.clone()).await {
                 tracing::debug!(
+                    protocol = protocol.name(),
                     backend = server.name(),
                     stage = failure.stage,
                     detail = failure.detail,
                     "no EHLO learnt"
                 );
             }
-            offered.push(server.offered());
+            offered.push(server.offered(protocol));
         }
         let offered: Option<Vec<_>> = offered.into_iter().collect();
         let shown = offered.map(common).unwrap_or_default();
-        self.extensions.store(Arc::new(shown.into_iter().map(String::into_boxed_str).collect()));
+        extensions.store(Arc::new(shown.into_iter().map(String::into_boxed_str).collect()));
+        true
     }
 }
+
+/// By which protocols mail is sent.
+pub(super) const SENDING: [Protocol; 2] = [Protocol::Submission, Protocol::Smtp];
 
 /// What all of them offer; of several sizes the smallest (RFC 1870 §4: none, or 0, is no limit).
 fn common(offered: Vec<Vec<String>>) -> Vec<String> {

@@ -91,6 +91,12 @@ impl Server {
         &self.name
     }
 
+    /// Whether both are one server at one port.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        self.name == other.name && self.port == other.port
+    }
+
     /// How users are logged in here.
     #[must_use]
     pub fn login(&self) -> &BackendLogin {
@@ -103,10 +109,10 @@ impl Server {
         self.settings.config.identity
     }
 
-    /// Whether STARTTLS comes before everything else.
+    /// Whether STARTTLS comes before everything else in this protocol.
     #[must_use]
-    pub fn wants_starttls(&self) -> bool {
-        self.settings.config.tls == BackendTls::StartTls
+    pub fn wants_starttls(&self, protocol: Protocol) -> bool {
+        self.settings.config.tls.of(protocol) == BackendTls::StartTls
     }
 
     pub(super) fn port(&self, protocol: Protocol) -> u16 {

@@ -63,8 +63,19 @@ pub enum BackendTls {
     None,
     /// STARTTLS or STLS; the login fails where it is not offered.
     StartTls,
-    /// From the first byte.
+    /// From the first byte; STARTTLS for a protocol that has no port for that.
     Implicit,
+}
+
+impl BackendTls {
+    /// What is spoken in this protocol.
+    #[must_use]
+    pub const fn of(self, protocol: Protocol) -> Self {
+        match self {
+            Self::Implicit if protocol.tls_port().is_none() => Self::StartTls,
+            other => other,
+        }
+    }
 }
 
 /// How users are logged in at a back-end.

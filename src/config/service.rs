@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::AddressRange;
+use crate::proto::smtp::text::BareNewline;
 use crate::proto::{Mechanism, Protocol};
 
 /// One line of an access list.
@@ -51,7 +52,7 @@ pub struct Service {
     pub access: Vec<AccessRule>,
     /// The service's limits.
     pub limits: Limits,
-    /// SASL mechanisms offered, best first; never empty.
+    /// SASL mechanisms offered, best first; empty only for SMTP, where nobody needs to log in.
     pub mechanisms: Arc<[Mechanism]>,
     /// May a password come without TLS?
     pub cleartext: Cleartext,
@@ -65,6 +66,8 @@ pub struct Service {
     pub login_timeout: Duration,
     /// Without a byte either way while relaying.
     pub idle_timeout: Duration,
+    /// What becomes of bare CRs and LFs in a message that is taken here (SMTP).
+    pub bare_newline: BareNewline,
     /// The greeting's text.
     pub greeting: Arc<str>,
 }

@@ -14,6 +14,10 @@ use crate::secret::Secret;
 pub struct Directory {
     /// Added to a bare user name; lower case.
     pub default_domain: Option<String>,
+    /// Whose recipients are taken: each once, lower case; may be none.
+    pub domains: Vec<String>,
+    /// What parts a recipient's local part from its tag: ASCII, neither letter, digit, `@` nor `"`.
+    pub recipient_delimiter: Option<char>,
     /// Asked in order; the first that knows the user decides. At least one.
     pub sources: Vec<Source>,
     /// What is remembered of the answers.
@@ -46,6 +50,8 @@ pub struct Ldap {
     pub base: String,
     /// A filter with `{user}`, `{local}`, `{domain}`; it parsed as RFC 4515 with a sample user put in.
     pub filter: String,
+    /// The same, for recipients; `{user}` may be `@domain`, with nothing in `{local}`.
+    pub recipient_filter: String,
     /// Which attribute holds the host: a server's name, a pool's name, or host:port.
     pub host_attribute: String,
     /// Which attribute holds the user name at the back-end; `None` = as given.
@@ -54,6 +60,8 @@ pub struct Ldap {
     pub status_attribute: Option<String>,
     /// Which attribute holds the services that the user may use.
     pub services_attribute: Option<String>,
+    /// Which attribute holds the address that mail goes to instead; `None` = it goes to the address as given.
+    pub routing_attribute: Option<String>,
     /// What the status attribute's values mean, lower case; other values = active.
     pub status: HashMap<String, Standing>,
     /// For one question, connecting included.
@@ -73,6 +81,18 @@ pub enum Standing {
     Unavailable,
 }
 
+impl Standing {
+    /// Of two that are said of one user, the one that allows less.
+    #[must_use]
+    pub const fn stricter(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Deny, _) | (_, Self::Deny) => Self::Deny,
+            (Self::Unavailable, _) | (_, Self::Unavailable) => Self::Unavailable,
+            (Self::Active, Self::Active) => Self::Active,
+        }
+    }
+}
+
 /// `ldap://host:389` or `ldaps://host:636`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LdapUrl {
@@ -87,7 +107,7 @@ pub struct LdapUrl {
 /// What is remembered of the directory's answers.
 #[derive(Debug, Clone, Copy)]
 pub struct Cache {
-    /// How many users; 0 = nothing is remembered.
+    /// How many users, and as many recipients besides; 0 = nothing is remembered.
     pub entries: usize,
     /// How long an answer is fresh.
     pub ttl: Duration,

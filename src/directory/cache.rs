@@ -1,9 +1,10 @@
 //! What is remembered of the directory's answers, and who waits for the next one.
 //!
-//! Known and unknown users have a bounded table each, so that guessing names cannot push real users out. One question a
-//! user is in flight, whoever asks; it runs as a task of its own and ends for all who wait. An answer serves for `ttl`
-//! (a tenth more or less, so that a full cache does not expire at once), and for `stale` longer while the directory is
-//! down. A password is never remembered.
+//! Users and recipients have a cache each: one name may be both, with two answers, and who sends mail to many addresses
+//! must not push out who logs in. In each, known and unknown names have a bounded table each, so that guessing names
+//! cannot push real ones out. One question a name is in flight, whoever asks; it runs as a task of its own and ends for
+//! all who wait. An answer serves for `ttl` (a tenth more or less, so that a full cache does not expire at once), and for
+//! `stale` longer while the directory is down. A password is never remembered.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -11,73 +12,74 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use prometheus::IntGauge;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::Unavailable;
 use super::counts::Counts;
-use super::{Route, Unavailable};
 use crate::config;
 
 /// What a question ends with.
-pub(super) type Answer = Result<Option<Arc<Route>>, Unavailable>;
+pub(super) type Answer<T> = Result<Option<Arc<T>>, Unavailable>;
 
-pub(super) struct Cache {
+pub(super) struct Cache<T> {
     times: config::Cache,
-    tables: Option<Tables>,
-    flights: Mutex<Flights>,
+    tables: Option<Tables<T>>,
+    flights: Mutex<Flights<T>>,
     jitter: RandomState,
     counts: Arc<Counts>,
+    /// Known names now.
+    remembered: IntGauge,
     control: Handle,
 }
 
-struct Tables {
-    known: quick_cache::sync::Cache<Arc<str>, Known>,
+struct Tables<T> {
+    known: quick_cache::sync::Cache<Arc<str>, Known<T>>,
     /// Until when.
     unknown: quick_cache::sync::Cache<Arc<str>, Instant>,
 }
 
-#[derive(Clone)]
-struct Known {
-    route: Arc<Route>,
+struct Known<T> {
+    what: Arc<T>,
     fresh_until: Instant,
     stale_until: Instant,
 }
 
 /// The questions that are being asked.
-#[derive(Default)]
-struct Flights {
-    waiting: HashMap<Arc<str>, watch::Receiver<Option<Landed>>>,
+struct Flights<T> {
+    waiting: HashMap<Arc<str>, watch::Receiver<Option<Landed<T>>>>,
     /// Grows when all is forgotten: what was asked before must not be remembered after.
     epoch: u64,
     /// Until then the directory is known to be down, and stale answers are given without asking.
     down_until: Option<Instant>,
 }
 
-#[derive(Clone)]
-struct Landed {
-    answer: Answer,
+struct Landed<T> {
+    answer: Answer<T>,
     stale: bool,
 }
 
-impl Cache {
-    pub(super) fn new(times: config::Cache, counts: Arc<Counts>, control: Handle) -> Self {
+impl<T: Send + Sync + 'static> Cache<T> {
+    pub(super) fn new(times: config::Cache, counts: Arc<Counts>, remembered: IntGauge, control: Handle) -> Self {
         let tables = (times.entries > 0).then(|| Tables {
             known: quick_cache::sync::Cache::new(times.entries),
             unknown: quick_cache::sync::Cache::new(times.entries.div_ceil(UNKNOWN_SHARE)),
         });
-        Self { times, tables, flights: Mutex::default(), jitter: RandomState::new(), counts, control }
+        let flights = Mutex::new(Flights { waiting: HashMap::new(), epoch: 0, down_until: None });
+        Self { times, tables, flights, jitter: RandomState::new(), counts, remembered, control }
     }
 
-    /// The answer for this user: remembered, or that of the one question in flight.
-    pub(super) async fn find<F>(self: &Arc<Self>, user: &Arc<str>, question: impl FnOnce() -> F) -> Answer
+    /// The answer for this name: remembered, or that of the one question in flight.
+    pub(super) async fn find<F>(self: &Arc<Self>, name: &Arc<str>, question: impl FnOnce() -> F) -> Answer<T>
     where
-        F: Future<Output = Answer> + Send + 'static,
+        F: Future<Output = Answer<T>> + Send + 'static,
     {
-        if let Some(answer) = self.fresh(user) {
+        if let Some(answer) = self.fresh(name) {
             return Ok(answer);
         }
-        let mut flight = match self.join(user, question) {
+        let mut flight = match self.join(name, question) {
             Joined::Flight(flight) => flight,
             Joined::Remembered(answer) => return Ok(answer),
             Joined::Landed(landed) => return self.count(landed),
@@ -89,11 +91,12 @@ impl Cache {
         self.count(landed.unwrap_or(Landed { answer: Err(Unavailable::Lost), stale: false }))
     }
 
-    /// Forgets everything; questions in flight are answered but not remembered.
+    /// Whether there is anything to answer with while the directory is down.
     pub(super) fn serves_stale(&self) -> bool {
         !self.times.stale.is_zero() && self.tables.as_ref().is_some_and(|tables| !tables.known.is_empty())
     }
 
+    /// Forgets everything; questions in flight are answered but not remembered.
     pub(super) fn clear(&self) {
         let mut flights = self.flights();
         flights.epoch += 1;
@@ -103,52 +106,52 @@ impl Cache {
             tables.known.clear();
             tables.unknown.clear();
         }
-        self.counts.users.set(0);
+        self.remembered.set(0);
     }
 
-    fn fresh(&self, user: &str) -> Option<Option<Arc<Route>>> {
+    fn fresh(&self, name: &str) -> Option<Option<Arc<T>>> {
         let tables = self.tables.as_ref()?;
-        if let Some(known) = tables.known.get(user) {
+        if let Some(known) = tables.known.get(name) {
             if Instant::now() < known.fresh_until {
                 self.counts.cached.inc();
-                return Some(Some(known.route));
+                return Some(Some(known.what));
             }
-        } else if tables.unknown.get(user).is_some_and(|until| Instant::now() < until) {
+        } else if tables.unknown.get(name).is_some_and(|until| Instant::now() < until) {
             self.counts.negative.inc();
             return Some(None);
         }
         None
     }
 
-    fn stale(&self, user: &str) -> Option<Arc<Route>> {
-        let known = self.tables.as_ref()?.known.get(user)?;
-        (Instant::now() < known.stale_until).then_some(known.route)
+    fn stale(&self, name: &str) -> Option<Arc<T>> {
+        let known = self.tables.as_ref()?.known.get(name)?;
+        (Instant::now() < known.stale_until).then_some(known.what)
     }
 
-    fn join<F>(self: &Arc<Self>, user: &Arc<str>, question: impl FnOnce() -> F) -> Joined
+    fn join<F>(self: &Arc<Self>, name: &Arc<str>, question: impl FnOnce() -> F) -> Joined<T>
     where
-        F: Future<Output = Answer> + Send + 'static,
+        F: Future<Output = Answer<T>> + Send + 'static,
     {
         let mut flights = self.flights();
-        if let Some(flight) = flights.waiting.get(user) {
+        if let Some(flight) = flights.waiting.get(name) {
             return Joined::Flight(flight.clone());
         }
         // A flight may have landed since the first look.
-        if let Some(answer) = self.fresh(user) {
+        if let Some(answer) = self.fresh(name) {
             return Joined::Remembered(answer);
         }
         let is_full = flights.waiting.len() >= FLIGHTS_MAX;
         let is_down = flights.down_until.is_some_and(|until| Instant::now() < until);
-        match self.stale(user) {
-            Some(route) if is_full || is_down => {
-                return Joined::Landed(Landed { answer: Ok(Some(route)), stale: true });
+        match self.stale(name) {
+            Some(what) if is_full || is_down => {
+                return Joined::Landed(Landed { answer: Ok(Some(what)), stale: true });
             }
             None if is_full => return Joined::Landed(Landed { answer: Err(Unavailable::Overloaded), stale: false }),
             _ => {}
         }
         let (landing, flight) = watch::channel(None);
-        flights.waiting.insert(Arc::clone(user), flight.clone());
-        let flying = Flying { cache: Arc::clone(self), user: Arc::clone(user), epoch: flights.epoch, landing };
+        flights.waiting.insert(Arc::clone(name), flight.clone());
+        let flying = Flying { cache: Arc::clone(self), name: Arc::clone(name), epoch: flights.epoch, landing };
         drop(flights);
         let question = question();
         self.control.spawn(async move {
@@ -158,28 +161,28 @@ impl Cache {
         Joined::Flight(flight)
     }
 
-    fn remember(&self, user: &Arc<str>, answer: &Option<Arc<Route>>) {
+    fn remember(&self, name: &Arc<str>, answer: &Option<Arc<T>>) {
         let Some(tables) = &self.tables else { return };
         let now = Instant::now();
-        if let Some(route) = answer {
-            let fresh_until = now + self.jittered(self.times.ttl, user);
+        if let Some(what) = answer {
+            let fresh_until = now + self.jittered(self.times.ttl, name);
             let stale_until = fresh_until + self.times.stale;
-            tables.unknown.remove(user);
-            tables.known.insert(Arc::clone(user), Known { route: Arc::clone(route), fresh_until, stale_until });
+            tables.unknown.remove(name);
+            tables.known.insert(Arc::clone(name), Known { what: Arc::clone(what), fresh_until, stale_until });
         } else {
-            tables.known.remove(user);
-            tables.unknown.insert(Arc::clone(user), now + self.jittered(self.times.negative_ttl, user));
+            tables.known.remove(name);
+            tables.unknown.insert(Arc::clone(name), now + self.jittered(self.times.negative_ttl, name));
         }
-        self.counts.users.set(i64::try_from(tables.known.len()).unwrap_or(i64::MAX));
+        self.remembered.set(i64::try_from(tables.known.len()).unwrap_or(i64::MAX));
     }
 
-    /// 90 to 110 %, the same for a user as long as the process lives.
-    fn jittered(&self, time: Duration, user: &Arc<str>) -> Duration {
-        let percent = 90 + u32::try_from(self.jitter.hash_one(user) % 21).unwrap_or_default();
+    /// 90 to 110 %, the same for a name as long as the process lives.
+    fn jittered(&self, time: Duration, name: &Arc<str>) -> Duration {
+        let percent = 90 + u32::try_from(self.jitter.hash_one(name) % 21).unwrap_or_default();
         time * percent / 100
     }
 
-    fn count(&self, landed: Landed) -> Answer {
+    fn count(&self, landed: Landed<T>) -> Answer<T> {
         match &landed.answer {
             Ok(Some(_)) if landed.stale => self.counts.stale.inc(),
             Ok(Some(_)) => self.counts.found.inc(),
@@ -189,41 +192,54 @@ impl Cache {
         landed.answer
     }
 
-    fn flights(&self) -> MutexGuard<'_, Flights> {
+    fn flights(&self) -> MutexGuard<'_, Flights<T>> {
         self.flights.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-enum Joined {
-    Flight(watch::Receiver<Option<Landed>>),
+// Derived, they would ask of what is remembered to be Clone.
+impl<T> Clone for Known<T> {
+    fn clone(&self) -> Self {
+        Self { what: Arc::clone(&self.what), ..*self }
+    }
+}
+
+impl<T> Clone for Landed<T> {
+    fn clone(&self) -> Self {
+        Self { answer: self.answer.clone(), stale: self.stale }
+    }
+}
+
+enum Joined<T> {
+    Flight(watch::Receiver<Option<Landed<T>>>),
     /// Counted already.
-    Remembered(Option<Arc<Route>>),
-    Landed(Landed),
+    Remembered(Option<Arc<T>>),
+    Landed(Landed<T>),
 }
 
 /// A question that is being asked. Dropped without an answer (a panic), it leaves the table, and those who wait are
 /// woken by the channel's end.
-struct Flying {
-    cache: Arc<Cache>,
-    user: Arc<str>,
+struct Flying<T: Send + Sync + 'static> {
+    cache: Arc<Cache<T>>,
+    name: Arc<str>,
     epoch: u64,
-    landing: watch::Sender<Option<Landed>>,
+    landing: watch::Sender<Option<Landed<T>>>,
 }
 
-impl Flying {
-    fn land(self, answer: Answer) {
+impl<T: Send + Sync + 'static> Flying<T> {
+    fn land(self, answer: Answer<T>) {
         let mut flights = self.cache.flights();
         let mut landed = Landed { answer, stale: false };
         if flights.epoch == self.epoch {
             match &landed.answer {
                 Ok(answer) => {
                     flights.down_until = None;
-                    self.cache.remember(&self.user, answer);
+                    self.cache.remember(&self.name, answer);
                 }
                 Err(problem) if problem.is_outage() => {
                     flights.down_until = Some(Instant::now() + DOWN);
-                    if let Some(route) = self.cache.stale(&self.user) {
-                        landed = Landed { answer: Ok(Some(route)), stale: true };
+                    if let Some(what) = self.cache.stale(&self.name) {
+                        landed = Landed { answer: Ok(Some(what)), stale: true };
                     }
                 }
                 Err(_) => {}
@@ -235,18 +251,18 @@ impl Flying {
     }
 }
 
-impl Drop for Flying {
+impl<T: Send + Sync + 'static> Drop for Flying<T> {
     fn drop(&mut self) {
         let mut flights = self.cache.flights();
         if flights.epoch == self.epoch {
-            flights.waiting.remove(&self.user);
+            flights.waiting.remove(&self.name);
         }
     }
 }
 
 /// Questions in flight at once; each is bounded in time by its sources.
 const FLIGHTS_MAX: usize = 16_384;
-/// The table of unknown users has an entry for so many known ones.
+/// The table of unknown names has an entry for so many known ones.
 const UNKNOWN_SHARE: usize = 4;
 /// How long stale answers are given without asking, once the directory is down.
 const DOWN: Duration = Duration::from_secs(5);

@@ -7,12 +7,16 @@ use tokio::sync::Notify;
 use tokio::time::advance;
 
 use super::*;
+use crate::directory::Route;
 use crate::metrics::Metrics;
+
+type Answer = super::Answer<Route>;
 
 /// A cache and a source whose answers are scripted and whose questions are counted.
 struct World {
-    cache: Arc<Cache>,
+    cache: Arc<Cache<Route>>,
     counts: Arc<Counts>,
+    remembered: IntGauge,
     asked: Arc<AtomicUsize>,
     answers: Arc<Mutex<VecDeque<Answer>>>,
     gate: Option<Arc<Notify>>,
@@ -26,9 +30,10 @@ impl World {
             negative_ttl: Duration::from_secs(30),
             stale: Duration::from_secs(3600),
         };
-        let counts = Arc::new(Counts::new(&Metrics::new().expect("metrics")));
-        let cache = Arc::new(Cache::new(times, Arc::clone(&counts), Handle::current()));
-        Self { cache, counts, asked: Arc::default(), answers: Arc::default(), gate: None }
+        let metrics = Metrics::new().expect("metrics");
+        let (counts, remembered) = (Arc::new(Counts::new(&metrics)), metrics.directory_cached.clone());
+        let cache = Arc::new(Cache::new(times, Arc::clone(&counts), remembered.clone(), Handle::current()));
+        Self { cache, counts, remembered, asked: Arc::default(), answers: Arc::default(), gate: None }
     }
 
     fn will_answer(&self, answer: Answer) {
@@ -72,7 +77,7 @@ async fn an_answer_is_remembered_for_its_time_and_a_tenth_more_or_less() {
     advance(Duration::from_secs(62)).await;
     assert_eq!(world.find("alice").await, at("mail2"));
     assert_eq!((world.asked(), world.counts.cached.get(), world.counts.found.get()), (2, 1, 2));
-    assert_eq!(world.counts.users.get(), 1);
+    assert_eq!(world.remembered.get(), 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use prometheus::{Histogram, IntCounter, IntGauge};
+use prometheus::{Histogram, IntCounter};
 
 use super::{PasswordAnswer, Unavailable};
 use crate::metrics::Metrics;
@@ -23,8 +23,6 @@ pub(super) struct Counts {
     right: IntCounter,
     wrong: IntCounter,
     unchecked: IntCounter,
-    /// Users remembered now.
-    pub(super) users: IntGauge,
     seconds: Histogram,
 }
 
@@ -41,7 +39,6 @@ impl Counts {
             right: answers("password_right"),
             wrong: answers("password_wrong"),
             unchecked: answers("password_unavailable"),
-            users: metrics.directory_cached.clone(),
             seconds: metrics.directory_seconds.clone(),
         }
     }

@@ -3,6 +3,7 @@
 //! ```yaml
 //! alice@example.com: mail1.example.com
 //! bob@example.com: { host: mail2.example.com, user: bob, status: locked, services: [imap] }
+//! carol: { host: mail1.example.com, addresses: [c.smith@example.com, "@example.net"] }      # mail for these is hers too
 //! "@example.org": stores            # everyone else of this domain; YAML wants the quotes
 //! ```
 //!
@@ -21,6 +22,7 @@ use serde::de::{MapAccess, Visitor};
 use serde_yaml::Spanned;
 
 use super::name::is_name;
+use super::recipient::{Home, Mailbox};
 use super::route::{Route, host, user_there};
 use super::services::{self, Services};
 use super::{NAME_MAX, SetupProblem, User};
@@ -32,8 +34,13 @@ pub(super) struct File {
     users: ArcSwap<Users>,
 }
 
-/// By canonical name, or `@domain`.
-pub(super) type Users = HashMap<Box<str>, Route>;
+#[derive(Debug, Default)]
+pub(super) struct Users {
+    /// By canonical name, or `@domain`.
+    routes: HashMap<Box<str>, Route>,
+    /// Whose an address is that is no user's name; or all of a domain.
+    owners: HashMap<Box<str>, User>,
+}
 
 impl File {
     pub(super) fn new(path: &Path, default_domain: Option<&str>) -> Result<Self, SetupProblem> {
@@ -45,7 +52,13 @@ impl File {
 
     pub(super) fn find(&self, user: &User) -> Option<Route> {
         let users = self.users.load();
-        users.get(user.name()).or_else(|| users.get(format!("@{}", user.domain()).as_str())).cloned()
+        users.routes.get(user.name()).or_else(|| users.routes.get(format!("@{}", user.domain()).as_str())).cloned()
+    }
+
+    pub(super) fn recipient(&self, mailbox: &Mailbox) -> Option<Home> {
+        let users = self.users.load();
+        let known = mailbox.users().find_map(|user| users.home(user.name(), user));
+        known.or_else(|| users.home(&mailbox.catch_all(), mailbox.user()))
     }
 
     /// The users that the file holds now.
@@ -69,6 +82,39 @@ impl File {
     }
 }
 
+impl Users {
+    /// Where mail for `name` goes: to the user whose address it is, else to `user`.
+    fn home(&self, name: &str, user: &User) -> Option<Home> {
+        let owner = self.owners.get(name);
+        let route = self.routes.get(owner.map_or(name, User::name))?;
+        Some(Home::new(owner.unwrap_or(user), route.clone()))
+    }
+
+    /// Adds what is written about a user.
+    fn add(&mut self, name: &str, record: Record, default_domain: Option<&str>) -> Result<Box<str>, String> {
+        let key = canonical(name, default_domain)?;
+        if !record.addresses.is_empty() && key.starts_with('@') {
+            return Err("addresses: only a user has them".to_owned());
+        }
+        let repeated = self.routes.insert(key.clone(), record.route()?);
+        if repeated.is_some() { Err("the same user twice".to_owned()) } else { Ok(key) }
+    }
+
+    /// Adds one of the addresses of the user of this canonical name; all users are there.
+    fn add_address(&mut self, address: &str, owner: &str, default_domain: Option<&str>) -> Result<(), String> {
+        let fault = |why: &str| format!("addresses: {address}: {why}");
+        let key = canonical(address, default_domain).map_err(|why| fault(&why))?;
+        let owner = User::new(owner, None).map_err(|why| fault(&why.to_string()))?;
+        if self.routes.contains_key(&key) {
+            return Err(fault("is a user of this file by itself"));
+        }
+        match self.owners.insert(key, owner) {
+            Some(_) => Err(fault("the same address twice")),
+            None => Ok(()),
+        }
+    }
+}
+
 /// All users, or all problems (but no more than [`PROBLEMS_MAX`]).
 fn parse(text: &str, default_domain: Option<&str>) -> Result<Users, Vec<String>> {
     // A file of nothing, or of comments, is a file of no users.
@@ -76,22 +122,29 @@ fn parse(text: &str, default_domain: Option<&str>) -> Result<Users, Vec<String>>
         serde_yaml::from_str_with_options(text, yaml_options()).map_err(|problem| vec![one_line(&problem)])?;
     let mut written: Vec<_> = written.unwrap_or_default().into_iter().collect();
     written.sort_by_key(|(_, record)| record.referenced.line());
-    let mut users = Users::new();
+    let mut users = Users::default();
     let mut problems = Vec::new();
-    for (name, record) in written {
-        let line = record.referenced.line();
-        let read = canonical(&name, default_domain).and_then(|key| Ok((key, record.value.route()?)));
-        let problem = match read {
-            Ok((key, route)) => users.insert(key, route).map(|_| "the same user twice".to_owned()),
-            Err(problem) => Some(problem),
-        };
-        problems.extend(problem.map(|problem| format!("line {line}: {name}: {problem}")));
+    let mut note = |line, name: &str, problem| problems.push((line, format!("line {line}: {name}: {problem}")));
+    let mut with_addresses = Vec::new();
+    for (name, Spanned { value: record, referenced, .. }) in written {
+        let addresses = record.addresses.clone();
+        match users.add(&name, record, default_domain) {
+            Ok(key) if !addresses.is_empty() => with_addresses.push((referenced.line(), name, key, addresses)),
+            Ok(_) => {}
+            Err(problem) => note(referenced.line(), &name, problem),
+        }
+    }
+    for (line, name, key, addresses) in with_addresses {
+        for address in addresses {
+            users.add_address(&address, &key, default_domain).unwrap_or_else(|problem| note(line, &name, problem));
+        }
     }
     if problems.is_empty() {
         return Ok(users);
     }
+    problems.sort_by_key(|(line, _)| *line);
     problems.truncate(PROBLEMS_MAX);
-    Err(problems)
+    Err(problems.into_iter().map(|(_, problem)| problem).collect())
 }
 
 /// `alice`, `alice@example.com` or `@example.com` as [`File::find`] looks them up.
@@ -109,6 +162,7 @@ struct Record {
     user: Option<String>,
     status: Option<String>,
     services: Option<Vec<String>>,
+    addresses: Vec<String>,
 }
 
 impl Record {
@@ -131,9 +185,14 @@ fn standing(status: &str) -> Result<Standing, String> {
 }
 
 fn allowed(names: Vec<String>) -> Result<Services, String> {
-    let protocol =
-        |name: &String| services::named(name).ok_or_else(|| format!("services: imap, pop3 or submission, not {name}"));
-    names.iter().map(protocol).collect::<Result<_, _>>().map(Services::only)
+    let mut protocols = Vec::new();
+    for name in &names {
+        match services::named(name) {
+            named if named.is_empty() => return Err(format!("services: imap, pop3 or submission, not {name}")),
+            named => protocols.extend(named),
+        }
+    }
+    Ok(Services::only(protocols))
 }
 
 impl<'de> Deserialize<'de> for Record {
@@ -151,22 +210,24 @@ struct Table {
     user: Option<String>,
     status: Option<String>,
     services: Option<Vec<String>>,
+    #[serde(default)]
+    addresses: Vec<String>,
 }
 
 impl<'de> Visitor<'de> for HostOrTable {
     type Value = Record;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a host, or { host: …, user: …, status: …, services: […] }")
+        f.write_str("a host, or { host: …, user: …, status: …, services: […], addresses: […] }")
     }
 
     fn visit_str<E>(self, host: &str) -> Result<Record, E> {
-        Ok(Record { host: host.to_owned(), user: None, status: None, services: None })
+        Ok(Record { host: host.to_owned(), user: None, status: None, services: None, addresses: Vec::new() })
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Record, A::Error> {
-        let Table { host, user, status, services } = Table::deserialize(MapAccessDeserializer::new(map))?;
-        Ok(Record { host, user, status, services })
+        let Table { host, user, status, services, addresses } = Table::deserialize(MapAccessDeserializer::new(map))?;
+        Ok(Record { host, user, status, services, addresses })
     }
 }
 
@@ -193,94 +254,5 @@ const FILE_MAX: u64 = 64 * 1024 * 1024;
 const PROBLEMS_MAX: usize = 32;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::proto::Protocol;
-
-    fn route(text: &str, name: &str) -> Option<Route> {
-        let users = parse(text, Some("example.com")).expect("a users file");
-        let file = File { path: PathBuf::new(), default_domain: None, users: ArcSwap::from_pointee(users) };
-        file.find(&User::new(name, Some("example.com")).expect("a name"))
-    }
-
-    fn problems(text: &str) -> Vec<String> {
-        parse(text, Some("example.com")).expect_err("a bad users file")
-    }
-
-    #[test]
-    fn a_user_may_have_a_host_or_a_table() {
-        let text = "alice@example.com: Mail1\nBob: { host: mail2, user: b, status: locked, services: [imap] }\n";
-        assert_eq!(route(text, "alice"), Some(Route::to("mail1")));
-        let bob = route(text, "bob@EXAMPLE.com").expect("known");
-        assert_eq!((bob.host.as_str(), bob.user.as_deref(), bob.standing), ("mail2", Some("b"), Standing::Deny));
-        assert!(bob.allows(Protocol::Imap) && !bob.allows(Protocol::Pop3));
-        assert_eq!(route(text, "carol"), None);
-    }
-
-    #[test]
-    fn a_domain_catches_who_is_not_named() {
-        let text = "\"@Example.org\": stores\nalice@example.org: mail1\n";
-        assert_eq!(route(text, "alice@example.org"), Some(Route::to("mail1")));
-        assert_eq!(route(text, "bob@example.org"), Some(Route::to("stores")));
-        assert_eq!(route(text, "bob@example.com"), None);
-    }
-
-    #[test]
-    fn a_bare_user_without_a_domain_is_no_domain_s() {
-        let users = parse("\"@example.org\": stores\n", None).expect("a users file");
-        let file = File { path: PathBuf::new(), default_domain: None, users: ArcSwap::from_pointee(users) };
-        assert_eq!(file.find(&User::new("alice", None).expect("a name")), None);
-    }
-
-    #[test]
-    fn every_status_has_a_meaning_and_others_are_refused() {
-        let standing = |status| route(&format!("a: {{ host: h, status: {status} }}"), "a").expect("known").standing;
-        assert_eq!(standing("Active"), Standing::Active);
-        assert_eq!(standing("locked"), Standing::Deny);
-        assert_eq!(standing("disabled"), Standing::Deny);
-        assert_eq!(standing("maintenance"), Standing::Unavailable);
-        assert!(problems("a: { host: h, status: gone }")[0].starts_with("line 1: a: status: "));
-    }
-
-    #[test]
-    fn all_problems_are_listed_with_their_lines() {
-        let text = "alice: mail1\n\"a b\": mail1\nbob: { host: \"m x\" }\ncarol: { host: h, services: [jmap] }\n\
-                    dave: { host: h, user: \"\" }\nALICE@example.com: mail2\n\"@a@b\": h\n";
-        let found = problems(text);
-        assert_eq!(found.len(), 6, "{found:?}");
-        assert!(found[0].starts_with("line 2: a b: "), "{found:?}");
-        assert!(found[1].starts_with("line 3: bob: host: "), "{found:?}");
-        assert!(found[2].starts_with("line 4: carol: services: "), "{found:?}");
-        assert!(found[3].starts_with("line 5: dave: user: "), "{found:?}");
-        assert_eq!(found[4], "line 6: ALICE@example.com: the same user twice");
-        assert_eq!(found[5], "line 7: @a@b: not a domain");
-    }
-
-    #[test]
-    fn unknown_keys_and_what_is_no_table_are_refused_with_a_line() {
-        for text in [
-            "a: h\nb: { host: h, hosts: g }\n",
-            "a: h\nb: [h]\n",
-            "a: h\nb:\n",
-            "a: h\na: g\n",
-            "a: h\nb: { user: u }\n",
-        ] {
-            let found = problems(text);
-            assert!(found[0].contains("line 2"), "{text:?}: {found:?}");
-        }
-        assert!(parse("- a\n", None).is_err());
-        assert!(parse("a: &x h\nb: *x\n", None).is_err(), "aliases");
-    }
-
-    #[test]
-    fn a_file_of_nothing_holds_nobody() {
-        assert_eq!(parse("", None).map(|users| users.len()), Ok(0));
-        assert_eq!(parse("# nobody yet\n", None).map(|users| users.len()), Ok(0));
-    }
-
-    #[test]
-    fn more_users_fit_than_the_parser_would_take_by_itself() {
-        let text: String = (0..70_000).map(|n| format!("user{n}@example.com: {{ host: mail{} }}\n", n % 9)).collect();
-        assert_eq!(route(&text, "user69999"), Some(Route::to("mail6")));
-    }
-}
+#[path = "file_tests.rs"]
+mod tests;

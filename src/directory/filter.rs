@@ -4,8 +4,6 @@
 
 use std::fmt::Write as _;
 
-use super::name::User;
-
 /// A filter with `{user}`, `{local}` and `{domain}`.
 #[derive(Debug, Clone)]
 pub(super) struct Template(Vec<Piece>);
@@ -43,9 +41,23 @@ impl Template {
         Ok(template)
     }
 
-    /// The filter that asks for this user.
-    pub(super) fn fill(&self, user: &User) -> String {
-        let (name, local, domain) = (escape(user.name()), escape(user.local()), escape(user.domain()));
+    /// Whether it may be asked for `@domain`: with nothing in `{local}`, `uid={local}` finds nobody, and `uid={local}*`
+    /// would find anybody.
+    pub(super) fn knows_domains(&self) -> bool {
+        let names_domain = self.0.iter().any(|piece| matches!(piece, Piece::User | Piece::Domain));
+        let is_star = |piece: &Piece, end: fn(&str, char) -> bool| matches!(piece, Piece::Text(text) if end(text, '*'));
+        let widens = |pair: &[Piece]| match pair {
+            [Piece::Local, text] => is_star(text, |text, star| text.starts_with(star)),
+            [text, Piece::Local] => is_star(text, |text, star| text.ends_with(star)),
+            _ => false,
+        };
+        names_domain && !self.0.windows(2).any(widens)
+    }
+
+    /// The filter that asks for this canonical name: `local@domain`, `local`, or `@domain` for anyone else there.
+    pub(super) fn fill(&self, name: &str) -> String {
+        let (local, domain) = name.split_once('@').unwrap_or((name, ""));
+        let (name, local, domain) = (escape(name), escape(local), escape(domain));
         self.render(|piece| match piece {
             Piece::Text(text) => text,
             Piece::User => &name,
@@ -107,10 +119,11 @@ fn push_escaped(text: &mut String, byte: u8) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::directory::User;
 
     fn fill(template: &str, name: &str) -> String {
         let user = User::new(name, Some("example.com")).expect("a name");
-        Template::new(template).expect("a filter").fill(&user)
+        Template::new(template).expect("a filter").fill(user.name())
     }
 
     #[test]
@@ -120,6 +133,19 @@ mod tests {
             fill(filter, "Alice"),
             "(&(objectClass=inetLocalMailRecipient)(|(mail=alice@example.com)(uid=alice)(o=example.com)(x=aaliceb)))"
         );
+    }
+
+    #[test]
+    fn a_domain_is_asked_for_where_the_filter_can_tell_it_from_everybody() {
+        let template = |text| Template::new(text).expect("a filter");
+        let filter = template("(|(mail={user})(uid={local})(x={local}@{domain}))");
+        assert!(filter.knows_domains());
+        assert_eq!(filter.fill("@example.com"), "(|(mail=@example.com)(uid=)(x=@example.com))");
+        for text in
+            ["(uid={local})", "(|(mail={user})(uid={local}*))", "(mail=*{local}@{domain})", "(x=a{local}*{user})"]
+        {
+            assert!(!template(text).knows_domains(), "{text}");
+        }
     }
 
     #[test]

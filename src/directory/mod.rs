@@ -1,7 +1,7 @@
-//! The directory: where does this user live, and is this the user's password?
+//! The directory: where does this user live, where does mail for this address go, and is this the user's password?
 //!
-//! It stands apart so that sessions ask one question and get one of three answers: a [`Route`], nobody, or
-//! [`Unavailable`]. Sources are asked in order and the first that knows the user decides. A source that is down ends the
+//! It stands apart so that sessions ask one question and get one of three answers: a [`Route`] (for an address a
+//! [`Lodging`]), nobody, or [`Unavailable`]. Sources are asked in order and the first that knows the user decides. A source that is down ends the
 //! question: asking the next one could land the user on the wrong back-end.
 //!
 //! Questions run as tasks on the control runtime, so that a session that goes away never leaves one half asked, and a
@@ -10,6 +10,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
+use prometheus::IntGauge;
 use tokio::runtime::Handle;
 
 use crate::config;
@@ -23,16 +24,19 @@ mod filter;
 mod ldap;
 mod name;
 mod problem;
+mod recipient;
 mod route;
 mod services;
 mod source;
 
 pub use name::{NAME_MAX, NameProblem, User};
 pub use problem::{SetupProblem, TemplateProblem, Unavailable};
+pub use recipient::{Lodging, Recipient};
 pub use route::Route;
 
 use cache::Cache;
 use counts::Counts;
+use recipient::{Domains, Home};
 use source::Source;
 
 /// All sources and what is remembered of their answers. Clones are the same directory.
@@ -41,8 +45,10 @@ pub struct Directory(Arc<Inner>);
 
 struct Inner {
     default_domain: Option<String>,
+    domains: Arc<Domains>,
     sources: Arc<[Source]>,
-    cache: Arc<Cache>,
+    users: Arc<Cache<Route>>,
+    recipients: Arc<Cache<Home>>,
     counts: Arc<Counts>,
     control: Handle,
 }
@@ -72,8 +78,10 @@ impl Directory {
             .enumerate()
             .map(|(place, source)| Source::new(source, place, default_domain.as_deref(), &counts))
             .collect::<Result<_, _>>()?;
-        let cache = Arc::new(Cache::new(config.cache, Arc::clone(&counts), control.clone()));
-        Ok(Self(Arc::new(Inner { default_domain, sources, cache, counts, control })))
+        let domains = Arc::new(Domains::new(config));
+        let users = cache(config, &counts, &metrics.directory_cached, &control);
+        let recipients = cache(config, &counts, &metrics.directory_cached_recipients, &control);
+        Ok(Self(Arc::new(Inner { default_domain, domains, sources, users, recipients, counts, control })))
     }
 
     /// Whether the users files can be used; no server is asked.
@@ -106,7 +114,28 @@ impl Directory {
             let (sources, user) = (Arc::clone(&self.0.sources), user.clone());
             async move { source::ask(&sources, &user).await }
         };
-        self.0.cache.find(user.key(), question).await
+        self.0.users.find(user.key(), question).await
+    }
+
+    /// Where mail for a recipient goes. The address is as RCPT TO has it, without the brackets: `local@domain`, or a bare
+    /// `local`, to which the default domain is added (RFC 5321 §4.1.1.3 knows `postmaster`).
+    ///
+    /// May be cancelled as [`Self::find`]. A user and a recipient of one name are two questions, with two answers.
+    ///
+    /// # Errors
+    /// [`Unavailable`]: nothing is known about the address; the sender is to try again.
+    pub async fn recipient(&self, address: &str) -> Result<Recipient, Unavailable> {
+        let mailbox = match self.0.domains.mailbox(address) {
+            Ok(mailbox) => mailbox,
+            Err(answer) => return Ok(answer),
+        };
+        let question = || {
+            let (sources, domains, mailbox) =
+                (Arc::clone(&self.0.sources), Arc::clone(&self.0.domains), mailbox.clone());
+            async move { recipient::find(&sources, &domains, &mailbox).await }
+        };
+        let home = self.0.recipients.find(mailbox.key(), question).await?;
+        Ok(home.map_or(Recipient::Unknown, |home| Recipient::Lives(home.lodging(address))))
     }
 
     /// Whether this is the password of the user who was found at this route. The answer is never remembered.
@@ -134,7 +163,8 @@ impl Directory {
         for (source, users) in self.0.sources.iter().zip(read) {
             source.use_users(users);
         }
-        self.0.cache.clear();
+        self.0.users.clear();
+        self.0.recipients.clear();
         Ok(())
     }
 
@@ -148,7 +178,7 @@ impl Directory {
     /// Whether a login has a chance: a directory that is away still serves whom it remembers.
     #[must_use]
     pub fn answers(&self) -> bool {
-        self.reachable() || self.0.cache.serves_stale()
+        self.reachable() || self.0.users.serves_stale()
     }
 
     async fn on_control<T: Send + 'static>(
@@ -157,6 +187,15 @@ impl Directory {
     ) -> Result<T, Unavailable> {
         self.0.control.spawn(question).await.unwrap_or(Err(Unavailable::Lost))
     }
+}
+
+fn cache<T: Send + Sync + 'static>(
+    config: &config::Directory,
+    counts: &Arc<Counts>,
+    remembered: &IntGauge,
+    control: &Handle,
+) -> Arc<Cache<T>> {
+    Arc::new(Cache::new(config.cache, Arc::clone(counts), remembered.clone(), control.clone()))
 }
 
 #[cfg(test)]

@@ -55,6 +55,20 @@ pub(super) fn user_there(text: &str) -> Option<String> {
     fits.then(|| text.to_owned())
 }
 
+/// An address that mail goes to instead, as a source may give it: a dot-string at a domain (RFC 5321 §4.1.2), so that
+/// nothing in it can end the command that it is put into.
+pub(super) fn address(text: &str) -> Option<String> {
+    let is_atext = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~".contains(&byte);
+    let is_in_domain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    let parted = |text: &str, fits: &dyn Fn(u8) -> bool| text.split('.').all(|p| !p.is_empty() && p.bytes().all(fits));
+    let (local, domain) = text.split_once('@')?;
+    let fits = text.len() <= ADDRESS_MAX && local.len() <= LOCAL_MAX;
+    (fits && parted(local, &is_atext) && parted(domain, &is_in_domain)).then(|| text.to_owned())
+}
+
+/// RFC 5321 §4.5.3.1.1, and §4.5.3.1.3 without the brackets.
+const LOCAL_MAX: usize = 64;
+const ADDRESS_MAX: usize = 254;
 /// The longest value of an attribute that is looked at, in bytes.
 pub(super) const VALUE_MAX: usize = 255;
 
@@ -76,6 +90,42 @@ mod tests {
         assert_eq!(user_there("J\u{f6}rg Smith").as_deref(), Some("J\u{f6}rg Smith"));
         for text in ["", "a\r\nb", "a\0", "a\u{85}b", &"u".repeat(256)] {
             assert_eq!(user_there(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_routing_address_is_a_word_at_a_domain() {
+        for text in [
+            "Alice@Mail1.example.com",
+            "o'hara.b+tag@host_1",
+            &format!("{}@x", "a".repeat(64)),
+            &format!("a@{}", "x".repeat(252)),
+        ] {
+            assert_eq!(address(text).as_deref(), Some(text), "{text}");
+        }
+        let long = format!("a@{}", "x".repeat(253));
+        for text in [
+            "",
+            "alice",
+            "@x",
+            "alice@",
+            "a@b@c",
+            "a b@x",
+            "a@x> ORCPT=rfc822;b@y",
+            "<a@x>",
+            "a@x\r\nDATA",
+            "\"a\"@x",
+            "a..b@x",
+            ".a@x",
+            "a@x.",
+            "a@[127.0.0.1]",
+            "j\u{f6}rg@x",
+            "a\0@x",
+            "smtp:a@x",
+            &format!("{}@x", "a".repeat(65)),
+            &long,
+        ] {
+            assert_eq!(address(text), None, "{text:?}");
         }
     }
 }

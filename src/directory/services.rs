@@ -84,16 +84,17 @@ fn names(word: &str, protocol: Protocol) -> bool {
     is_all(word) || is_name(word, protocol)
 }
 
-/// The protocol of this name.
-pub(super) fn named(word: &str) -> Option<Protocol> {
-    Protocol::ALL.into_iter().find(|protocol| is_name(word, *protocol))
+/// The protocols of this name; none when nothing is called so.
+pub(super) fn named(word: &str) -> Vec<Protocol> {
+    Protocol::ALL.into_iter().filter(|protocol| is_name(word, *protocol)).collect()
 }
 
 fn is_name(word: &str, protocol: Protocol) -> bool {
     let own: &[&str] = match protocol {
         Protocol::Imap => &["imap", "imaps"],
         Protocol::Pop3 => &["pop3", "pop3s", "pop", "pops"],
-        Protocol::Submission => &["submission", "submissions", "smtp", "smtps"],
+        // Who sends on port 25 as a user; what comes for a user is not a service that they use.
+        Protocol::Submission | Protocol::Smtp => &["submission", "submissions", "smtp", "smtps"],
     };
     own.iter().any(|name| word.eq_ignore_ascii_case(name))
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::counts::Counts;
 use super::file::{File, Users};
 use super::ldap::Ldap;
+use super::recipient::{Home, Known, Mailbox};
 use super::route::{Entry, Route};
 use super::{PasswordAnswer, SetupProblem, Unavailable, User};
 use crate::config;
@@ -22,6 +23,16 @@ pub(super) async fn ask(sources: &[Source], user: &User) -> Result<Option<Arc<Ro
     for source in sources {
         if let Some(route) = source.ask(user).await? {
             return Ok(Some(Arc::new(route)));
+        }
+    }
+    Ok(None)
+}
+
+/// The same for a recipient.
+pub(super) async fn recipient(sources: &[Source], mailbox: &Mailbox) -> Result<Option<Known>, Unavailable> {
+    for source in sources {
+        if let Some(known) = source.recipient(mailbox).await? {
+            return Ok(Some(known));
         }
     }
     Ok(None)
@@ -54,6 +65,14 @@ impl Source {
             Self::Ldap(ldap) => ldap.find(user).await,
             Self::File(file) => Ok(file.find(user)),
             Self::Pool(name) => Ok(Some(Route::to(name.as_str()))),
+        }
+    }
+
+    async fn recipient(&self, mailbox: &Mailbox) -> Result<Option<Known>, Unavailable> {
+        match self {
+            Self::Ldap(ldap) => ldap.recipient(mailbox).await,
+            Self::File(file) => Ok(file.recipient(mailbox).map(Known::Lives)),
+            Self::Pool(name) => Ok(Some(Known::Lives(Home::new(mailbox.user(), Route::to(name.as_str()))))),
         }
     }
 

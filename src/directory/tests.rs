@@ -12,7 +12,13 @@ fn config(sources: Vec<Written>) -> config::Directory {
         negative_ttl: Duration::from_secs(30),
         stale: Duration::from_secs(3600),
     };
-    config::Directory { default_domain: Some("example.com".into()), sources, cache }
+    config::Directory {
+        default_domain: Some("example.com".into()),
+        domains: vec!["example.com".into(), "example.org".into()],
+        recipient_delimiter: Some('+'),
+        sources,
+        cache,
+    }
 }
 
 fn directory(sources: Vec<Written>) -> Result<Directory, SetupProblem> {

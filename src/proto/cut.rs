@@ -8,7 +8,8 @@
 
 use bytes::BytesMut;
 
-use super::{Ask, Back, Credential, Denial, Front, Granted, HEARD_MAX, Login, Need};
+use super::smtp::text::{BareNewline, Text};
+use super::{Answer, Ask, Back, Credential, Denial, Front, Granted, HEARD_MAX, Login, Need, Post};
 
 /// A front's conversation, the same under every cut; `judge` says what becomes of a login. The greeting is left out.
 pub(crate) fn front(
@@ -16,10 +17,21 @@ pub(crate) fn front(
     judge: impl Fn(&Login) -> Result<Granted, Denial>,
     rounds: &[&[u8]],
 ) -> String {
+    mail_front(make, judge, |post| panic!("no message is taken here: {post}"), rounds)
+}
+
+/// The same with a front that takes messages; `clerk` says what becomes of each part, which he is told in words:
+/// `recipient bob@example.com from alice@example.com`, `data`, `text "…"`, `chunk "…" last`.
+pub(crate) fn mail_front(
+    make: impl Fn() -> Box<dyn Front>,
+    judge: impl Fn(&Login) -> Result<Granted, Denial>,
+    clerk: impl Fn(&str) -> Answer,
+    rounds: &[&[u8]],
+) -> String {
     every_cut(rounds, |cut| {
         let mut front = make();
         front.greet(&mut Vec::new());
-        converse(&mut Client { front, judge: &judge }, rounds, cut)
+        converse(&mut Client { front, judge: &judge, clerk: &clerk, reading: Reading::Commands }, rounds, cut)
     })
 }
 
@@ -34,9 +46,19 @@ pub(crate) fn front_uncut(
     judge: impl Fn(&Login) -> Result<Granted, Denial>,
     rounds: &[&[u8]],
 ) -> String {
+    mail_front_uncut(make, judge, |post| panic!("no message is taken here: {post}"), rounds)
+}
+
+/// The same with a front that takes messages.
+pub(crate) fn mail_front_uncut(
+    make: impl Fn() -> Box<dyn Front>,
+    judge: impl Fn(&Login) -> Result<Granted, Denial>,
+    clerk: impl Fn(&str) -> Answer,
+    rounds: &[&[u8]],
+) -> String {
     let mut front = make();
     front.greet(&mut Vec::new());
-    converse(&mut Client { front, judge: &judge }, rounds, Cut::Nowhere)
+    converse(&mut Client { front, judge: &judge, clerk: &clerk, reading: Reading::Commands }, rounds, Cut::Nowhere)
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -88,16 +110,76 @@ trait Half {
     fn secured(&mut self);
 }
 
-struct Client<'a, J> {
+struct Client<'a, J, C> {
     front: Box<dyn Front>,
     judge: &'a J,
+    clerk: &'a C,
+    reading: Reading,
 }
 
-impl<J: Fn(&Login) -> Result<Granted, Denial>> Half for Client<'_, J> {
+/// What the driver reads by itself.
+enum Reading {
+    Commands,
+    Text(Text, Vec<u8>),
+    Chunk { size: usize, last: bool },
+}
+
+impl<J, C: Fn(&str) -> Answer> Client<'_, J, C> {
+    /// What the driver reads for a front that waits for the answer; `None` = nothing, the front may be stepped.
+    fn read(&mut self, heard: &mut BytesMut) -> Option<(Flow, String)> {
+        let what = match &mut self.reading {
+            Reading::Commands => return None,
+            Reading::Text(text, out) => {
+                if !text.pass(heard, out) {
+                    return Some((Flow::Input, String::new()));
+                }
+                let fault = text.fault().map_or(String::new(), |fault| format!(" {fault}"));
+                format!("text {:?}{fault}", String::from_utf8_lossy(out))
+            }
+            Reading::Chunk { size, last } if heard.len() >= *size => {
+                let bytes = heard.split_to(*size);
+                format!("chunk {:?}{}", String::from_utf8_lossy(&bytes), if *last { " last" } else { "" })
+            }
+            Reading::Chunk { .. } => return Some((Flow::Input, String::new())),
+        };
+        self.reading = Reading::Commands;
+        Some((Flow::Again, self.ask(&what).1))
+    }
+
+    fn post(&mut self, post: Post) -> (Flow, String) {
+        let what = match post {
+            Post::GiveUp => return (Flow::Again, "(give up)\n".to_owned()),
+            Post::Chunk { size, last } => {
+                let size = usize::try_from(size).expect("no test has so many");
+                self.reading = Reading::Chunk { size, last };
+                return (Flow::Again, String::new());
+            }
+            Post::Data => "data".to_owned(),
+            Post::Recipient(mail, recipient) => format!("recipient {} from {}", recipient.address, mail.sender),
+        };
+        let (code, note) = self.ask(&what);
+        if code == 354 {
+            self.reading = Reading::Text(Text::new(BareNewline::Reject), Vec::new());
+        }
+        (Flow::Again, note)
+    }
+
+    fn ask(&mut self, what: &str) -> (u16, String) {
+        let (answer, mut say) = ((self.clerk)(what), Vec::new());
+        self.front.answer(&answer, &mut say);
+        (answer.code(), format!("({what})\n{}", spoken(&say)))
+    }
+}
+
+impl<J: Fn(&Login) -> Result<Granted, Denial>, C: Fn(&str) -> Answer> Half for Client<'_, J, C> {
     fn step(&mut self, heard: &mut BytesMut, say: &mut Vec<u8>) -> (Flow, String) {
+        if let Some(read) = self.read(heard) {
+            return read;
+        }
         match self.front.step(heard, say) {
             Need::Input => (Flow::Input, String::new()),
             Need::StartTls => (Flow::StartTls, "(starttls)\n".to_owned()),
+            Need::Post(post) => self.post(post),
             Need::Close(why) => (Flow::Over, format!("(close {why:?})\n")),
             Need::Login(login) => {
                 let mut note = describe(&login);
@@ -130,6 +212,7 @@ fn describe(login: &Login) -> String {
         Credential::Token(mechanism, secret) => format!("token {mechanism} {}", secret.expose()),
         Credential::Master { name, password } => format!("master {name} {}", password.expose()),
         Credential::Trusted => "trusted".to_owned(),
+        Credential::Nobody => "nobody".to_owned(),
     };
     let ttl = login.ttl.map_or(String::new(), |ttl| format!(" ttl {ttl}"));
     let helo = login.helo.as_ref().map_or(String::new(), |name| format!(" helo {name}"));

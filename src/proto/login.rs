@@ -71,6 +71,8 @@ pub enum Credential {
     },
     /// None: the gateway vouches for the user, to a back-end that takes its word (XCLIENT LOGIN=).
     Trusted,
+    /// None, and nobody logs in: mail is delivered to whoever takes it.
+    Nobody,
 }
 
 impl Credential {
@@ -79,7 +81,7 @@ impl Credential {
     pub const fn secret(&self) -> Option<&Secret> {
         match self {
             Self::Password(secret) | Self::Token(_, secret) | Self::Master { password: secret, .. } => Some(secret),
-            Self::Trusted => None,
+            Self::Trusted | Self::Nobody => None,
         }
     }
 }
@@ -89,7 +91,7 @@ impl Credential {
 pub struct Errand {
     /// The gateway's own name, for protocols in which a client says it (EHLO).
     pub hostname: Arc<str>,
-    /// The user's name at the back-end.
+    /// The user's name at the back-end; empty for [`Credential::Nobody`].
     pub user: String,
     /// How to prove it.
     pub credential: Credential,

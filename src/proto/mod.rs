@@ -15,11 +15,14 @@ pub mod line;
 mod login;
 mod patience;
 pub mod pop3;
+pub mod post;
 pub mod sasl;
 pub mod smtp;
 
 pub use login::{Credential, Denial, Errand, Granted, Identity, Login, Refused, RefusedHere};
+pub use post::{Answer, Mail, Post, Recipient};
 pub use sasl::Mechanism;
+use smtp::text::BareNewline;
 
 /// Every protocol that Portcullis speaks: the only list of them, and the factory of their halves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -30,11 +33,13 @@ pub enum Protocol {
     Pop3,
     /// RFC 6409: SMTP for users who log in and send.
     Submission,
+    /// RFC 5321 from other servers: each message is taken, and goes where its recipients live.
+    Smtp,
 }
 
 impl Protocol {
     /// All of them, in the order in which an operator reads them.
-    pub const ALL: [Self; 3] = [Self::Imap, Self::Pop3, Self::Submission];
+    pub const ALL: [Self; 4] = [Self::Imap, Self::Pop3, Self::Submission, Self::Smtp];
 
     /// The name in YAML, logs and metric labels.
     #[must_use]
@@ -43,6 +48,7 @@ impl Protocol {
             Self::Imap => "imap",
             Self::Pop3 => "pop3",
             Self::Submission => "submission",
+            Self::Smtp => "smtp",
         }
     }
 
@@ -53,16 +59,18 @@ impl Protocol {
             Self::Imap => 143,
             Self::Pop3 => 110,
             Self::Submission => 587,
+            Self::Smtp => 25,
         }
     }
 
-    /// The registered port with implicit TLS (RFC 8314).
+    /// The registered port with implicit TLS (RFC 8314); `None` = there is none, and STARTTLS is spoken instead.
     #[must_use]
-    pub const fn tls_port(self) -> u16 {
+    pub const fn tls_port(self) -> Option<u16> {
         match self {
-            Self::Imap => 993,
-            Self::Pop3 => 995,
-            Self::Submission => 465,
+            Self::Imap => Some(993),
+            Self::Pop3 => Some(995),
+            Self::Submission => Some(465),
+            Self::Smtp => None,
         }
     }
 
@@ -73,7 +81,16 @@ impl Protocol {
         match self {
             Self::Imap => Some(b"imap"),
             Self::Pop3 => Some(b"pop3"),
-            Self::Submission => None,
+            Self::Submission | Self::Smtp => None,
+        }
+    }
+
+    /// As what a client logs in: who logs in on port 25 wants to submit.
+    #[must_use]
+    pub const fn login(self) -> Self {
+        match self {
+            Self::Smtp => Self::Submission,
+            other => other,
         }
     }
 
@@ -82,7 +99,7 @@ impl Protocol {
     pub const fn has_login_by_word(self) -> bool {
         match self {
             Self::Imap | Self::Pop3 => false,
-            Self::Submission => true,
+            Self::Submission | Self::Smtp => true,
         }
     }
 
@@ -93,6 +110,7 @@ impl Protocol {
             Self::Imap => Box::new(imap::front::ImapFront::new(terms)),
             Self::Pop3 => Box::new(pop3::front::Pop3Front::new(terms)),
             Self::Submission => Box::new(smtp::front::SmtpFront::new(terms)),
+            Self::Smtp => Box::new(smtp::front::SmtpFront::taking_mail(terms)),
         }
     }
 
@@ -102,7 +120,7 @@ impl Protocol {
         match self {
             Self::Imap => Box::new(imap::back::ImapBack::new(errand)),
             Self::Pop3 => Box::new(pop3::back::Pop3Back::new(errand)),
-            Self::Submission => Box::new(smtp::back::SmtpBack::new(errand)),
+            Self::Submission | Self::Smtp => Box::new(smtp::back::SmtpBack::new(errand)),
         }
     }
 
@@ -112,7 +130,7 @@ impl Protocol {
         match self {
             Self::Imap => imap::goodbye(why),
             Self::Pop3 => pop3::goodbye(why),
-            Self::Submission => smtp::goodbye(why),
+            Self::Submission | Self::Smtp => smtp::goodbye(why),
         }
     }
 
@@ -123,7 +141,7 @@ impl Protocol {
     pub const fn goodbye_while_relaying(self, why: Goodbye) -> Option<&'static str> {
         match self {
             Self::Imap => Some(imap::goodbye(why)),
-            Self::Pop3 | Self::Submission => None,
+            Self::Pop3 | Self::Submission | Self::Smtp => None,
         }
     }
 }
@@ -165,6 +183,8 @@ pub struct Terms {
     /// Whether a client's address may vouch for it: a MAIL without a login is then asked about, as a login by
     /// [`Credential::Trusted`] whose user is still to be found.
     pub vouching: bool,
+    /// What becomes of bare CRs and LFs in a message, where messages are taken ([`Protocol::Smtp`]).
+    pub bare_newline: BareNewline,
 }
 
 /// What TLS is to a session.
@@ -201,6 +221,12 @@ pub trait Front: Send {
     /// The login that was asked for last is granted; the front is not called again.
     fn grant(&mut self, granted: &Granted, say: &mut Vec<u8>);
 
+    /// What becomes of the [`Need::Post`] that was asked last: see [`Post`] for when it is called. Only a front that
+    /// asks such a thing is answered; others need not know of it.
+    fn answer(&mut self, answer: &Answer, say: &mut Vec<u8>) {
+        let _ = (answer, say);
+    }
+
     /// The logins that were refused here, without [`Need::Login`], since the last call: for the log and the counts.
     fn refused_here(&mut self) -> Vec<RefusedHere>;
 }
@@ -218,6 +244,8 @@ pub enum Need {
     StartTls,
     /// An answer to this login: [`Front::deny`] or [`Front::grant`].
     Login(Login),
+    /// A part of a message, to be passed on: [`Front::answer`].
+    Post(Post),
     /// The end of the session; the last words are in `say`.
     Close(Closing),
 }

@@ -48,6 +48,7 @@ const fn bit(protocol: Protocol) -> u8 {
         Protocol::Imap => 1,
         Protocol::Pop3 => 2,
         Protocol::Submission => 4,
+        Protocol::Smtp => 8,
     }
 }
 

@@ -4,8 +4,14 @@ use tokio::time::{Duration, Instant};
 
 use super::record::Record;
 use super::{Ending, Session, Stage};
-use crate::proto::{Denial, Front, Granted, Login, Need};
+use crate::proto::{Answer, Denial, Front, Granted, Login, Need, Post};
 use crate::wire::{Lost, Wire, tls};
+
+/// What a client wants that a front cannot decide.
+pub(super) enum Wish {
+    Login(Login),
+    Post(Post),
+}
 
 /// See the module. Every wait ends at the wire's deadline, or when the gateway stops.
 pub(super) struct Conversation<'s> {
@@ -15,12 +21,14 @@ pub(super) struct Conversation<'s> {
     tls: Option<tls::Facts>,
     front: Box<dyn Front>,
     say: Vec<u8>,
+    stage: Stage,
 }
 
 impl<'s> Conversation<'s> {
     /// Says the greeting.
     pub(super) async fn open(session: &'s Session, wire: Wire, front: Box<dyn Front>) -> Result<Self, Ending> {
-        let mut conversation = Self { session, tls: wire.tls_facts(), wire: Some(wire), front, say: Vec::new() };
+        let mut conversation =
+            Self { session, tls: wire.tls_facts(), wire: Some(wire), front, say: Vec::new(), stage: Stage::Talking };
         conversation.front.greet(&mut conversation.say);
         match conversation.flush().await {
             Ok(()) => Ok(conversation),
@@ -28,10 +36,10 @@ impl<'s> Conversation<'s> {
         }
     }
 
-    /// Talks until the client wants to log in. What the front refuses by itself is told to the record.
-    pub(super) async fn next_login(&mut self, record: &Record) -> Result<Login, Ending> {
+    /// Talks until the client wants what the front cannot decide. What it refuses by itself is told to the record.
+    pub(super) async fn next_wish(&mut self, record: &Record) -> Result<Wish, Ending> {
         match self.talk(record).await {
-            Ok(login) => Ok(login),
+            Ok(wish) => Ok(wish),
             Err(ending) => Err(self.leave(ending).await),
         }
     }
@@ -42,6 +50,22 @@ impl<'s> Conversation<'s> {
         let wire = self.wire()?;
         wire.deadline = wire.deadline.max(Instant::now() + LAST_WORDS);
         self.flush().await
+    }
+
+    /// What the client is told of a recipient or a message; it is owed even when the deadline has passed meanwhile.
+    pub(super) async fn answer(&mut self, answer: &Answer) -> Result<(), Ending> {
+        self.front.answer(answer, &mut self.say);
+        let wire = self.wire()?;
+        wire.deadline = wire.deadline.max(Instant::now() + LAST_WORDS);
+        self.flush().await
+    }
+
+    /// The client has done something that strangers cannot: it may take its time.
+    pub(super) fn bear_with(&mut self, time: Duration) {
+        self.stage = Stage::Mail;
+        if let Some(wire) = &mut self.wire {
+            wire.deadline = Instant::now() + time;
+        }
     }
 
     /// The login is granted: what the client said behind it is still in the wire.
@@ -68,7 +92,7 @@ impl<'s> Conversation<'s> {
         self.tls
     }
 
-    async fn talk(&mut self, record: &Record) -> Result<Login, Ending> {
+    async fn talk(&mut self, record: &Record) -> Result<Wish, Ending> {
         loop {
             let Some(wire) = &mut self.wire else { return Err(Ending::Left(Stage::Talking)) };
             let need = self.front.step(&mut wire.heard, &mut self.say);
@@ -80,7 +104,8 @@ impl<'s> Conversation<'s> {
             match need {
                 Need::Input => self.hear().await?,
                 Need::StartTls => self.secure().await?,
-                Need::Login(login) => return Ok(login),
+                Need::Login(login) => return Ok(Wish::Login(login)),
+                Need::Post(post) => return Ok(Wish::Post(post)),
                 Need::Close(closing) => return Err(closing.into()),
             }
         }
@@ -90,7 +115,7 @@ impl<'s> Conversation<'s> {
         let drain = &self.session.drain;
         let Some(wire) = &mut self.wire else { return Err(Ending::Left(Stage::Talking)) };
         tokio::select! {
-            heard = wire.hear() => heard.map_err(|lost| Ending::lost(Stage::Talking, lost)),
+            heard = wire.hear() => heard.map_err(|lost| Ending::lost(self.stage, lost)),
             () = drain.all_stopping() => Err(Ending::ShuttingDown),
         }
     }
@@ -98,7 +123,7 @@ impl<'s> Conversation<'s> {
     async fn flush(&mut self) -> Result<(), Ending> {
         if !self.say.is_empty() {
             let Some(wire) = &mut self.wire else { return Err(Ending::Left(Stage::Talking)) };
-            wire.say(&self.say).await.map_err(|lost| Ending::lost(Stage::Talking, lost))?;
+            wire.say(&self.say).await.map_err(|lost| Ending::lost(self.stage, lost))?;
             self.say = Vec::new();
         }
         Ok(())
@@ -113,7 +138,8 @@ impl<'s> Conversation<'s> {
         Ok(())
     }
 
-    fn wire(&mut self) -> Result<&mut Wire, Ending> {
+    /// The client's side, to read what the front does not.
+    pub(super) fn wire(&mut self) -> Result<&mut Wire, Ending> {
         self.wire.as_mut().ok_or(Ending::Left(Stage::Talking))
     }
 

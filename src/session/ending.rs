@@ -51,6 +51,10 @@ pub enum Stage {
     Talking,
     /// While the login was looked after.
     LoggingIn,
+    /// Between the commands of who sends mail.
+    Mail,
+    /// Inside a message's text.
+    Message,
 }
 
 impl fmt::Display for Stage {
@@ -60,6 +64,8 @@ impl fmt::Display for Stage {
             Self::TlsHandshake => "TLS handshake",
             Self::Talking => "before login",
             Self::LoggingIn => "while logging in",
+            Self::Mail => "between commands",
+            Self::Message => "in a message's text",
         })
     }
 }
@@ -84,6 +90,7 @@ impl Ending {
             Self::Relayed(Tally { end: End::Lost(Side::Backend, _), .. }) => "backend_lost",
             Self::Relayed(Tally { end: End::Idle, .. }) => "idle",
             Self::LoggedOut => "logged_out",
+            Self::Left(Stage::Mail | Stage::Message) => "client_closed",
             Self::Left(_) => "left_before_login",
             Self::TimedOut(_) => "timed_out",
             Self::Broken(..) => "broken",
@@ -152,7 +159,7 @@ impl Ending {
     #[must_use]
     pub const fn goodbye(&self) -> Option<Goodbye> {
         match self {
-            Self::TimedOut(Stage::Talking) => Some(Goodbye::TimedOut),
+            Self::TimedOut(Stage::Talking | Stage::Mail | Stage::Message) => Some(Goodbye::TimedOut),
             Self::ShuttingDown => Some(Goodbye::ShuttingDown),
             _ => None,
         }

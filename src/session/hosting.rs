@@ -51,7 +51,7 @@ impl Session {
         record.asks_for(&login.user);
         let vouched = match login.credential {
             Credential::Trusted => Some(self.vouched(login, record).await?),
-            Credential::Password(_) | Credential::Token(..) | Credential::Master { .. } => None,
+            Credential::Password(_) | Credential::Token(..) | Credential::Master { .. } | Credential::Nobody => None,
         };
         let login = vouched.as_ref().unwrap_or(login);
         let (user, route) = match self.find(login, record).await {
@@ -84,7 +84,7 @@ impl Session {
 
     fn may_log_in(&self, route: &Route) -> Result<(), Denied> {
         match route.standing {
-            Standing::Active if route.allows(self.entrance.protocol()) => Ok(()),
+            Standing::Active if route.allows(self.entrance.protocol().login()) => Ok(()),
             Standing::Active => Err(Denied::new(Denial::Policy, "directory", "service not allowed")),
             Standing::Deny => Err(Denied::new(Denial::Policy, "directory", "status")),
             Standing::Unavailable => Err(Denied::new(Denial::Unavailable, "directory", "status")),
@@ -118,7 +118,7 @@ impl Session {
             Credential::Password(password) => password,
             // There is none: the address is known from a login whose password was checked.
             Credential::Trusted => return Ok(()),
-            Credential::Token(..) | Credential::Master { .. } => {
+            Credential::Token(..) | Credential::Master { .. } | Credential::Nobody => {
                 return Err(Denied::new(Denial::Misconfigured, "password check", "the directory cannot check a token"));
             }
         };
@@ -149,28 +149,44 @@ impl Session {
                 "the directory's entry has no user name for a login without the user's password",
             ));
         };
-        if matches!(server.login(), BackendLogin::Xclient) && !self.entrance.protocol().has_login_by_word() {
+        let protocol = self.entrance.protocol().login();
+        if matches!(server.login(), BackendLogin::Xclient) && !protocol.has_login_by_word() {
             return Err(misconfigured("the pool has login: xclient, which is for submission only"));
         }
+        let credential = proof(server.login(), login);
+        let mut errand = self.errand(server, protocol, name, credential, login.helo.as_deref(), record);
+        if let Some(identity) = &mut errand.identity {
+            identity.ttl = ttl;
+        }
         let lease = server.lease().await?;
-        let errand = Errand {
+        let (wire, granted) = lease.log_in(protocol, errand).await?;
+        server.offers(protocol, &granted.extensions);
+        Ok(Hosted { wire, granted, lease })
+    }
+
+    /// What a back half has to do for this client.
+    pub(super) fn errand(
+        &self,
+        server: &Server,
+        protocol: Protocol,
+        user: String,
+        credential: Credential,
+        helo: Option<&str>,
+        record: &Record,
+    ) -> Errand {
+        Errand {
             hostname: self.parts.hostname.clone(),
-            user: name,
-            credential: proof(server.login(), login),
-            starttls: server.wants_starttls(),
+            user,
+            credential,
+            starttls: server.wants_starttls(protocol),
             identity: server.wants_identity().then(|| Identity {
                 client: self.client.address,
                 gateway: self.client.gateway,
                 session: record.id(),
-                ttl,
-                helo: login.helo.clone(),
+                ttl: HOPS - 1,
+                helo: helo.map(str::to_owned),
             }),
-        };
-        let (wire, granted) = lease.log_in(self.entrance.protocol(), errand).await?;
-        if self.entrance.protocol() == Protocol::Submission {
-            server.offers(&granted.extensions);
         }
-        Ok(Hosted { wire, granted, lease })
     }
 }
 

@@ -29,8 +29,10 @@ use crate::wire::{Lost, Relay, Wire, tls};
 mod conversation;
 mod ending;
 mod hosting;
+mod reception;
 mod record;
 mod refusals;
+mod transaction;
 mod turns;
 mod vouching;
 
@@ -38,8 +40,9 @@ pub use ending::{Ending, Stage};
 pub use refusals::RefusalTime;
 pub use turns::Turns;
 
-use conversation::Conversation;
+use conversation::{Conversation, Wish};
 use hosting::{Denied, Hosted};
+use reception::Reception;
 use record::Record;
 
 /// What all sessions of the gateway share.
@@ -135,10 +138,18 @@ impl Session {
         }
         let front = self.entrance.protocol().front(self.terms());
         let mut conversation = Conversation::open(self, wire, front).await?;
+        let mut reception = Reception::new(self);
         let hosted = loop {
-            let login = conversation.next_login(record).await;
+            let wish = conversation.next_wish(record).await;
             record.tls = conversation.tls_facts();
-            let (login, asked) = (login?, Instant::now());
+            let login = match wish? {
+                Wish::Login(login) => login,
+                Wish::Post(post) => {
+                    reception.serve(post, &mut conversation, record).await?;
+                    continue;
+                }
+            };
+            let asked = Instant::now();
             let hosted = tokio::select! {
                 hosted = timeout_at(conversation.deadline(), self.host(&login, record)) => hosted,
                 () = gone(conversation.client()) => return Err(Ending::Left(Stage::LoggingIn)),
@@ -149,7 +160,10 @@ impl Session {
                     break hosted;
                 }
                 Err(denied) => {
-                    record.denied(&denied, asked);
+                    // On port 25 nearly everyone is a stranger, and no login was meant.
+                    if !reception.is_of_a_stranger(&denied) {
+                        record.denied(&denied, asked);
+                    }
                     conversation.deny(denied.denial).await?;
                 }
             }
@@ -226,8 +240,9 @@ impl Session {
             },
             bad_commands: service.bad_commands,
             failed_logins: service.failed_logins,
-            extensions: self.parts.backends.extensions(),
-            vouching: self.entrance.protocol() == Protocol::Submission && self.parts.registry.is_kept(),
+            extensions: self.parts.backends.extensions(self.entrance.protocol()),
+            vouching: self.entrance.protocol().login() == Protocol::Submission && self.parts.registry.is_kept(),
+            bare_newline: service.bare_newline,
         }
     }
 

@@ -16,10 +16,10 @@ use tracing::Level;
 
 use super::hosting::Denied;
 use super::{Ending, Entrance};
-use crate::backend::Lease;
+use crate::backend::{Failure, Lease};
 use crate::gate::Permit;
 use crate::metrics::Metrics;
-use crate::proto::RefusedHere;
+use crate::proto::{Answer, RefusedHere};
 use crate::registry::{Presence, Protocols, Registry};
 use crate::wire::{Relay, tls};
 
@@ -127,6 +127,32 @@ impl Record {
             stage = "before login",
             detail = refused.detail(),
             "login denied"
+        );
+    }
+
+    /// Logged at once, as a refused login is.
+    pub(super) fn refuses_recipient(&self, sender: &str, recipient: &str, verdict: &'static str, answer: &Answer) {
+        let (client, backend, answer) = (self.client, said(self.backend.as_deref()), &*answer.to_string());
+        tracing::info!(
+            session = %self.id(), protocol = self.entrance.protocol().name(), %client, sender, recipient, backend,
+            verdict, answer, "recipient refused"
+        );
+    }
+
+    /// No transaction could be opened at the server that was tried last.
+    pub(super) fn cannot_deliver(&self, failure: &Failure) {
+        let Failure { denial, stage, detail, .. } = failure;
+        let (client, backend, denial) = (self.client, said(self.backend.as_deref()), denial.label());
+        tracing::info!(session = %self.id(), %client, backend, denial, stage, detail, "no transaction at the back-end");
+    }
+
+    /// A message, and the server's word on it.
+    pub(super) fn message(&self, sender: &str, recipients: u32, bytes: u64, answer: &Answer) {
+        let (client, backend, answer) = (self.client, said(self.backend.as_deref()), &*answer.to_string());
+        self.entrance.meter.up.inc_by(bytes);
+        tracing::info!(
+            session = %self.id(), protocol = self.entrance.protocol().name(), %client, sender, recipients, backend,
+            bytes, answer, "message passed on"
         );
     }
 

@@ -43,7 +43,10 @@ impl Session {
 
 /// No wrong password: programs that look for those in the log or the metrics should not find one here.
 fn unvouched(why: &str) -> Denied {
-    Denied { label: "unvouched", ..Denied::new(Denial::BadCredentials, STAGE, why) }
+    Denied { label: UNVOUCHED, ..Denied::new(Denial::BadCredentials, STAGE, why) }
 }
+
+/// In logs and metrics.
+pub(super) const UNVOUCHED: &str = "unvouched";
 
 const STAGE: &str = "smtp after pop";

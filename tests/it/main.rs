@@ -23,6 +23,8 @@ mod identity;
 mod login;
 mod machine;
 mod patience;
+mod port25;
+mod recipients;
 mod sending_after_pop;
 mod strangers;
 mod strangers_postfix;

@@ -42,7 +42,7 @@ impl Store {
     pub(super) const fn speaks(protocol: Protocol) -> bool {
         match protocol {
             Protocol::Imap | Protocol::Pop3 => true,
-            Protocol::Submission => false,
+            Protocol::Submission | Protocol::Smtp => false,
         }
     }
 
@@ -56,7 +56,7 @@ impl Store {
                 let conversation: Box<dyn Conversation> = match protocol {
                     Protocol::Imap => Box::new(imap::Imap::new(store.clone())),
                     Protocol::Pop3 => Box::new(pop3::Pop3::new(store.clone())),
-                    Protocol::Submission => continue,
+                    Protocol::Submission | Protocol::Smtp => continue,
                 };
                 tokio::spawn(converse(stream, conversation));
             }

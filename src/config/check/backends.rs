@@ -111,7 +111,7 @@ const MODES: [(&str, BackendTls); 3] =
 
 fn ports(fields: &mut Fields<'_>, tls: BackendTls) -> HashMap<Protocol, u16> {
     let standard = |protocol: Protocol| match tls {
-        BackendTls::Implicit => protocol.tls_port(),
+        BackendTls::Implicit => protocol.tls_port().unwrap_or_else(|| protocol.port()),
         BackendTls::None | BackendTls::StartTls => protocol.port(),
     };
     let port = |protocol: Protocol| fields.or(protocol.name(), values::whole(1, 65_535), standard(protocol));

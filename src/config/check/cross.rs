@@ -11,7 +11,9 @@ use crate::config::{PasswordCheck, Service, Source};
 /// `offers`: the services that listeners use.
 pub(super) fn passwords(sheet: &Sheet, offers: &[&Offer], lives: &Lives, pools: &Pools) {
     let has_ldap = lives.has_ldap;
-    for offer in offers {
+    // Where nobody logs in, nobody's password is checked.
+    let offers: Vec<_> = offers.iter().copied().filter(|offer| !offer.service.mechanisms.is_empty()).collect();
+    for offer in &offers {
         let Some(place) = &offer.check else { continue };
         if offer.service.check != PasswordCheck::Backend && !has_ldap {
             sheet.fault(place, "needs an `ldap` source in `directory.sources`: no other can check a password");
@@ -29,11 +31,11 @@ pub(super) fn passwords(sheet: &Sheet, offers: &[&Offer], lives: &Lives, pools: 
     let is_nameless = |source: &Source| matches!(source, Source::Ldap(ldap) if ldap.user_attribute.is_none());
     let nameless = sources.iter().copied().any(is_nameless);
     for place in &pools.masters {
-        master(sheet, offers, place);
+        master(sheet, &offers, place);
     }
     for (name, place) in &pools.by_word {
-        by_word(sheet, offers, place);
-        if let Some(protocol) = led_to(name, offers, &sources, pools) {
+        by_word(sheet, &offers, place);
+        if let Some(protocol) = led_to(name, &offers, &sources, pools) {
             sheet.fault(place, format!("xclient is for submission only, but the users of services.{protocol} would be led here; needs a pool of their own for them"));
         }
     }

@@ -1,12 +1,13 @@
 //! Where users live: the sources in their order, and what is remembered of their answers.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use super::backends::Pools;
 use super::item::Item;
 use super::ldap;
 use super::sheet::Fields;
-use super::values::{self, DAY, MILLISECOND};
+use super::values::{self, DAY, MILLISECOND, Reading};
 use crate::config::{Cache, Directory, Source};
 
 /// The directory, and what the cross checks ask about it.
@@ -20,6 +21,8 @@ pub(super) struct Lives {
 pub(super) fn directory(root: &mut Fields<'_>, pools: &Pools) -> Lives {
     let mut fields = root.section("directory");
     let default_domain = fields.take("default_domain").and_then(|item| item.read(values::domain));
+    let domains = domains(&mut fields, default_domain.as_deref());
+    let recipient_delimiter = fields.or("recipient_delimiter", delimiter, Some('+'));
     let list = fields.need("sources").map(|item| item.some_items()).unwrap_or_default();
     let cache = cache(&mut fields.section("cache"));
     let mut sources = Vec::new();
@@ -31,8 +34,35 @@ pub(super) fn directory(root: &mut Fields<'_>, pools: &Pools) -> Lives {
         sources.push(source);
     }
     let has_ldap = list.is_empty() || list.iter().any(|item| item.has("ldap"));
-    let directory = (!sources.is_empty()).then_some(Directory { default_domain, sources, cache });
+    let directory =
+        (!sources.is_empty()).then_some(Directory { default_domain, domains, recipient_delimiter, sources, cache });
     Lives { directory, has_ldap }
+}
+
+/// Those whose recipients are taken; the default domain where none are written.
+fn domains(fields: &mut Fields<'_>, default_domain: Option<&str>) -> Vec<String> {
+    let Some(written) = fields.take("domains") else { return default_domain.map(str::to_owned).into_iter().collect() };
+    let mut domains = Vec::new();
+    let mut seen = HashSet::new();
+    for item in written.one_or_more() {
+        let Some(domain) = item.read(values::domain) else { continue };
+        if seen.insert(domain.clone()) {
+            domains.push(domain);
+        } else {
+            item.fault("is there twice: upper and lower case make no difference here");
+        }
+    }
+    domains
+}
+
+/// One character; with a letter or a digit in its place, names would be cut that have no tag.
+fn delimiter(text: &str) -> Reading<Option<char>> {
+    let mut characters = text.chars();
+    match (characters.next(), characters.next()) {
+        (None, _) => Ok(None),
+        (Some(one), None) if one.is_ascii_punctuation() && !matches!(one, '@' | '"') => Ok(Some(one)),
+        _ => Err("is not one character such as +, nor \"\" for none".to_owned()),
+    }
 }
 
 fn source(item: &Item<'_>, pools: &Pools) -> Option<Source> {

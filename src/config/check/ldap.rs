@@ -21,10 +21,16 @@ pub(super) fn ldap(fields: &mut Fields<'_>) -> Option<Ldap> {
     let bind = bind(fields);
     let base = fields.need("base").and_then(|item| item.read(values::words(NAME_MAX)));
     let filter = given(fields, "filter", preset, |preset| preset.filter, self::filter);
+    let recipient_filter = match fields.take("recipient_filter") {
+        Some(item) => item.read(self::filter),
+        None => preset.and_then(|preset| preset.recipient_filter).map(str::to_owned).or_else(|| filter.clone()),
+    };
     let mut attributes = fields.section("attributes");
     let host_attribute = given(&mut attributes, "host", preset, |preset| preset.host, attribute);
     let user_attribute = attributes.take("user").and_then(|item| item.read(attribute));
     let services_attribute = optional(&mut attributes, "services", preset.and_then(|preset| preset.services));
+    let routing_attribute =
+        optional(&mut attributes, "routing_address", preset.and_then(|preset| preset.routing_address));
     let status_attribute = optional(&mut attributes, "status", preset.and_then(|preset| preset.status));
     let status = status(fields, preset, status_attribute.is_some());
     let timeout = fields.or("timeout", values::time(MILLISECOND, 5 * MINUTE), Duration::from_secs(4));
@@ -36,10 +42,12 @@ pub(super) fn ldap(fields: &mut Fields<'_>) -> Option<Ldap> {
         bind,
         base: base?,
         filter: filter?,
+        recipient_filter: recipient_filter?,
         host_attribute: host_attribute?,
         user_attribute,
         status_attribute,
         services_attribute,
+        routing_attribute,
         status,
         timeout,
         connections,

@@ -8,16 +8,27 @@ pub(super) struct Preset {
     pub(super) name: &'static str,
     /// `None` = the operator must say.
     pub(super) filter: Option<&'static str>,
+    /// `None` = as `filter`. Addresses only: the same name in two domains is two recipients.
+    pub(super) recipient_filter: Option<&'static str>,
     /// `None` = the operator must say.
     pub(super) host: Option<&'static str>,
     pub(super) status: Option<&'static str>,
     pub(super) services: Option<&'static str>,
+    pub(super) routing_address: Option<&'static str>,
     pub(super) standings: &'static [(&'static str, Standing)],
 }
 
 /// Nothing is given.
-pub(super) const NONE: Preset =
-    Preset { name: "none", filter: None, host: None, status: None, services: None, standings: &[] };
+pub(super) const NONE: Preset = Preset {
+    name: "none",
+    filter: None,
+    recipient_filter: None,
+    host: None,
+    status: None,
+    services: None,
+    routing_address: None,
+    standings: &[],
+};
 
 pub(super) const PRESETS: [Preset; 7] = [
     NONE,
@@ -26,12 +37,14 @@ pub(super) const PRESETS: [Preset; 7] = [
         name: "inetlocalmailrecipient",
         filter: Some("(&(objectClass=inetLocalMailRecipient)(mailLocalAddress={user}))"),
         host: Some("mailHost"),
+        routing_address: Some("mailRoutingAddress"),
         ..NONE
     },
     // qmail-ldap.schema; an entry without accountStatus is active.
     Preset {
         name: "qmail-ldap",
         filter: Some("(&(objectClass=qmailUser)(|(uid={local})(mail={user})(mailAlternateAddress={user})))"),
+        recipient_filter: Some("(&(objectClass=qmailUser)(|(mail={user})(mailAlternateAddress={user})))"),
         host: Some("mailHost"),
         status: Some("accountStatus"),
         standings: &[("active", Active), ("noaccess", Deny), ("disabled", Deny), ("deleted", Deny)],
@@ -41,16 +54,23 @@ pub(super) const PRESETS: [Preset; 7] = [
     Preset {
         name: "kolab",
         filter: Some("(&(objectClass=kolabInetOrgPerson)(|(mail={user})(alias={user})(uid={local})))"),
+        recipient_filter: Some("(&(objectClass=kolabInetOrgPerson)(|(mail={user})(alias={user})))"),
         host: Some("mailHost"),
         ..NONE
     },
     // Two statuses stand side by side there, and inetUserStatus wins: the filter asks for it, the table for the other.
+    // Mail for who is inactive there is to wait, not to bounce: for recipients the filter leaves that to the back-end.
     Preset {
         name: "sun",
         filter: Some(
             "(&(objectClass=inetMailUser)\
              (|(uid={local})(mail={user})(mailAlternateAddress={user})(mailEquivalentAddress={user}))\
              (|(!(inetUserStatus=*))(inetUserStatus=active)))",
+        ),
+        recipient_filter: Some(
+            "(&(objectClass=inetMailUser)\
+             (|(mail={user})(mailAlternateAddress={user})(mailEquivalentAddress={user}))\
+             (!(|(inetUserStatus=disabled)(inetUserStatus=deleted)(inetUserStatus=removed))))",
         ),
         host: Some("mailHost"),
         status: Some("mailUserStatus"),
@@ -64,8 +84,10 @@ pub(super) const PRESETS: [Preset; 7] = [
             ("deleted", Deny),
             ("removed", Deny),
         ],
+        ..NONE
     },
     // The last term is "not disabled" (userAccountControl bit 2). msExchHomeServerName is no host, so there is none here.
+    // Shared mailboxes and rooms are disabled accounts that take mail, so for recipients the last term is not there.
     Preset {
         name: "active-directory",
         filter: Some(
@@ -73,11 +95,15 @@ pub(super) const PRESETS: [Preset; 7] = [
              (|(userPrincipalName={user})(sAMAccountName={local})(mail={user})(proxyAddresses=smtp:{user}))\
              (!(userAccountControl:1.2.840.113556.1.4.803:=2)))",
         ),
+        recipient_filter: Some("(&(objectClass=user)(|(mail={user})(proxyAddresses=smtp:{user})))"),
         ..NONE
     },
     Preset {
         name: "zimbra",
         filter: Some("(|(zimbraMailDeliveryAddress={user})(zimbraMailAlias={user})(zimbraId={user}))"),
+        recipient_filter: Some(
+            "(|(zimbraMailDeliveryAddress={user})(zimbraMailAlias={user})(zimbraMailCatchAllAddress={user}))",
+        ),
         host: Some("zimbraMailHost"),
         status: Some("zimbraAccountStatus"),
         standings: &[
@@ -100,9 +126,10 @@ mod tests {
     #[test]
     fn every_preset_has_a_valid_filter_and_lower_case_values() {
         for preset in PRESETS {
-            if let Some(text) = preset.filter {
+            for text in preset.filter.into_iter().chain(preset.recipient_filter) {
                 assert_eq!(filter(text).as_deref(), Ok(text), "{}", preset.name);
             }
+            assert!(preset.recipient_filter.is_none_or(|text| !text.contains("{local}")), "{}", preset.name);
             assert!(preset.standings.iter().all(|(value, _)| *value == value.to_lowercase()), "{}", preset.name);
             assert_eq!(preset.status.is_some(), !preset.standings.is_empty(), "{}", preset.name);
         }

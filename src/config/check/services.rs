@@ -7,6 +7,7 @@ use super::access;
 use super::sheet::{Fields, Place};
 use super::values::{self, DAY, HOUR, MILLISECOND, Reading};
 use crate::config::{Cleartext, PasswordCheck, Service};
+use crate::proto::smtp::text::BareNewline;
 use crate::proto::{Mechanism, Protocol};
 
 /// A service, and the places that the cross checks may have to point at.
@@ -27,10 +28,11 @@ pub(super) fn services(root: &mut Fields<'_>) -> Vec<Offer> {
 fn offer(protocol: Protocol, fields: &mut Fields<'_>) -> Offer {
     let access = access::rules(fields);
     let limits = access::limits(fields);
-    let login = login(&mut fields.section("login"));
+    let login = login(protocol, &mut fields.section("login"));
     let mut errors = fields.section("errors");
     let count = || values::whole(1, 10_000);
     let mut timeouts = fields.section("timeouts");
+    let bare_newline = bare_newline(protocol, fields);
     let greeting = fields.or("greeting", greeting(protocol), "ready".to_owned());
     let service = Service {
         protocol,
@@ -42,7 +44,8 @@ fn offer(protocol: Protocol, fields: &mut Fields<'_>) -> Offer {
         bad_commands: errors.or("commands", count(), 10),
         failed_logins: errors.or("logins", count(), 3),
         login_timeout: timeouts.or("login", values::time(MILLISECOND, HOUR), Duration::from_secs(60)),
-        idle_timeout: timeouts.or("idle", values::time(MILLISECOND, 7 * DAY), Duration::from_secs(35 * 60)),
+        idle_timeout: timeouts.or("idle", values::time(MILLISECOND, 7 * DAY), idle(protocol)),
+        bare_newline,
         greeting: greeting.into(),
     };
     Offer { service: Arc::new(service), check: login.place, mechanisms: login.written }
@@ -56,11 +59,29 @@ struct Login {
     place: Option<Place>,
 }
 
-fn login(fields: &mut Fields<'_>) -> Login {
+/// RFC 3501 §5.4 asks for 30 minutes at least; RFC 5321 §4.5.3.2.7 for 5 between servers.
+fn idle(protocol: Protocol) -> Duration {
+    Duration::from_secs(60 * if protocol == Protocol::Smtp { 5 } else { 35 })
+}
+
+fn bare_newline(protocol: Protocol, fields: &mut Fields<'_>) -> BareNewline {
+    let Some(item) = fields.take("bare_newline") else { return BareNewline::default() };
+    if protocol != Protocol::Smtp {
+        item.fault("belongs to smtp: in other services no message is read on its way");
+    }
+    item.choice(&BARE_NEWLINES).unwrap_or_default()
+}
+
+const BARE_NEWLINES: [(&str, BareNewline); 2] =
+    [("reject", BareNewline::Reject), ("normalize", BareNewline::Normalize)];
+
+fn login(protocol: Protocol, fields: &mut Fields<'_>) -> Login {
     let written = mechanisms(fields);
-    let offered = match written.is_empty() {
-        true => vec![Mechanism::Plain, Mechanism::Login],
-        false => written.iter().map(|(mechanism, _)| *mechanism).collect(),
+    let offered = match (written.is_empty(), protocol) {
+        // Other servers do not log in.
+        (true, Protocol::Smtp) => Vec::new(),
+        (true, _) => vec![Mechanism::Plain, Mechanism::Login],
+        (false, _) => written.iter().map(|(mechanism, _)| *mechanism).collect(),
     };
     let cleartext = fields.take("cleartext").and_then(|item| item.choice(&CLEARTEXT)).unwrap_or_default();
     let check = fields.take("check");
@@ -106,7 +127,7 @@ fn greeting(protocol: Protocol) -> impl Fn(&str) -> Reading<String> {
         let is_taken = match protocol {
             Protocol::Imap => text.starts_with('['),
             Protocol::Pop3 => text.contains('<'),
-            Protocol::Submission => false,
+            Protocol::Submission | Protocol::Smtp => false,
         };
         match text {
             "" => Err("is empty".to_owned()),

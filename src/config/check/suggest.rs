@@ -20,18 +20,14 @@ pub(super) fn unknown_key(key: &str, known: &[&str]) -> String {
 }
 
 /// Keys that later versions have: no typing errors, so nothing is suggested in their place.
-const LATER: [&str; 15] = [
+const LATER: &[&str] = &[
     "bandwidth",
     "client_ca",
     "defence",
-    "domains",
     "health",
     "http",
-    "recipient_filter",
     "rules",
     "sieve",
-    "smtp",
-    "submission",
     "tokens",
     "user_limits",
     "warm",

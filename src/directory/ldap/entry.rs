@@ -1,6 +1,6 @@
-//! What an LDAP entry says about a user.
+//! What an LDAP entry says about a user, or a recipient.
 //!
-//! It stands apart, pure: from the library's tree to a [`Route`], without the library's own reading of entries, which
+//! It stands apart, pure: from the library's tree to a [`Route`] or a [`Known`], without the library's own reading of entries, which
 //! panics on what is no UTF-8. Attribute names are compared without case (RFC 4512 §2.5).
 
 use std::collections::HashMap;
@@ -8,10 +8,11 @@ use std::collections::HashMap;
 use ldap3::asn1::{PL, StructureTag};
 
 use crate::config::{self, Standing};
-use crate::directory::Unavailable;
 use crate::directory::problem::printable;
+use crate::directory::recipient::{Home, Known};
 use crate::directory::route::{self, Route, VALUE_MAX};
 use crate::directory::services::Services;
+use crate::directory::{Unavailable, User};
 
 /// Which attributes mean what.
 #[derive(Debug)]
@@ -20,6 +21,7 @@ pub(super) struct Meaning {
     user: Option<String>,
     status: Option<String>,
     services: Option<String>,
+    routing: Option<String>,
     standing: HashMap<String, Standing>,
 }
 
@@ -30,31 +32,64 @@ impl Meaning {
             user: config.user_attribute.clone(),
             status: config.status_attribute.clone(),
             services: config.services_attribute.clone(),
+            routing: config.routing_attribute.clone(),
             standing: config.status.clone(),
         }
     }
 
     /// The attributes to ask for.
     pub(super) fn attributes(&self) -> Vec<String> {
-        let others = [&self.user, &self.status, &self.services];
+        let others = [&self.user, &self.status, &self.services, &self.routing];
         std::iter::once(&self.host).chain(others.into_iter().flatten()).cloned().collect()
     }
 
     /// Where the user of this entry of source `place` lives.
     pub(super) fn route(&self, entry: StructureTag, place: usize) -> Result<Route, Unavailable> {
-        let entry = Entry::read(entry).ok_or_else(|| Unavailable::BadEntry("no DN, or not UTF-8".to_owned()))?;
-        let bad = |attribute: &str, what: &str| {
-            Unavailable::BadEntry(format!("{}: {attribute} {what}", printable(&entry.dn)))
-        };
-        let hosts = entry.values(&self.host);
-        let host = match hosts.as_slice() {
-            [] => return Err(bad(&self.host, "is missing")),
-            [host] => text(host).and_then(route::host).ok_or_else(|| bad(&self.host, "is not a host's name"))?,
-            _ => return Err(bad(&self.host, "has more than one value")),
-        };
+        let entry = Entry::read(entry)?;
+        let host = self.host(&entry)?.ok_or_else(|| entry.bad(&self.host, "is missing"))?;
+        self.route_to(host, entry, place)
+    }
+
+    /// Where mail for the recipient of this entry goes, who is known as `user`: to its host, or where its routing
+    /// address leads, or to its host at that address (draft-lachman-laser-ldap-mail-routing-02 §4).
+    pub(super) fn recipient(&self, entry: StructureTag, place: usize, user: &User) -> Result<Known, Unavailable> {
+        let entry = Entry::read(entry)?;
+        let address = self.routing_address(&entry)?;
+        match (self.host(&entry)?, address) {
+            (Some(host), address) => {
+                let route = self.route_to(host, entry, place)?;
+                Ok(Known::Lives(Home { address, ..Home::new(user, route) }))
+            }
+            (None, Some(address)) => Ok(Known::RoutedTo(address, self.standing(&entry)?)),
+            (None, None) => Err(entry.bad(&self.host, "is missing")),
+        }
+    }
+
+    fn host(&self, entry: &Entry) -> Result<Option<String>, Unavailable> {
+        match entry.values(&self.host).as_slice() {
+            [] => Ok(None),
+            [host] => text(host).and_then(route::host).map(Some).ok_or("is not a host's name"),
+            _ => Err("has more than one value"),
+        }
+        .map_err(|why| entry.bad(&self.host, why))
+    }
+
+    fn routing_address(&self, entry: &Entry) -> Result<Option<String>, Unavailable> {
+        let Some(name) = self.routing.as_deref() else { return Ok(None) };
+        match entry.values(name).as_slice() {
+            [] => Ok(None),
+            [address] => text(address).and_then(route::address).map(Some).ok_or("is not an address"),
+            _ => Err("has more than one value"),
+        }
+        .map_err(|why| entry.bad(name, why))
+    }
+
+    fn route_to(&self, host: String, entry: Entry, place: usize) -> Result<Route, Unavailable> {
         let user = match self.user.as_deref().map(|name| (name, entry.values(name))) {
             Some((name, values)) => match values.first() {
-                Some(value) => Some(text(value).and_then(route::user_there).ok_or_else(|| bad(name, "is unusable"))?),
+                Some(value) => {
+                    Some(text(value).and_then(route::user_there).ok_or_else(|| entry.bad(name, "is unusable"))?)
+                }
                 None => None,
             },
             None => None,
@@ -62,30 +97,23 @@ impl Meaning {
         let services = match self.services.as_deref().map(|name| (name, entry.values(name))) {
             Some((name, values)) if !values.is_empty() => {
                 let values: Option<Vec<&str>> = values.into_iter().map(text).collect();
-                Some(values.and_then(Services::parse).ok_or_else(|| bad(name, "is unreadable"))?)
+                Some(values.and_then(Services::parse).ok_or_else(|| entry.bad(name, "is unreadable"))?)
             }
             _ => None,
         };
-        let standing = self.standing(&entry).ok_or_else(|| bad("the status", "is unreadable"))?;
+        let standing = self.standing(&entry)?;
         let dn = route::Entry { source: place, dn: entry.dn };
         Ok(Route { user, standing, services, entry: Some(dn), ..Route::to(host) })
     }
 
     /// The strictest of all values; a value that nobody named means nothing, one that cannot be read might mean "no".
-    fn standing(&self, entry: &Entry) -> Option<Standing> {
-        let Some(name) = self.status.as_deref() else { return Some(Standing::Active) };
-        let values: Vec<&str> = entry.values(name).into_iter().map(text).collect::<Option<_>>()?;
+    fn standing(&self, entry: &Entry) -> Result<Standing, Unavailable> {
+        let Some(name) = self.status.as_deref() else { return Ok(Standing::Active) };
+        let values: Option<Vec<&str>> = entry.values(name).into_iter().map(text).collect();
+        let values = values.ok_or_else(|| entry.bad("the status", "is unreadable"))?;
         // As the configuration's keys were made lower case.
         let standings = values.iter().filter_map(|value| self.standing.get(&value.to_lowercase()));
-        Some(standings.copied().max_by_key(strictness).unwrap_or(Standing::Active))
-    }
-}
-
-const fn strictness(standing: &Standing) -> u8 {
-    match standing {
-        Standing::Active => 0,
-        Standing::Unavailable => 1,
-        Standing::Deny => 2,
+        Ok(standings.fold(Standing::Active, |strictest, standing| strictest.stricter(*standing)))
     }
 }
 
@@ -101,12 +129,20 @@ struct Entry {
 }
 
 impl Entry {
+    fn read(entry: StructureTag) -> Result<Self, Unavailable> {
+        Self::of(entry).ok_or_else(|| Unavailable::BadEntry("no DN, or not UTF-8".to_owned()))
+    }
+
     /// RFC 4511 §4.5.2; the guard has seen that it has this shape.
-    fn read(entry: StructureTag) -> Option<Self> {
+    fn of(entry: StructureTag) -> Option<Self> {
         let mut parts = entry.expect_constructed()?.into_iter();
         let dn = String::from_utf8(parts.next()?.expect_primitive()?).ok().filter(|dn| !dn.is_empty())?;
         let attributes = parts.next()?.expect_constructed()?.into_iter().map(attribute).collect::<Option<_>>()?;
         Some(Self { dn, attributes })
+    }
+
+    fn bad(&self, attribute: &str, what: &str) -> Unavailable {
+        Unavailable::BadEntry(format!("{}: {attribute} {what}", printable(&self.dn)))
     }
 
     fn values(&self, name: &str) -> Vec<&[u8]> {

@@ -12,6 +12,7 @@ fn meaning() -> Meaning {
         user: Some("uid".into()),
         status: Some("accountStatus".into()),
         services: Some("mailAllowedServiceAccess".into()),
+        routing: Some("mailRoutingAddress".into()),
         standing: standing.into_iter().map(|(name, standing)| (name.to_owned(), standing)).collect(),
     }
 }

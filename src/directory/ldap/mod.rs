@@ -12,10 +12,12 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use ldap3::Scope;
+use ldap3::asn1::StructureTag;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::counts::Counts;
 use super::filter::Template;
+use super::recipient::{Known, Mailbox};
 use super::{PasswordAnswer, Route, SetupProblem, Unavailable, User};
 use crate::config;
 use crate::secret::Secret;
@@ -43,6 +45,7 @@ pub(super) struct Ldap {
     place: usize,
     base: String,
     filter: Template,
+    recipient_filter: Template,
     meaning: Meaning,
     attributes: Vec<String>,
     timeout: Duration,
@@ -63,6 +66,7 @@ impl Ldap {
             place,
             base: config.base.clone(),
             filter: Template::new(&config.filter)?,
+            recipient_filter: Template::new(&config.recipient_filter)?,
             attributes: meaning.attributes(),
             meaning,
             timeout: config.timeout,
@@ -76,16 +80,24 @@ impl Ldap {
 
     /// Where the user lives, if exactly one entry says so.
     pub(super) async fn find(self: &Arc<Self>, user: &User) -> Result<Option<Route>, Unavailable> {
-        let search = Search {
-            base: &self.base,
-            scope: Scope::Subtree,
-            filter: self.filter.fill(user),
-            attributes: &self.attributes,
-            time_limit: i32::try_from(self.timeout.as_secs() + 1).unwrap_or(i32::MAX),
-        };
+        let entry = self.entry(self.filter.fill(user.name()), Instant::now() + self.timeout).await?;
+        entry.map(|entry| self.meaning.route(entry, self.place)).transpose()
+    }
+
+    /// Where mail for the mailbox goes, if exactly one entry says so of the first form in which it is known. All forms
+    /// are asked for under one deadline.
+    pub(super) async fn recipient(self: &Arc<Self>, mailbox: &Mailbox) -> Result<Option<Known>, Unavailable> {
         let deadline = Instant::now() + self.timeout;
-        let found = self.in_time(deadline, self.searches.ask(&self.servers, &search, deadline)).await?;
-        self.read(found)
+        for user in mailbox.users() {
+            if let Some(entry) = self.entry(self.recipient_filter.fill(user.name()), deadline).await? {
+                return self.meaning.recipient(entry, self.place, user).map(Some);
+            }
+        }
+        if !self.recipient_filter.knows_domains() {
+            return Ok(None);
+        }
+        let entry = self.entry(self.recipient_filter.fill(&mailbox.catch_all()), deadline).await?;
+        entry.map(|entry| self.meaning.recipient(entry, self.place, mailbox.user())).transpose()
     }
 
     /// Whether the password is that of the entry; neither DN nor password is empty.
@@ -99,15 +111,16 @@ impl Ldap {
         self.answers.load(Ordering::Relaxed)
     }
 
-    /// RFC 4511 appendix A: sizeLimitExceeded means that there are more than the two we asked for.
-    fn read(&self, found: Found) -> Result<Option<Route>, Unavailable> {
-        let mut entries = found.entries.into_iter();
-        match (found.result.code, entries.next(), entries.next()) {
-            (SUCCESS, None, _) | (NO_SUCH_OBJECT, _, _) => Ok(None),
-            (SUCCESS, Some(entry), None) => self.meaning.route(entry, self.place).map(Some),
-            (SUCCESS, Some(_), Some(_)) | (SIZE_LIMIT_EXCEEDED, _, _) => Err(Unavailable::Ambiguous),
-            (code, _, _) => Err(Unavailable::Refused { code, text: found.result.text }),
-        }
+    /// The one entry that matches.
+    async fn entry(self: &Arc<Self>, filter: String, deadline: Instant) -> Result<Option<StructureTag>, Unavailable> {
+        let search = Search {
+            base: &self.base,
+            scope: Scope::Subtree,
+            filter,
+            attributes: &self.attributes,
+            time_limit: i32::try_from(self.timeout.as_secs() + 1).unwrap_or(i32::MAX),
+        };
+        only(self.in_time(deadline, self.searches.ask(&self.servers, &search, deadline)).await?)
     }
 
     /// One deadline for everything: the wait for a place, connecting, a second try.
@@ -154,6 +167,17 @@ impl Ldap {
         };
         let deadline = Instant::now() + self.timeout;
         let _ = self.in_time(deadline, self.searches.ask(&self.servers, &search, deadline)).await;
+    }
+}
+
+/// RFC 4511 appendix A: sizeLimitExceeded means that there are more than the two we asked for.
+fn only(found: Found) -> Result<Option<StructureTag>, Unavailable> {
+    let mut entries = found.entries.into_iter();
+    match (found.result.code, entries.next(), entries.next()) {
+        (SUCCESS, None, _) | (NO_SUCH_OBJECT, _, _) => Ok(None),
+        (SUCCESS, Some(entry), None) => Ok(Some(entry)),
+        (SUCCESS, Some(_), Some(_)) | (SIZE_LIMIT_EXCEEDED, _, _) => Err(Unavailable::Ambiguous),
+        (code, _, _) => Err(Unavailable::Refused { code, text: found.result.text }),
     }
 }
 

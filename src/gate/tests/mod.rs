@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::*;
 use crate::config::*;
 use crate::proto::Mechanism;
+use crate::proto::smtp::text::BareNewline;
 
 mod limits;
 mod lists;
@@ -58,6 +59,8 @@ fn config(global: Written, listeners: Vec<Listener>) -> Config {
         listeners,
         directory: Directory {
             default_domain: None,
+            domains: vec![],
+            recipient_delimiter: None,
             sources: vec![],
             cache: Cache { entries: 0, ttl: Duration::ZERO, negative_ttl: Duration::ZERO, stale: Duration::ZERO },
         },
@@ -83,6 +86,7 @@ fn service_of(protocol: Protocol, written: Written) -> Service {
         login_timeout: Duration::from_secs(60),
         idle_timeout: Duration::from_secs(60),
         greeting: "ready".into(),
+        bare_newline: BareNewline::Reject,
     }
 }
 

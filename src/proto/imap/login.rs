@@ -37,7 +37,11 @@ impl Script {
     pub(super) fn new(user: &str, credential: &Credential, offered: &Capabilities) -> Result<Self, &'static str> {
         let command = match credential {
             Credential::Password(password) if !offered.has("LOGINDISABLED") => Some((user, password.expose())),
-            Credential::Password(_) | Credential::Token(..) | Credential::Master { .. } | Credential::Trusted => None,
+            Credential::Password(_)
+            | Credential::Token(..)
+            | Credential::Master { .. }
+            | Credential::Trusted
+            | Credential::Nobody => None,
         };
         if let Some((user, password)) = command
             && [user, password].into_iter().all(is_plain)

@@ -25,7 +25,7 @@ impl ImapBack {
             (Condition::Ok | Condition::No | Condition::Bad, _) => match &self.errand.credential {
                 Credential::Password(_) | Credential::Token(..) => Denial::BadCredentials,
                 // The client gave no wrong password: our master's name or password is wrong, or may not do this.
-                Credential::Master { .. } | Credential::Trusted => Denial::Misconfigured,
+                Credential::Master { .. } | Credential::Trusted | Credential::Nobody => Denial::Misconfigured,
             },
         };
         deny(denial, &format!("it refused the login: {}", self.loggable(words)))

@@ -171,7 +171,11 @@ impl Pop3Back {
                 Ok((format!("USER {user}\r\n"), Proof::Password(password.clone())))
             }
             // USER takes one word; and a token or a master has no other way.
-            Credential::Password(_) | Credential::Token(..) | Credential::Master { .. } | Credential::Trusted => {
+            Credential::Password(_)
+            | Credential::Token(..)
+            | Credential::Master { .. }
+            | Credential::Trusted
+            | Credential::Nobody => {
                 // No initial response: XCLIENT may be refused, and many servers bear only 255 bytes (RFC 2449 §4).
                 let mechanism = sasl::candidates(credential).first().copied();
                 let answers = mechanism.and_then(|mechanism| {

@@ -18,7 +18,7 @@ pub const fn candidates(credential: &Credential) -> &'static [Mechanism] {
         Credential::Token(Mechanism::XOAuth2, _) => &[Mechanism::XOAuth2],
         Credential::Token(Mechanism::OAuthBearer, _) => &[Mechanism::OAuthBearer],
         // No such token is ever built: a token comes by a mechanism for tokens.
-        Credential::Token(Mechanism::Plain | Mechanism::Login, _) | Credential::Trusted => &[],
+        Credential::Token(Mechanism::Plain | Mechanism::Login, _) | Credential::Trusted | Credential::Nobody => &[],
     }
 }
 
@@ -46,7 +46,14 @@ pub fn responses(mechanism: Mechanism, user: &str, credential: &Credential) -> O
             let message = base64(&["n,a=", &name, ",\x01auth=Bearer ", token.expose(), "\x01\x01"]);
             Some(vec![message, Zeroizing::new("AQ==".to_owned())])
         }
-        (_, Credential::Password(_) | Credential::Master { .. } | Credential::Token(..) | Credential::Trusted) => None,
+        (
+            _,
+            Credential::Password(_)
+            | Credential::Master { .. }
+            | Credential::Token(..)
+            | Credential::Trusted
+            | Credential::Nobody,
+        ) => None,
     }
 }
 

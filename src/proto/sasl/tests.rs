@@ -33,7 +33,9 @@ fn go_on(turn: Turn) -> Exchange {
 fn proof(login: &Login) -> (&str, &str) {
     match &login.credential {
         Credential::Password(secret) | Credential::Token(_, secret) => (&login.user, secret.expose()),
-        Credential::Master { .. } | Credential::Trusted => panic!("no client logs in as a master, or as nobody"),
+        Credential::Master { .. } | Credential::Trusted | Credential::Nobody => {
+            panic!("no client logs in as a master, or as nobody")
+        }
     }
 }
 

@@ -5,7 +5,8 @@
 //!     └────────────────────────────────────────────────────────┴─▶ Proving ─▶ granted
 //! ```
 //!
-//! A user whom the gateway vouches for is logged in by XCLIENT itself, and needs no `Proving`. A back-end that does
+//! A user whom the gateway vouches for is logged in by XCLIENT itself, and who only delivers is nobody: they need no
+//! `Proving`. A back-end that does
 //! not take our word for who the client is gets no credential: it would log the user in under our own address. Each
 //! command waits for its reply, and nothing may follow a reply before we have spoken.
 
@@ -79,9 +80,8 @@ impl SmtpBack {
         if let State::Opening = self.state {
             match self.opening.step(heard, say)? {
                 Step::Ask(ask) => return Ok(Some(ask)),
-                Step::Open(offers) => self.opened(offers, say)?,
+                Step::Open(offers) => return self.opened(offers, say),
             }
-            return Ok(None);
         }
         let Some(reply) = self.opening.reply(heard)? else { return Ok(Some(Ask::Input)) };
         match (std::mem::replace(&mut self.state, State::Over), reply.code) {
@@ -91,7 +91,7 @@ impl SmtpBack {
             (State::Introduced, 250) => {
                 quiet(heard)?;
                 let offers = Offers::of(&reply);
-                if let Credential::Trusted = self.errand.credential {
+                if let Credential::Trusted | Credential::Nobody = self.errand.credential {
                     return Ok(Some(Ask::Granted(granted(offers, b""))));
                 }
                 self.prove(offers, say)?;
@@ -109,17 +109,26 @@ impl SmtpBack {
     }
 
     /// The back-end waits for a command: first who is behind us, then who the user is.
-    fn opened(&mut self, offers: Offers, say: &mut Vec<u8>) -> Result<(), Refused> {
+    fn opened(&mut self, offers: Offers, say: &mut Vec<u8>) -> Result<Option<Ask>, Refused> {
         let user = &self.errand.user;
         // The name comes from the directory: a NUL in it would be another name.
-        if user.is_empty() || user.chars().any(char::is_control) {
+        let is_nobody = matches!(self.errand.credential, Credential::Nobody);
+        if user.is_empty() && !is_nobody || user.chars().any(char::is_control) {
             return Err(misconfigured("cannot be told this user's name", b""));
         }
         let mut commands = xclient::commands(&self.errand, &offers)?.into_iter();
-        let Some(first) = commands.next() else { return self.prove(offers, say) };
-        say.extend_from_slice(first.as_bytes());
-        self.state = State::Introducing(commands);
-        Ok(())
+        match commands.next() {
+            Some(first) => {
+                say.extend_from_slice(first.as_bytes());
+                self.state = State::Introducing(commands);
+            }
+            None if is_nobody => {
+                self.state = State::Over;
+                return Ok(Some(Ask::Granted(granted(offers, b""))));
+            }
+            None => self.prove(offers, say)?,
+        }
+        Ok(None)
     }
 
     fn introduce(&mut self, mut rest: IntoIter<String>, heard: &BytesMut, say: &mut Vec<u8>) -> Result<(), Refused> {
@@ -186,7 +195,7 @@ impl SmtpBack {
             500..=599 => match self.errand.credential {
                 Credential::Password(_) | Credential::Token(..) => Denial::BadCredentials,
                 // The client gave no wrong password: ours is wrong, or may not do this.
-                Credential::Master { .. } | Credential::Trusted => Denial::Misconfigured,
+                Credential::Master { .. } | Credential::Trusted | Credential::Nobody => Denial::Misconfigured,
             },
             _ => Denial::Unavailable,
         };

@@ -13,17 +13,25 @@ pub(super) enum Command<'a> {
         mechanism: &'a [u8],
         initial: Option<&'a [u8]>,
     },
-    /// Its argument is the back-end's to read.
-    Mail,
-    /// RCPT or DATA: nothing without a MAIL before it.
-    Transaction,
-    /// RFC 3030: so many bytes follow, whatever is answered.
-    Bdat(u64),
+    /// With its argument, which whoever takes the message is to read.
+    Mail(&'a [u8]),
+    /// RCPT, with its argument.
+    Recipient(&'a [u8]),
+    Data,
+    /// RFC 3030.
+    Bdat(Chunk),
     Rset,
     Noop,
     Vrfy,
     Help,
     Quit,
+}
+
+/// So many bytes follow, whatever is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Chunk {
+    pub(super) size: u64,
+    pub(super) last: bool,
 }
 
 impl<'a> Command<'a> {
@@ -46,6 +54,12 @@ impl<'a> Command<'a> {
         if is("BDAT") {
             return chunk(arguments).map(Self::Bdat);
         }
+        if is("MAIL") {
+            return Ok(Self::Mail(arguments));
+        }
+        if is("RCPT") {
+            return Ok(Self::Recipient(arguments));
+        }
         let of = |table: &[(&str, Self)]| table.iter().find_map(|(keyword, command)| is(keyword).then_some(*command));
         if let Some(command) = of(&BARE) {
             // Trailing spaces are borne: there are clients that send them.
@@ -65,16 +79,11 @@ impl<'a> Command<'a> {
 
 /// RFC 5321 §4.1.1: commands that take no argument.
 const BARE: [(&str, Command<'static>); 4] =
-    [("STARTTLS", Command::StartTls), ("DATA", Command::Transaction), ("RSET", Command::Rset), ("QUIT", Command::Quit)];
+    [("STARTTLS", Command::StartTls), ("DATA", Command::Data), ("RSET", Command::Rset), ("QUIT", Command::Quit)];
 
 /// Commands whose argument does not matter here.
-const WITH_ARGUMENTS: [(&str, Command<'static>); 5] = [
-    ("MAIL", Command::Mail),
-    ("RCPT", Command::Transaction),
-    ("NOOP", Command::Noop),
-    ("VRFY", Command::Vrfy),
-    ("HELP", Command::Help),
-];
+const WITH_ARGUMENTS: [(&str, Command<'static>); 3] =
+    [("NOOP", Command::Noop), ("VRFY", Command::Vrfy), ("HELP", Command::Help)];
 
 /// Who is no relay of ours may not say who the client is, and whoever asks for lists and queues learns nothing.
 const NOT_HERE: [&str; 9] = ["EXPN", "ETRN", "ATRN", "TURN", "SEND", "SOML", "SAML", "XCLIENT", "XFORWARD"];
@@ -103,13 +112,13 @@ fn auth(arguments: &[u8]) -> Result<Command<'_>, &'static str> {
 }
 
 /// `SIZE [LAST]` (RFC 3030 §2).
-fn chunk(arguments: &[u8]) -> Result<u64, &'static str> {
+fn chunk(arguments: &[u8]) -> Result<Chunk, &'static str> {
     let mut words = arguments.split(|byte| *byte == b' ');
     let (size, last, more) = (words.next().unwrap_or_default(), words.next(), words.next());
     let is_number = !size.is_empty() && size.iter().all(u8::is_ascii_digit);
     let size = std::str::from_utf8(size).ok().filter(|_| is_number).and_then(|size| size.parse().ok());
-    let is_last = last.is_none_or(|last| last.eq_ignore_ascii_case(b"LAST"));
-    size.filter(|_| is_last && more.is_none()).ok_or(BAD_CHUNK)
+    let is_fit = last.is_none_or(|last| last.eq_ignore_ascii_case(b"LAST")) && more.is_none();
+    size.filter(|_| is_fit).map(|size| Chunk { size, last: last.is_some() }).ok_or(BAD_CHUNK)
 }
 
 /// Where the chunk ends that follows such a command nobody knows.
@@ -132,12 +141,12 @@ mod tests {
             ("auth PLAIN", Command::Auth { mechanism: b"PLAIN", initial: None }),
             ("AUTH plain =", Command::Auth { mechanism: b"plain", initial: Some(b"=") }),
             ("AUTH PLAIN\tx", Command::Auth { mechanism: b"PLAIN\tx", initial: None }),
-            ("MAIL FROM:<a@b> SIZE=-1", Command::Mail),
-            ("mail", Command::Mail),
-            ("RCPT TO:<\"\"@x>", Command::Transaction),
-            ("data", Command::Transaction),
-            ("BDAT 0 last", Command::Bdat(0)),
-            ("bdat 18446744073709551615", Command::Bdat(u64::MAX)),
+            ("MAIL FROM:<a@b> SIZE=-1", Command::Mail(b"FROM:<a@b> SIZE=-1")),
+            ("mail", Command::Mail(b"")),
+            ("RCPT TO:<\"\"@x>", Command::Recipient(b"TO:<\"\"@x>")),
+            ("data", Command::Data),
+            ("BDAT 0 last", Command::Bdat(Chunk { size: 0, last: true })),
+            ("bdat 18446744073709551615", Command::Bdat(Chunk { size: u64::MAX, last: false })),
             ("NOOP x", Command::Noop),
             ("rset", Command::Rset),
             ("VRFY postmaster", Command::Vrfy),

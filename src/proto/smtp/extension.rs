@@ -16,6 +16,16 @@ pub fn shown(offered: &str) -> Option<String> {
     }
 }
 
+/// The same for a client that is no user, whose messages are taken and read here: only what that can be done with.
+/// Chunks are taken as they are, or not at all (`strict`: bare newlines are refused, not mended).
+pub(super) fn shown_to_servers(offered: &str, strict: bool) -> Option<String> {
+    shown(offered).filter(|line| match line.split(' ').next() {
+        Some("PIPELINING" | "SIZE" | "8BITMIME" | "DSN" | "ENHANCEDSTATUSCODES") => true,
+        Some("CHUNKING") => strict,
+        _ => false,
+    })
+}
+
 /// RFC 1870 §4: up to 20 digits.
 fn is_number(text: &str) -> bool {
     (1..=20).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
@@ -28,6 +38,17 @@ const SHOWN: [&str; 8] =
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn servers_are_shown_less_than_users() {
+        for offered in SHOWN {
+            let kept = !matches!(offered, "SMTPUTF8" | "BINARYMIME");
+            assert_eq!(shown_to_servers(offered, true).is_some(), kept, "{offered}");
+            assert_eq!(shown_to_servers(offered, false).is_some(), kept && offered != "CHUNKING", "{offered}");
+        }
+        assert_eq!(shown_to_servers("size 1000", false).as_deref(), Some("SIZE 1000"));
+        assert_eq!(shown_to_servers("STARTTLS", true), None);
+    }
 
     #[test]
     fn only_what_is_safe_to_promise_is_shown() {

@@ -1,4 +1,4 @@
-//! The half of SMTP that faces the client until it has logged in.
+//! The half of SMTP that faces the client: until it has logged in, and for as long as it delivers messages.
 //!
 //! ```text
 //!    ┌────────── STARTTLS: all is forgotten ─────────┐
@@ -6,24 +6,32 @@
 //! Idle ──AUTH──▶ Exchange ──▶ Asked ──deny──▶ Idle, or Parting ──▶ Over
 //!  │ ▲              │           └──grant──▶ (not called again)
 //!  │ └──*, fault────┘
-//!  ├──BDAT──▶ Chunk: its bytes are passed over ──▶ Idle
-//!  └──MAIL, where an address may vouch──▶ Vouched ──deny──▶ Unwanted: the line is passed over ──▶ Idle
+//!  ├──BDAT, refused──▶ PassOver: its bytes are passed over ──▶ Idle
+//!  ├──MAIL, where an address may vouch──▶ Vouched ──deny──▶ Unwanted: the line is passed over ──▶ Idle
+//!  └──RCPT, DATA, BDAT of a message that is taken here──▶ Posted ──answer──▶ Idle, or Posted till the text's end
 //! ```
 //!
 //! A MAIL that the gateway is asked to vouch for stays in `heard`: the back-end is to answer it. It is asked each time,
 //! for who is unknown now may log in elsewhere in a moment. Wrong commands and failed logins are counted for the whole
 //! session, as in POP3, and TLS does not set the counts back.
+//!
+//! A front that has a `Reception` takes messages of strangers. It reads commands one by one, so EHLO and what is
+//! said behind it in one segment is fine; but it takes no line that ends in a bare LF.
 
 use bytes::{Buf, BytesMut};
 
 use super::answer::{put, say_line};
-use super::{AUTHENTICATE_FIRST, refusal, refusal_of_mail};
+use super::{HELLO_FIRST, refusal, refusal_of_mail};
 use crate::proto::line::{self, Line, TooLong};
 use crate::proto::patience::Patience;
 use crate::proto::sasl::{Exchange, Fault, Turn};
-use crate::proto::{Closing, Denial, Front, Granted, Login, Mechanism, Need, RefusedHere, Terms, Tls};
+use crate::proto::{Answer, Closing, Denial, Front, Granted, Login, Mechanism, Need, Post, RefusedHere, Terms, Tls};
 
 mod obey;
+mod reception;
+mod take;
+
+use reception::{Asked, Reception};
 
 /// An SMTP server up to the login.
 pub(in crate::proto) struct SmtpFront {
@@ -32,6 +40,8 @@ pub(in crate::proto) struct SmtpFront {
     /// What the client has said by EHLO or HELO since TLS began.
     hello: Option<Hello>,
     patience: Patience,
+    /// `None` = no message is taken before a login.
+    reception: Option<Reception>,
 }
 
 enum State {
@@ -39,12 +49,16 @@ enum State {
     Idle,
     /// AUTH goes on: the next line is an answer.
     Exchange(Exchange),
-    /// So much of a refused chunk is still to come (RFC 3030 §2: it comes whatever is answered).
-    Chunk(u64),
+    /// So much of a refused chunk is still to come (RFC 3030 §2: it comes whatever is answered), then the answer.
+    PassOver(u64, &'static str),
+    /// A part of a message is passed on.
+    Posted(Asked),
     /// A login is being decided.
     Asked,
     /// It is being decided whether the MAIL in `heard` may be relayed without a login.
     Vouched,
+    /// It may not, but messages of strangers are taken: it is one of those.
+    Stranger,
     /// It may not, and was answered.
     Unwanted,
     /// The end was decided, but not said.
@@ -61,7 +75,13 @@ struct Hello {
 
 impl SmtpFront {
     pub(in crate::proto) fn new(terms: Terms) -> Self {
-        Self { terms, state: State::Idle, hello: None, patience: Patience::default() }
+        Self { terms, state: State::Idle, hello: None, patience: Patience::default(), reception: None }
+    }
+
+    /// One that takes messages of strangers.
+    pub(in crate::proto) fn taking_mail(terms: Terms) -> Self {
+        let reception = Some(Reception::new(&terms));
+        Self { reception, ..Self::new(terms) }
     }
 }
 
@@ -82,6 +102,7 @@ impl Front for SmtpFront {
         self.terms.tls = Tls::Active;
         self.state = State::Idle;
         self.hello = None;
+        self.reception.as_mut().map(Reception::forget);
     }
 
     fn deny(&mut self, denial: Denial, say: &mut Vec<u8>) {
@@ -102,6 +123,22 @@ impl Front for SmtpFront {
         }
     }
 
+    fn answer(&mut self, answer: &Answer, say: &mut Vec<u8>) {
+        let asked = match std::mem::replace(&mut self.state, State::Idle) {
+            State::Posted(asked) => asked,
+            other => return self.state = other,
+        };
+        let broken = Answer::ours("451 4.3.0 Something went wrong, please try again later.");
+        let answer = if asked.fits(answer) { answer } else { &broken };
+        answer.put(say);
+        let Some(reception) = &mut self.reception else { return };
+        let (then, is_idle) = reception.answered(asked, answer);
+        self.state = then.map_or(State::Idle, State::Posted);
+        if is_idle && reception.idle_command() && self.patience.bad_command(&self.terms) {
+            self.state = State::Parting(Closing::TooManyBadCommands);
+        }
+    }
+
     fn refused_here(&mut self) -> Vec<RefusedHere> {
         self.patience.take_refused()
     }
@@ -111,13 +148,14 @@ impl SmtpFront {
     /// Reads one line; `None` = go on.
     fn turn(&mut self, heard: &mut BytesMut, say: &mut Vec<u8>) -> Option<Need> {
         match std::mem::replace(&mut self.state, State::Idle) {
-            State::Idle => self.command(heard, say),
+            State::Idle => self.command(true, heard, say),
+            State::Stranger => self.command(false, heard, say),
             State::Exchange(exchange) => match line::take(heard, exchange.line_max()) {
                 Ok(Some(line)) => self.turned(exchange.answer(&line), say),
                 Ok(None) => self.wait(State::Exchange(exchange)),
                 Err(TooLong) => self.too_long(say),
             },
-            State::Chunk(left) => self.pass_over(left, heard, say),
+            State::PassOver(left, answer) => self.pass_over(left, answer, heard, say),
             State::Unwanted => {
                 // The line is whole: it was found before it was vouched for.
                 drop(line::take(heard, COMMAND_MAX));
@@ -127,12 +165,12 @@ impl SmtpFront {
                 say_line(say, "421 4.7.0 Too many errors.");
                 Some(self.over(closing))
             }
-            state @ (State::Asked | State::Vouched) => self.wait(state),
+            state @ (State::Asked | State::Vouched | State::Posted(_)) => self.wait(state),
             State::Over(closing) => Some(self.over(closing)),
         }
     }
 
-    fn command(&mut self, heard: &mut BytesMut, say: &mut Vec<u8>) -> Option<Need> {
+    fn command(&mut self, may_vouch: bool, heard: &mut BytesMut, say: &mut Vec<u8>) -> Option<Need> {
         match stranger(heard.get(..COMMAND_MAX + 2).unwrap_or(heard)) {
             Stranger::No => {}
             Stranger::Unknown => return self.wait(State::Idle),
@@ -146,11 +184,20 @@ impl SmtpFront {
             Ok(None) => self.wait(State::Idle),
             Err(TooLong) => self.too_long(say),
             Ok(Some(border)) => {
-                if let Some(login) = self.vouch(heard.get(..border.text).unwrap_or_default()) {
+                let line = heard.get(..border.text).unwrap_or_default();
+                if let Some(login) = self.vouch(line).filter(|_| may_vouch) {
                     self.state = State::Vouched;
                     return Some(Need::Login(login));
                 }
-                self.obey(&Line::split(heard, border), say)
+                let is_whole = self.reception.is_none() || border.end - border.text == CRLF;
+                if is_whole && self.gives_up(line) {
+                    return Some(Need::Post(Post::GiveUp));
+                }
+                let line = Line::split(heard, border);
+                if !is_whole {
+                    return self.garbled(BARE_LF, &line, say);
+                }
+                self.obey(&line, say)
             }
         }
     }
@@ -184,17 +231,21 @@ impl SmtpFront {
     }
 
     /// RFC 3030 §2: the bytes of a chunk come behind the command, and are no commands.
-    fn pass_over(&mut self, left: u64, heard: &mut BytesMut, say: &mut Vec<u8>) -> Option<Need> {
+    fn pass_over(&mut self, left: u64, answer: &'static str, heard: &mut BytesMut, say: &mut Vec<u8>) -> Option<Need> {
         let here = usize::try_from(left).unwrap_or(usize::MAX).min(heard.len());
         heard.advance(here);
         match left - here as u64 {
-            0 => self.wrong(AUTHENTICATE_FIRST, say),
-            left => self.wait(State::Chunk(left)),
+            0 => self.wrong(answer, say),
+            left => self.wait(State::PassOver(left, answer)),
         }
     }
 
     /// A session does not ask for ever.
     fn refuse_mail(&mut self, denial: Denial, say: &mut Vec<u8>) {
+        if self.reception.is_some() {
+            self.state = State::Stranger;
+            return;
+        }
         say_line(say, refusal_of_mail(denial));
         let is_last = self.patience.bad_command(&self.terms);
         self.state = if is_last { State::Parting(Closing::TooManyBadCommands) } else { State::Unwanted };
@@ -221,8 +272,12 @@ impl SmtpFront {
             say_line(say, answer);
             return None;
         }
+        Some(self.too_many(say))
+    }
+
+    fn too_many(&mut self, say: &mut Vec<u8>) -> Need {
         say_line(say, "421 4.7.0 Too many errors.");
-        Some(self.over(Closing::TooManyBadCommands))
+        self.over(Closing::TooManyBadCommands)
     }
 
     /// One failed login more; it was answered, so the end is said with the next step.
@@ -263,6 +318,9 @@ fn line_max(heard: &[u8]) -> usize {
 
 /// RFC 5321 §4.5.3.1.4 wants 512 bytes, and extensions add to MAIL and RCPT.
 const COMMAND_MAX: usize = 2 * 1024;
+const CRLF: usize = 2;
+/// A server that has passed such a line on may have taken it for a part of another.
+const BARE_LF: &str = "500 5.5.2 A line ends with CR and LF.";
 const AUTH: &[u8] = b"AUTH ";
 /// An AUTH with the longest initial response.
 const AUTH_MAX: usize = AUTH.len() + "OAUTHBEARER ".len() + Mechanism::OAuthBearer.line_max();

@@ -1,7 +1,8 @@
 //! SMTP for users who send (RFC 6409) up to the login: RFC 5321, AUTH (RFC 4954), STARTTLS (RFC 3207).
 //!
 //! This file holds the words that both halves or the whole gateway need; `command` and `reply` are the grammars of
-//! the two sides, [`front`] and [`back`] the conversations; `opening` is what every talk with a back-end begins with,
+//! the two sides, [`front`] and [`back`] the conversations, [`text`] is what lies between DATA and its end, [`delivery`]
+//! what a back-end is told of a message; `opening` is what every talk with a back-end begins with,
 //! and [`probe`] is the talk that learns what a back-end offers, and nothing else.
 
 use super::{Denial, Goodbye};
@@ -9,12 +10,17 @@ use super::{Denial, Goodbye};
 mod answer;
 pub mod back;
 mod command;
+pub mod delivery;
+mod envelope;
 pub mod extension;
 pub mod front;
 mod opening;
+mod path;
 pub mod probe;
 mod reply;
+pub mod text;
 mod xclient;
+mod xtext;
 
 /// Before, or instead of, a conversation.
 pub(super) const fn goodbye(why: Goodbye) -> &'static str {
@@ -40,8 +46,8 @@ const fn refusal(denial: Denial) -> &'static str {
     }
 }
 
-/// The answer to the MAIL of a client that did not log in, and that the gateway vouched for in vain.
-const fn refusal_of_mail(denial: Denial) -> &'static str {
+/// The answer to MAIL, or to all that follows it, where no back-end can be had.
+pub(super) const fn refusal_of_mail(denial: Denial) -> &'static str {
     match denial {
         Denial::BadCredentials => AUTHENTICATE_FIRST,
         Denial::Unavailable => "451 4.3.0 The mail server is not available now, please try again later.",
@@ -53,6 +59,8 @@ const fn refusal_of_mail(denial: Denial) -> &'static str {
 
 /// RFC 4954 §6.
 const AUTHENTICATE_FIRST: &str = "530 5.7.0 Authentication required.";
+
+const HELLO_FIRST: &str = "503 5.5.1 EHLO comes first.";
 
 /// The longest command line, with its line end, that every server has to take (RFC 5321 §4.5.3.1.4).
 const COMMAND_LINE: usize = 512;

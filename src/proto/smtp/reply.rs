@@ -80,6 +80,11 @@ impl Offers {
         Self(lines.map(|line| printable(line, LINE_MAX)).collect())
     }
 
+    /// From such lines again.
+    pub(super) const fn from(lines: Vec<String>) -> Self {
+        Self(lines)
+    }
+
     pub(super) fn has(&self, keyword: &str) -> bool {
         self.0.iter().any(|line| line.split(' ').next().is_some_and(|name| name.eq_ignore_ascii_case(keyword)))
     }

@@ -19,12 +19,14 @@ pub struct Ports {
     pub submission: u16,
     /// Implicit TLS.
     pub submissions: u16,
+    /// Plain, with STARTTLS, for mail from anywhere to its own domain.
+    pub smtp: u16,
 }
 
 impl Ports {
     /// Free on every address.
     pub fn free() -> Self {
-        Self { submission: ports::free(), submissions: ports::free() }
+        Self { submission: ports::free(), submissions: ports::free(), smtp: ports::free() }
     }
 }
 
@@ -70,6 +72,12 @@ impl Postfix {
     pub fn stranger(restrictions: &str) -> Self {
         let settings = format!("{ANYWHERE}{restrictions}\n");
         Self::start_as("stranger", Ipv4Addr::new(127, 0, 0, 13), Ports::free(), &settings)
+    }
+
+    /// Starts a server that sends all its mail through a gateway on this port.
+    pub fn sender(gateway: u16) -> Self {
+        let settings = SENDER.replace("{gateway}", &gateway.to_string());
+        Self::start_as("sender", Ipv4Addr::new(127, 0, 0, 14), Ports::free(), &settings)
     }
 
     fn start_as(name: &str, address: Ipv4Addr, ports: Ports, settings: &str) -> Self {
@@ -120,6 +128,12 @@ impl Postfix {
             .collect()
     }
 
+    /// How many messages it holds that are not delivered yet.
+    pub fn queued(&self) -> usize {
+        let folders = ["incoming", "active", "deferred", "maildrop"].map(|name| self.folder.join("queue").join(name));
+        folders.iter().map(|folder| files_below(folder)).sum()
+    }
+
     /// Waits for the log's line about whose message this is, by the queue's number in its Received header.
     #[track_caller]
     pub fn sender_of(&self, message: &str) -> String {
@@ -130,6 +144,11 @@ impl Postfix {
             self.log().lines().find(|line| line.contains(&start)).map(Into::into)
         })
     }
+}
+
+fn files_below(folder: &Path) -> usize {
+    let entries = folder.read_dir().into_iter().flatten().flatten();
+    entries.map(|entry| if entry.path().is_dir() { files_below(&entry.path()) } else { 1 }).sum()
 }
 
 /// Fails the test with the package's name when Postfix is not installed.
@@ -157,6 +176,7 @@ fn write_configuration(folder: &Path, name: &str, address: Ipv4Addr, ports: Port
             .replace("{name}", name)
             .replace("{submission}", &ports.submission.to_string())
             .replace("{submissions}", &ports.submissions.to_string())
+            .replace("{smtp}", &ports.smtp.to_string())
             .replace("{certificate}", certs().server.certificate.to_str().unwrap())
             .replace("{key}", certs().server.key.to_str().unwrap())
             .replace("{nobody}", &NOBODY.to_string())
@@ -173,7 +193,9 @@ fn launch(folder: &Path, address: Ipv4Addr, ports: Ports) -> Process {
     let arguments = ["-c", conf.to_str().unwrap(), "-d"];
     let mut process = Process::start(MASTER, "postfix", &arguments, &folder.join("master.log"));
     process.ready(|| {
-        [ports.submission, ports.submissions].iter().all(|&port| TcpStream::connect((address, port)).is_ok())
+        [ports.submission, ports.submissions, ports.smtp]
+            .iter()
+            .all(|&port| TcpStream::connect((address, port)).is_ok())
     });
     process
 }
@@ -225,13 +247,29 @@ virtual_mailbox_domains =
 default_transport = virtual
 ";
 
+/// What it has is sent on at once, and again each second until all of it is taken.
+const SENDER: &str = "\
+virtual_mailbox_domains =
+default_transport = smtp
+relayhost = [127.0.0.1]:{gateway}
+smtpd_relay_restrictions = permit_sasl_authenticated, permit_mynetworks, reject
+mynetworks = 127.0.0.0/8
+minimal_backoff_time = 1s
+maximal_backoff_time = 1s
+queue_run_delay = 1s
+smtp_tls_security_level = may
+smtp_send_xforward_command = no
+";
+
 /// None of them in a chroot.
 const SERVICES: &str = "\
 {address}:{submission} inet n - n - - smtpd
 {address}:{submissions} inet n - n - - smtpd -o smtpd_tls_wrappermode=yes
+{address}:{smtp} inet n - n - - smtpd -o smtpd_relay_restrictions=permit_auth_destination,reject
+smtp unix - - n - - smtp
 pickup unix n - n 60 1 pickup
 cleanup unix n - n - 0 cleanup
-qmgr unix n - n 300 1 qmgr
+qmgr unix n - n 1 1 qmgr
 tlsmgr unix - - n 1000? 1 tlsmgr
 rewrite unix - - n - - trivial-rewrite
 bounce unix - - n - 0 bounce

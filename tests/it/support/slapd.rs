@@ -101,6 +101,7 @@ struct Person {
     mail: &'static str,
     /// The name at the back-end.
     uid: &'static str,
+    /// Empty = there is none.
     host: &'static str,
     /// `employeeType` and `businessCategory`: core schemas have no better words for "status" and "services".
     more: &'static str,
@@ -122,6 +123,10 @@ const PEOPLE: &[Person] = &[
     person("niaj", "127.0.0.12", ""),
     person("mallory", "127.0.0.1:6379", ""),
     person("o(*)hara", TWO, ""),
+    person("peggy", TWO, "mailLocalAddress: sales@example.org\nmailLocalAddress: p.smith@example.net\n"),
+    person("quentin", ONE, "mailLocalAddress: @example.net\nmailRoutingAddress: catch-all@one.stores.example.org\n"),
+    person("rupert", "", "mailLocalAddress: support@example.org\nmailRoutingAddress: Peggy@example.org\n"),
+    person("sybil", "", "mailRoutingAddress: sybil@elsewhere.example\n"),
 ];
 
 const ONE: &str = "one.stores.example.org";
@@ -145,9 +150,12 @@ fn seed() -> String {
             ldif,
             "\ndn: cn={dn},ou=people,dc=example,dc=org\nobjectClass: inetOrgPerson\n\
              objectClass: inetLocalMailRecipient\ncn: {cn}\nsn: {cn}\nmail: {mail}@example.org\nuid: {uid}\n\
-             mailHost: {host}\nuserPassword: {password}\n{more}"
+             userPassword: {password}\n{more}"
         )
         .unwrap();
+        if !host.is_empty() {
+            writeln!(ldif, "mailHost: {host}").unwrap();
+        }
     }
     ldif
 }

@@ -8,6 +8,7 @@ use crate::config::{
     BackendLogin, BackendTls, Cleartext, Config, Ldap, ListenerTls, LogFormat, LogLevel, LookupProtocol, PasswordCheck,
     Source, Standing, Store, TlsVersion, parse,
 };
+use crate::proto::smtp::text::BareNewline;
 use crate::proto::{Mechanism, Protocol};
 
 fn seconds(count: u64) -> Duration {
@@ -55,7 +56,7 @@ fn what_is_left_out_has_safe_defaults() {
     assert_eq!((pool.max_connections, pool.retry, pool.identity), (None, 1, true));
     assert!(matches!(pool.login, BackendLogin::Replay));
     assert!(!pool.verify.skip_verification && pool.verify.ca.is_none());
-    assert_eq!(Protocol::ALL.map(|protocol| pool.ports[&protocol]), [143, 110, 587]);
+    assert_eq!(Protocol::ALL.map(|protocol| pool.ports[&protocol]), [143, 110, 587, 25]);
     assert!(pool.servers.iter().all(|server| server.weight == 1 && server.address == server.name));
 }
 
@@ -73,7 +74,7 @@ fn the_whole_example_says_what_it_says() {
     let listener = config.listeners.last().expect("a listener");
     assert_eq!(
         (config.listeners.len(), config.listeners[1].tls, listener.tls),
-        (7, ListenerTls::Implicit, ListenerTls::StartTls)
+        (8, ListenerTls::Implicit, ListenerTls::StartTls)
     );
     let submission: Vec<_> =
         config.listeners.iter().filter(|listener| listener.service.protocol == Protocol::Submission).collect();
@@ -87,6 +88,9 @@ fn the_whole_example_says_what_it_says() {
     let (dn, password) = ldap.bind.as_ref().expect("a bind");
     assert_eq!((dn.as_str(), password.expose()), ("cn=portcullis,dc=example,dc=com", "hunter2"));
     assert_eq!((ldap.urls.len(), ldap.starttls, ldap.host_attribute.as_str()), (2, true, "mailHost"));
+    assert_eq!(config.directory.domains, ["example.com", "example.org"]);
+    assert!(ldap.recipient_filter.contains("(mailLocalAddress={user})"));
+    assert_eq!(ldap.routing_attribute.as_deref(), Some("mailRoutingAddress"));
     assert!(ldap.tls.ca.as_ref().is_some_and(|path| path.is_absolute() && path.ends_with("tls/ldap-ca.pem")));
     assert_eq!(
         standings(ldap),
@@ -123,8 +127,8 @@ fn what_the_whole_example_calls_a_default_is_one() {
         (config.log, config.ipv6_prefix, config.shutdown.grace, config.tls.clone().map(|tls| tls.minimum))
     };
     assert_eq!(rest(&whole), rest(&least));
-    let cache = |config: &Config| format!("{:?}", config.directory.cache);
-    assert_eq!(cache(&whole), cache(&least));
+    let asking = |config: &Config| format!("{:?}", (config.directory.cache, config.directory.recipient_delimiter));
+    assert_eq!(asking(&whole), asking(&least));
 }
 
 #[test]
@@ -132,6 +136,15 @@ fn a_preset_gives_what_is_not_written() {
     let config = good("tests/config/good/presets.yaml");
     assert_eq!(ldap(&config, 0).filter, "(&(objectClass=inetLocalMailRecipient)(mailLocalAddress={user}))");
     assert_eq!(ldap(&config, 0).status_attribute, None);
+    assert_eq!(ldap(&config, 0).recipient_filter, ldap(&config, 0).filter);
+    assert_eq!(ldap(&config, 0).routing_attribute.as_deref(), Some("mailRoutingAddress"));
+    assert_eq!(
+        ldap(&config, 1).recipient_filter,
+        "(&(objectClass=qmailUser)(|(mail={user})(mailAlternateAddress={user})))"
+    );
+    assert_eq!(ldap(&config, 1).routing_attribute, None);
+    assert!(ldap(&config, 5).recipient_filter.contains("zimbraMailAlias"), "the filter that is written is for logins");
+    assert_eq!(ldap(&config, 6).recipient_filter, "(uid={local})");
     assert_eq!(
         standings(ldap(&config, 1)),
         [
@@ -156,6 +169,25 @@ fn a_preset_gives_what_is_not_written() {
 }
 
 #[test]
+fn whose_recipients_are_taken_is_the_default_domain_unless_it_is_said() {
+    let directory = good("config/minimal.yaml").directory;
+    assert_eq!((directory.default_domain, directory.domains.len()), (None, 0));
+    assert_eq!(directory.recipient_delimiter, Some('+'));
+    assert_eq!(good("tests/config/good/anchors.yaml").directory.domains, ["example.com"]);
+    let config = good("tests/config/good/recipients.yaml");
+    assert_eq!(config.directory.domains, ["example.org", "example.net"]);
+    assert_eq!(config.directory.recipient_delimiter, Some('-'));
+    assert_eq!(ldap(&config, 0).recipient_filter, "(uid={local})");
+    assert_eq!(ldap(&config, 1).recipient_filter, "(|(mail={user})(mail={local}@mail.{domain}))");
+    assert_eq!(ldap(&config, 1).routing_attribute.as_deref(), Some("forwardTo"));
+    let text = "listeners: [ { service: imap, address: \"127.0.0.1:0\", tls: none } ]\n\
+                directory: { recipient_delimiter: \"\", sources: [ { pool: stores } ] }\n\
+                backends: { stores: { servers: [mail1.example.com] } }\n";
+    let config = parse(text, "p.yaml".as_ref()).expect("a delimiter may be none");
+    assert_eq!(config.directory.recipient_delimiter, None);
+}
+
+#[test]
 fn a_secret_comes_from_a_file_without_its_line_end() {
     let config = good("tests/config/good/master.yaml");
     let BackendLogin::Master { user, password } = &config.backends[0].login else { panic!("a master login") };
@@ -177,6 +209,20 @@ fn only_services_that_listeners_offer_are_kept() {
     let config = good("tests/config/good/only-one-service.yaml");
     assert_eq!(config.services.keys().collect::<Vec<_>>(), [&Protocol::Imap]);
     assert!(config.tls.is_none());
+}
+
+#[test]
+fn smtp_asks_nobody_to_log_in_and_has_no_port_for_implicit_tls() {
+    let config = good("tests/config/good/smtp.yaml");
+    let service = &config.services[&Protocol::Smtp];
+    assert!(service.mechanisms.is_empty());
+    assert_eq!((service.idle_timeout, service.bare_newline), (seconds(5 * 60), BareNewline::Normalize));
+    assert_eq!(config.services[&Protocol::Imap].bare_newline, BareNewline::Reject);
+    assert_eq!(config.listeners[1].tls, ListenerTls::Implicit);
+    let pool = &config.backends[0];
+    assert_eq!((pool.ports[&Protocol::Smtp], pool.ports[&Protocol::Submission]), (25, 465));
+    assert_eq!(Protocol::ALL.map(|each| pool.tls.of(each) == BackendTls::StartTls), [false, false, false, true]);
+    assert_eq!(BackendTls::None.of(Protocol::Smtp), BackendTls::None);
 }
 
 #[test]

@@ -4,15 +4,15 @@ use super::super::ber::{Element, Reader};
 use super::*;
 
 /// A search request, RFC 4511 §4.5.1.
-struct Request {
+pub(super) struct Request {
     base: String,
     size_limit: Vec<u8>,
-    filter: Filter,
-    attributes: Vec<String>,
+    pub(super) filter: Filter,
+    pub(super) attributes: Vec<String>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Filter {
+pub(super) enum Filter {
     And(Vec<Filter>),
     Or(Vec<Filter>),
     Equal(String, String),
@@ -38,7 +38,7 @@ fn filter(element: Element<'_>) -> Filter {
     }
 }
 
-fn request(heard: &Heard) -> Request {
+pub(super) fn request(heard: &Heard) -> Request {
     let parts = elements(&heard.content);
     Request {
         base: text(parts[0]),
@@ -48,7 +48,7 @@ fn request(heard: &Heard) -> Request {
     }
 }
 
-fn equal(attribute: &str, value: &str) -> Filter {
+pub(super) fn equal(attribute: &str, value: &str) -> Filter {
     Filter::Equal(attribute.to_owned(), value.to_owned())
 }
 
@@ -58,7 +58,7 @@ async fn a_search_asks_for_two_entries_and_the_attributes_that_mean_something() 
     host(&directory(&fake), "alice").await;
     let request = request(&fake.heard(SEARCH)[0]);
     assert_eq!((request.base.as_str(), request.size_limit.as_slice()), ("dc=example,dc=com", &[2][..]));
-    assert_eq!(request.attributes, ["mailHost", "uid", "accountStatus"]);
+    assert_eq!(request.attributes, ["mailHost", "uid", "accountStatus", "mailRoutingAddress"]);
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ mod faults;
 mod filters;
 mod malformed;
 mod passwords;
+mod recipients;
 mod tls;
 
 use std::collections::HashMap;
@@ -38,10 +39,12 @@ fn ldap(urls: Vec<LdapUrl>) -> config::Ldap {
         bind: Some(("cn=gate".into(), secret("service-password"))),
         base: "dc=example,dc=com".into(),
         filter: "(&(objectClass=person)(|(mail={user})(uid={local})))".into(),
+        recipient_filter: "(|(mail={user})(mailLocalAddress={user}))".into(),
         host_attribute: "mailHost".into(),
         user_attribute: Some("uid".into()),
         status_attribute: Some("accountStatus".into()),
         services_attribute: None,
+        routing_attribute: Some("mailRoutingAddress".into()),
         status: HashMap::from([("locked".into(), Standing::Deny)]),
         timeout: TIMEOUT,
         connections: 2,
@@ -51,8 +54,17 @@ fn ldap(urls: Vec<LdapUrl>) -> config::Ldap {
 /// Nothing is remembered, so that every question reaches the server.
 fn directory_of(sources: Vec<Source>) -> Directory {
     let (ttl, stale) = (Duration::from_secs(300), Duration::from_secs(3600));
-    let cache = config::Cache { entries: 0, ttl, negative_ttl: ttl, stale };
-    let config = config::Directory { default_domain: Some("example.com".into()), sources, cache };
+    directory_with(sources, config::Cache { entries: 0, ttl, negative_ttl: ttl, stale })
+}
+
+fn directory_with(sources: Vec<Source>, cache: config::Cache) -> Directory {
+    let config = config::Directory {
+        default_domain: Some("example.com".into()),
+        domains: vec!["example.com".into(), "example.org".into()],
+        recipient_delimiter: Some('+'),
+        sources,
+        cache,
+    };
     let metrics = Arc::new(Metrics::new().expect("metrics"));
     Directory::new(&config, metrics, Handle::current()).expect("a directory")
 }

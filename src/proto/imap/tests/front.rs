@@ -14,6 +14,7 @@ pub(super) fn terms(tls: Tls) -> Terms {
         bad_commands: 10,
         failed_logins: 3,
         extensions: std::sync::Arc::default(),
+        bare_newline: crate::proto::smtp::text::BareNewline::Reject,
         vouching: false,
     }
 }

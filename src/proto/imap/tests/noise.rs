@@ -78,6 +78,7 @@ fn front() -> ImapFront {
         bad_commands: 20,
         failed_logins: 20,
         extensions: std::sync::Arc::default(),
+        bare_newline: crate::proto::smtp::text::BareNewline::Reject,
         vouching: false,
     })
 }
@@ -100,7 +101,7 @@ proptest! {
                     Need::Input => break,
                     Need::StartTls if heard.is_empty() => front.secured(),
                     Need::Login(_) => front.deny(Denial::BadCredentials, &mut Vec::new()),
-                    Need::StartTls | Need::Close(_) => break 'all,
+                    Need::StartTls | Need::Post(_) | Need::Close(_) => break 'all,
                 }
             }
             prop_assert!(heard.len() <= HEARD_MAX);

@@ -9,6 +9,7 @@ use crate::proto::{Identity, Mechanism, cut};
 use crate::secret::Secret;
 
 mod hostile;
+mod nobody;
 mod xclient;
 
 fn secret(text: &str) -> Secret {

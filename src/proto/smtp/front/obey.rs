@@ -1,19 +1,26 @@
 //! What the front does on each command: whether it may be said now, and what it answers.
 
-use super::{Hello, SmtpFront, State};
+use super::reception::{self, Reception};
+use super::{Hello, SmtpFront};
 use crate::proto::line::Line;
 use crate::proto::sasl::{Exchange, Turn};
 use crate::proto::smtp::answer::{say_line, say_list};
 use crate::proto::smtp::command::{BAD_CHUNK, Command};
-use crate::proto::smtp::{AUTHENTICATE_FIRST, extension};
+use crate::proto::smtp::{HELLO_FIRST, extension};
 use crate::proto::{Closing, Credential, Login, Mechanism, Need, RefusedHere, Tls};
 
 impl SmtpFront {
     pub(super) fn obey(&mut self, line: &Line, say: &mut Vec<u8>) -> Option<Need> {
         if !line.is_clean() {
-            return self.wrong("500 5.5.2 A CR or NUL inside a line.", say);
+            return self.garbled("500 5.5.2 A CR or NUL inside a line.", line, say);
         }
-        match Command::parse(line) {
+        let command = Command::parse(line);
+        if let Ok(command) = &command
+            && self.is_one_too_many(command)
+        {
+            return Some(self.too_many(say));
+        }
+        match command {
             Ok(Command::Ehlo(name)) => {
                 self.hello = Some(Hello { name: name.to_owned(), extended: true });
                 say_list(say, &self.offers());
@@ -25,21 +32,21 @@ impl SmtpFront {
             Ok(Command::Noop | Command::Rset) => say_line(say, "250 2.0.0 OK."),
             // RFC 5321 §3.5.3: that is not said to strangers, and not denied.
             Ok(Command::Vrfy) => say_line(say, "252 2.5.0 Send some mail, and see."),
+            Ok(Command::Help) if self.reception.is_some() => {
+                say_line(say, "214 2.0.0 EHLO STARTTLS MAIL RCPT DATA NOOP RSET QUIT");
+            }
             Ok(Command::Help) => say_line(say, "214 2.0.0 EHLO STARTTLS AUTH NOOP RSET QUIT"),
             Ok(Command::Auth { mechanism, initial }) => return self.auth(mechanism, initial, say),
             Ok(Command::StartTls) => return self.starttls(say),
-            Ok(Command::Mail) if self.hello.is_none() => return self.wrong(HELLO_FIRST, say),
-            Ok(Command::Mail | Command::Transaction) => return self.wrong(AUTHENTICATE_FIRST, say),
-            Ok(Command::Bdat(size)) => self.state = State::Chunk(size),
+            Ok(command @ (Command::Mail(_) | Command::Recipient(_) | Command::Data | Command::Bdat(_))) => {
+                return self.take(command, say);
+            }
             Ok(Command::Quit) => {
                 say_line(say, "221 2.0.0 Bye.");
                 return Some(self.over(Closing::LoggedOut));
             }
-            Err(BAD_CHUNK) => {
-                // Its bytes would be read as commands.
-                say_line(say, BAD_CHUNK);
-                return Some(self.over(Closing::Violation("bad_chunk")));
-            }
+            // Its bytes would be read as commands.
+            Err(BAD_CHUNK) => return Some(self.bad_chunk(say)),
             Err(answer) => return self.wrong(answer, say),
         }
         None
@@ -48,7 +55,10 @@ impl SmtpFront {
     /// Only what is true now, and what every back-end has that the session may end at.
     fn offers(&self) -> Vec<String> {
         let mut lines = vec![self.terms.hostname.to_string()];
-        lines.extend(self.terms.extensions.iter().filter_map(|offered| extension::shown(offered)));
+        match &self.reception {
+            Some(_) => lines.extend(reception::shown(&self.terms)),
+            None => lines.extend(self.terms.extensions.iter().filter_map(|offered| extension::shown(offered))),
+        }
         if self.terms.tls == Tls::Offered {
             lines.push("STARTTLS".to_owned());
         }
@@ -63,8 +73,9 @@ impl SmtpFront {
     pub(super) fn vouch(&self, line: &[u8]) -> Option<Login> {
         let hello = self.hello.as_ref().filter(|_| self.terms.vouching)?;
         let is_clean = memchr::memchr2(b'\r', 0, line).is_none();
-        let is_mail = is_clean && matches!(Command::parse(line), Ok(Command::Mail));
-        is_mail.then(|| Login {
+        let is_mail = is_clean && matches!(Command::parse(line), Ok(Command::Mail(_)));
+        let is_open = self.reception.as_ref().is_some_and(Reception::is_open);
+        (is_mail && !is_open).then(|| Login {
             user: String::new(),
             credential: Credential::Trusted,
             mechanism: Mechanism::Plain,
@@ -74,6 +85,12 @@ impl SmtpFront {
     }
 
     fn auth(&mut self, mechanism: &[u8], initial: Option<&[u8]>, say: &mut Vec<u8>) -> Option<Need> {
+        match &self.reception {
+            Some(_) if self.terms.mechanisms.is_empty() => return self.wrong("502 5.5.1 Not implemented.", say),
+            // RFC 4954 §4.
+            Some(reception) if reception.is_open() => return self.wrong("503 5.5.1 Not while a message is sent.", say),
+            _ => {}
+        }
         if !self.hello.as_ref().is_some_and(|hello| hello.extended) {
             return self.wrong(HELLO_FIRST, say);
         }
@@ -112,5 +129,3 @@ impl SmtpFront {
         self.terms.cleartext || self.terms.tls == Tls::Active
     }
 }
-
-const HELLO_FIRST: &str = "503 5.5.1 EHLO comes first.";

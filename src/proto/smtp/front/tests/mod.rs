@@ -7,6 +7,7 @@ mod auth;
 mod hostile;
 mod login;
 mod offers;
+mod reception;
 mod trusted;
 
 fn terms() -> Terms {
@@ -19,6 +20,7 @@ fn terms() -> Terms {
         bad_commands: 10,
         failed_logins: 3,
         extensions: ["PIPELINING".into(), "SIZE 1000".into()].into(),
+        bare_newline: crate::proto::smtp::text::BareNewline::Reject,
         vouching: false,
     }
 }

@@ -1,0 +1,237 @@
+//! Messages taken from strangers (SMTP on port 25): each recipient's server is looked up, and the first one that is
+//! accepted chooses the server for its transaction.
+//!
+//! ```text
+//! RCPT ─ directory ─┬─ unknown, not ours, away ─▶ 550, 554, 451
+//!                   └─ lives at a server ─┬─ none chosen yet ─▶ dial, MAIL, RCPT there; its answer is the answer
+//!                                         ├─ the chosen one ─▶ RCPT there
+//!                                         └─ another ─▶ 452: in a transaction of its own (RFC 5321 §4.5.3.1.10)
+//! ```
+//!
+//! No message is ever kept here, so none is acknowledged before the server that takes it has done so.
+
+use std::sync::Arc;
+
+use super::conversation::Conversation;
+use super::hosting::Denied;
+use super::record::Record;
+use super::transaction::Transaction;
+use super::vouching::UNVOUCHED;
+use super::{Ending, Session, Stage};
+use crate::backend::Server;
+use crate::config::Standing;
+use crate::directory::{Lodging, Recipient as Known};
+use crate::proto::{Answer, Denial, Mail, Post, Protocol, Recipient};
+
+/// See the module.
+pub(super) struct Reception<'s> {
+    session: &'s Session,
+    chosen: Option<Chosen>,
+    /// Whether the client's address vouches for it could not be found out.
+    is_in_doubt: bool,
+}
+
+/// The server of a transaction, and how it goes there.
+struct Chosen {
+    mail: Arc<Mail>,
+    /// Where its recipients live, though another server of the pool may stand in.
+    home: Arc<Server>,
+    state: State,
+}
+
+enum State {
+    Open(Box<Transaction>),
+    /// No server there takes it: all its recipients are told so.
+    Refused(Answer),
+}
+
+/// What became of a recipient; the label is a metric's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Accepted,
+    Elsewhere,
+    Unknown,
+    RelayDenied,
+    Unavailable,
+    Refused,
+}
+
+impl<'s> Reception<'s> {
+    pub(super) const fn new(session: &'s Session) -> Self {
+        Self { session, chosen: None, is_in_doubt: false }
+    }
+
+    /// Whether a MAIL that nobody vouches for is a stranger's, who may send to our own recipients.
+    pub(super) fn is_of_a_stranger(&mut self, denied: &Denied) -> bool {
+        let takes_mail = self.session.entrance.protocol() == Protocol::Smtp;
+        self.is_in_doubt = !matches!(denied.denial, Denial::BadCredentials | Denial::Policy);
+        takes_mail && denied.label == UNVOUCHED
+    }
+
+    /// Does what the front asks for, and answers it.
+    pub(super) async fn serve(
+        &mut self,
+        post: Post,
+        conversation: &mut Conversation<'_>,
+        record: &mut Record,
+    ) -> Result<(), Ending> {
+        match post {
+            Post::Recipient(mail, recipient) => {
+                let (verdict, answer) = tokio::select! {
+                    answered = self.recipient(mail.clone(), &recipient, record) => answered,
+                    () = super::gone(conversation.client()) => return Err(Ending::Left(Stage::Mail)),
+                };
+                self.session.parts.metrics.recipients.with_label_values(&[verdict.label()]).inc();
+                match verdict {
+                    Verdict::Accepted => conversation.bear_with(self.session.entrance.service.idle_timeout),
+                    _ => record.refuses_recipient(&mail.sender, &recipient.address, verdict.label(), &answer),
+                }
+                conversation.answer(&answer).await
+            }
+            Post::Data => self.data(conversation, record).await,
+            Post::Chunk { size, last } => self.chunk(size, last, conversation, record).await,
+            Post::GiveUp => {
+                self.give_up().await;
+                Ok(())
+            }
+        }
+    }
+
+    /// Where the recipient lives, and what its server says.
+    async fn recipient(&mut self, mail: Arc<Mail>, recipient: &Recipient, record: &mut Record) -> (Verdict, Answer) {
+        let lodging = match self.find(&recipient.address).await {
+            Ok(lodging) => lodging,
+            Err((verdict, words)) => return (verdict, Answer::ours(words)),
+        };
+        let servers = self.session.parts.backends.candidates(&lodging.route.host, lodging.user.name());
+        let Ok((servers, Some(home))) = servers.map(|servers| (servers.clone(), servers.into_iter().next())) else {
+            return (Verdict::Unavailable, Answer::ours(UNROUTABLE));
+        };
+        match self.chosen.as_ref().filter(|chosen| Arc::ptr_eq(&chosen.mail, &mail)) {
+            Some(chosen) if chosen.home.is(&home) => {}
+            Some(chosen) if chosen.has_recipients() => return (Verdict::Elsewhere, Answer::ours(ELSEWHERE)),
+            Some(_) | None => {
+                self.give_up().await;
+                let state = match Transaction::open(self.session, &mail, &servers, record).await {
+                    Ok(transaction) => State::Open(Box::new(transaction)),
+                    Err(answer) => State::Refused(answer),
+                };
+                self.chosen = Some(Chosen { mail, home, state });
+            }
+        }
+        let answer = match self.chosen.as_mut().map(|chosen| &mut chosen.state) {
+            Some(State::Open(transaction)) => transaction.recipient(recipient, &lodging.address).await,
+            Some(State::Refused(answer)) => answer.clone(),
+            None => Answer::ours(AWAY),
+        };
+        (if answer.is_yes() { Verdict::Accepted } else { Verdict::Refused }, answer)
+    }
+
+    /// Whose recipient it is; or why nobody's, and the words for that.
+    async fn find(&self, address: &str) -> Result<Lodging, (Verdict, &'static str)> {
+        match self.session.parts.directory.recipient(address).await {
+            // Whoever may not log in may still have mail: that is the server's to know.
+            Ok(Known::Lives(lodging)) if lodging.route.standing == Standing::Unavailable => {
+                Err((Verdict::Unavailable, "451 4.2.1 This mailbox is being moved, please try again later."))
+            }
+            Ok(Known::Lives(lodging)) => Ok(lodging),
+            Ok(Known::Unknown) => Err((Verdict::Unknown, "550 5.1.1 There is no such user here.")),
+            Ok(Known::NotOurs) if self.is_in_doubt => Err((Verdict::Unavailable, AWAY)),
+            Ok(Known::NotOurs) => Err((Verdict::RelayDenied, "554 5.7.1 Relay access denied.")),
+            Err(error) => {
+                tracing::debug!(%error, "no answer about a recipient");
+                Err((Verdict::Unavailable, "451 4.4.3 The directory does not answer, please try again later."))
+            }
+        }
+    }
+
+    async fn data(&mut self, conversation: &mut Conversation<'_>, record: &mut Record) -> Result<(), Ending> {
+        let service = &self.session.entrance.service;
+        let Some(transaction) = self.open() else { return conversation.answer(&Answer::ours(AWAY)).await };
+        let mut answer = transaction.data().await;
+        if answer.is_go_ahead() {
+            conversation.answer(&answer).await?;
+            let taken = transaction.text(conversation.wire()?, service.idle_timeout, service.bare_newline).await;
+            answer = taken.map_err(|lost| Ending::lost(Stage::Message, lost))?;
+        }
+        self.finish(&answer, conversation, record).await
+    }
+
+    async fn chunk(
+        &mut self,
+        size: u64,
+        last: bool,
+        conversation: &mut Conversation<'_>,
+        record: &mut Record,
+    ) -> Result<(), Ending> {
+        let idle = self.session.entrance.service.idle_timeout;
+        let Some(transaction) = self.open() else { return conversation.answer(&Answer::ours(AWAY)).await };
+        let taken = transaction.chunk(size, last, conversation.wire()?, idle).await;
+        let answer = taken.map_err(|lost| Ending::lost(Stage::Message, lost))?;
+        if last || !answer.is_yes() {
+            return self.finish(&answer, conversation, record).await;
+        }
+        conversation.bear_with(idle);
+        conversation.answer(&answer).await
+    }
+
+    /// The server has spoken, and the client is told; only then does the server hear goodbye.
+    async fn finish(
+        &mut self,
+        answer: &Answer,
+        conversation: &mut Conversation<'_>,
+        record: &mut Record,
+    ) -> Result<(), Ending> {
+        let chosen = self.chosen.take();
+        let transaction = match chosen {
+            Some(Chosen { mail, state: State::Open(mut transaction), .. }) => {
+                transaction.settle(answer);
+                record.message(&mail.sender, transaction.recipients(), transaction.bytes(), answer);
+                Some(transaction)
+            }
+            Some(Chosen { state: State::Refused(_), .. }) | None => None,
+        };
+        conversation.bear_with(self.session.entrance.service.idle_timeout);
+        conversation.answer(answer).await?;
+        if let Some(transaction) = transaction {
+            transaction.quit().await;
+        }
+        Ok(())
+    }
+
+    fn open(&mut self) -> Option<&mut Transaction> {
+        match &mut self.chosen.as_mut()?.state {
+            State::Open(transaction) => Some(transaction),
+            State::Refused(_) => None,
+        }
+    }
+
+    async fn give_up(&mut self) {
+        if let Some(Chosen { state: State::Open(transaction), .. }) = self.chosen.take() {
+            transaction.quit().await;
+        }
+    }
+}
+
+impl Chosen {
+    fn has_recipients(&self) -> bool {
+        matches!(&self.state, State::Open(transaction) if transaction.recipients() > 0)
+    }
+}
+
+impl Verdict {
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Elsewhere => "elsewhere",
+            Self::Unknown => "unknown",
+            Self::RelayDenied => "relay_denied",
+            Self::Unavailable => "unavailable",
+            Self::Refused => "refused_by_backend",
+        }
+    }
+}
+
+const AWAY: &str = "451 4.3.0 The mail server is not available now, please try again later.";
+const ELSEWHERE: &str = "452 4.5.3 Too many recipients for one transaction.";
+const UNROUTABLE: &str = "451 4.3.5 The mail server cannot be reached, please ask your administrator.";
