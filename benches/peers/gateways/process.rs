@@ -1,0 +1,129 @@
+//! A server of a run: its processes, what they use, and their end.
+
+use std::fs::{File, read_to_string};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+
+/// Which CPU does what, where there are two.
+pub mod pinned {
+    pub const GATEWAY: &str = "0";
+    pub const LOAD: &str = "1";
+}
+
+/// A started program and all that descends from it. Dropping it ends them all.
+pub struct Process {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Process {
+    /// Starts it in `folder`, with a log there, on one CPU (if there is more than one).
+    pub fn start(program: &Path, arguments: &[String], folder: &Path, cpu: &str) -> Result<Self> {
+        let log = folder.join(format!("output.{}", arguments.len()));
+        let output = File::options().create(true).append(true).open(&log)?;
+        let mut command = Command::new(find("taskset", "util-linux")?);
+        command.arg("--cpu-list").arg(if cpus() > 1 { cpu } else { "0" });
+        // Should this process be killed, its children are told.
+        command.arg(find("setpriv", "util-linux")?).args(["--pdeathsig", "TERM", "--"]).arg(program).args(arguments);
+        command.current_dir(folder).stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output).process_group(0);
+        let child = command.spawn().with_context(|| program.display().to_string())?;
+        Ok(Self { child, log })
+    }
+
+    /// Fails, with its log, when it has ended.
+    pub fn lives(&mut self) -> Result<()> {
+        if let Some(status) = self.child.try_wait()? {
+            bail!("ended at its start ({status}): {}", self.log());
+        }
+        Ok(())
+    }
+
+    /// The last of what it has printed.
+    pub fn log(&self) -> String {
+        let log = read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(5)..].join(" | ")
+    }
+
+    /// Seconds of user and system time of the whole tree, with its dead.
+    pub fn cpu(&self) -> Result<f64> {
+        let ticks: u64 = self.tree().into_iter().filter_map(ticks).sum();
+        Ok(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
+    }
+
+    /// Bytes of proportional set size of the whole tree.
+    pub fn memory(&self) -> Result<f64> {
+        let kilobytes: u64 = self.tree().into_iter().filter_map(proportional_set_size).sum();
+        Ok(kilobytes as f64 * 1024.0)
+    }
+
+    fn tree(&self) -> Vec<u32> {
+        let mut tree = vec![self.child.id()];
+        let mut at = 0;
+        while at < tree.len() {
+            tree.extend(children(tree[at]));
+            at += 1;
+        }
+        tree
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let Some(group) = Pid::from_raw(self.child.id().cast_signed()) else { return };
+        let _ = kill_process(group, Signal::TERM);
+        let end = Instant::now() + Duration::from_millis(500);
+        while Instant::now() < end && matches!(self.child.try_wait(), Ok(None)) {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        // Workers that would finish their sessions first are not waited for.
+        let _ = kill_process_group(group, Signal::KILL);
+        let _ = self.child.wait();
+    }
+}
+
+fn children(id: u32) -> Vec<u32> {
+    let Ok(tasks) = std::fs::read_dir(format!("/proc/{id}/task")) else { return Vec::new() };
+    let of = |task: std::fs::DirEntry| read_to_string(task.path().join("children")).unwrap_or_default();
+    let all: Vec<String> = tasks.flatten().map(of).collect();
+    all.iter().flat_map(|line| line.split_whitespace()).filter_map(|id| id.parse().ok()).collect()
+}
+
+/// utime, stime, cutime and cstime: fields 14 to 17 of proc(5), counted behind the name, which may contain anything.
+fn ticks(id: u32) -> Option<u64> {
+    let stat = read_to_string(format!("/proc/{id}/stat")).ok()?;
+    let (_, fields) = stat.rsplit_once(") ")?;
+    fields.split(' ').skip(11).take(4).map(|field| field.parse::<u64>().ok()).sum()
+}
+
+fn proportional_set_size(id: u32) -> Option<u64> {
+    let rollup = read_to_string(format!("/proc/{id}/smaps_rollup")).ok()?;
+    let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:"))?;
+    line.trim().trim_end_matches(" kB").parse().ok()
+}
+
+pub fn cpus() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Where a program lies; servers lie where an ordinary user's PATH does not look.
+pub fn find(program: &str, package: &str) -> Result<PathBuf> {
+    let path = std::env::var("PATH").unwrap_or_default();
+    path.split(':')
+        .chain(["/usr/sbin", "/usr/local/sbin", "/sbin"])
+        .map(|folder| Path::new(folder).join(program))
+        .find(|file| file.is_file())
+        .with_context(|| format!("{program} is missing: install {package}"))
+}
+
+/// What a short program says, on either of its outputs; nothing when there is none.
+pub fn output(program: &str, arguments: &[&str]) -> String {
+    let Ok(done) = Command::new(program).args(arguments).output() else { return String::new() };
+    let said = [done.stdout, done.stderr].concat();
+    String::from_utf8_lossy(&said).trim().to_owned()
+}
