@@ -60,7 +60,7 @@ impl Certs {
         Ok(Arc::new(config))
     }
 
-    /// A client of TLS 1.3 that offers one key exchange and one cipher, so that all servers do the same work.
+    /// A client of TLS 1.3 that comes with one key exchange and one cipher, so that all servers do the same work.
     pub fn client(&self, resumes: bool) -> Result<Arc<ClientConfig>> {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_file(self.folder.join("ca.pem"))?)?;
@@ -79,7 +79,8 @@ fn provider() -> Arc<CryptoProvider> {
             aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256,
             aws_lc_rs::cipher_suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
         ],
-        kx_groups: vec![aws_lc_rs::kx_group::X25519],
+        // The second is for Perdition, which knows no other; it costs it a second hello.
+        kx_groups: vec![aws_lc_rs::kx_group::X25519, aws_lc_rs::kx_group::SECP256R1],
         ..aws_lc_rs::default_provider()
     })
 }

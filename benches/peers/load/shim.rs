@@ -35,42 +35,47 @@ impl Distance {
         Ok(taken)
     }
 
-    /// The server accepts when the third packet of the handshake arrives, one and a half round trips after the first.
+    /// The server accepts when the third packet of the handshake arrives, one and a half round trips after the first;
+    /// what the client says behind it is on its way already.
     async fn carry(self, client: TcpStream, far: SocketAddr) -> Result<()> {
         client.set_nodelay(true)?;
-        sleep(self.0 * 3 / 2).await;
-        let server = TcpStream::connect(far).await?;
-        server.set_nodelay(true)?;
-        let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
         let half = self.0 / 2;
-        tokio::try_join!(delayed(from_client, to_server, half), delayed(from_server, to_client, half))?;
-        Ok(())
+        let (from_client, to_client) = client.into_split();
+        let (up, upward) = mpsc::unbounded_channel();
+        let beyond = async {
+            sleep(self.0 * 3 / 2).await;
+            let server = TcpStream::connect(far).await?;
+            server.set_nodelay(true)?;
+            let (from_server, to_server) = server.into_split();
+            let (down, downward) = mpsc::unbounded_channel();
+            tokio::join!(send(from_server, down, half), deliver(downward, to_client), deliver(upward, to_server));
+            Ok(())
+        };
+        tokio::join!(send(from_client, up, half), beyond).1
     }
 }
 
-/// Passes on what is read, so much later, without holding up what comes behind it.
-async fn delayed(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, by: Duration) -> Result<()> {
-    let (sent, mut underway) = mpsc::unbounded_channel::<(Instant, Vec<u8>)>();
-    let reads = async move {
-        loop {
-            let mut bytes = vec![0; 16 * 1024];
-            // A reset behind the goodbye is an end like another.
-            let read = from.read(&mut bytes).await.unwrap_or(0);
-            bytes.truncate(read);
-            if sent.send((Instant::now() + by, bytes)).is_err() || read == 0 {
-                return;
-            }
+/// Bytes, and when they arrive; none at the end.
+type Packet = (Instant, Vec<u8>);
+
+async fn send(mut from: OwnedReadHalf, to: mpsc::UnboundedSender<Packet>, takes: Duration) {
+    loop {
+        let mut bytes = vec![0; 16 * 1024];
+        // A reset behind the goodbye is an end like another.
+        let read = from.read(&mut bytes).await.unwrap_or(0);
+        bytes.truncate(read);
+        if to.send((Instant::now() + takes, bytes)).is_err() || read == 0 {
+            return;
         }
-    };
-    let writes = async {
-        while let Some((due, bytes)) = underway.recv().await {
-            sleep_until(due).await;
-            let passed = if bytes.is_empty() { to.shutdown().await } else { to.write_all(&bytes).await };
-            if passed.is_err() {
-                return;
-            }
+    }
+}
+
+async fn deliver(mut underway: mpsc::UnboundedReceiver<Packet>, mut to: OwnedWriteHalf) {
+    while let Some((due, bytes)) = underway.recv().await {
+        sleep_until(due).await;
+        let done = if bytes.is_empty() { to.shutdown().await } else { to.write_all(&bytes).await };
+        if done.is_err() {
+            return;
         }
-    };
-    tokio::join!(reads, writes);
-    Ok(())
+    }
 }

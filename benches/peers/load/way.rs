@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use anyhow::Result;
 use rustls::HandshakeKind;
@@ -25,18 +25,24 @@ pub enum Tls {
 pub struct Way {
     pub address: SocketAddr,
     pub language: Language,
-    tls: Option<TlsConnector>,
+    pub tls: Tls,
+    /// None, or those that take turns: a session that may be continued has to be remembered by whoever comes next.
+    connectors: Vec<TlsConnector>,
+    come: AtomicUsize,
     full: AtomicU64,
     resumed: AtomicU64,
 }
 
 impl Way {
     pub fn to(address: SocketAddr, language: Language, tls: Tls, certs: &Certs) -> Result<Self> {
-        let tls = match tls {
-            Tls::None => None,
-            Tls::Full | Tls::Resumed => Some(TlsConnector::from(certs.client(tls == Tls::Resumed)?)),
+        let memories = match tls {
+            Tls::None => 0,
+            Tls::Full => 1,
+            Tls::Resumed => MEMORIES,
         };
-        Ok(Self { address, language, tls, full: AtomicU64::new(0), resumed: AtomicU64::new(0) })
+        let connectors = (0..memories).map(|_| Ok(certs.client(tls == Tls::Resumed)?.into())).collect::<Result<_>>()?;
+        let (come, full, resumed) = Default::default();
+        Ok(Self { address, language, tls, connectors, come, full, resumed })
     }
 
     /// A connection that is ready for the greeting.
@@ -48,7 +54,10 @@ impl Way {
     /// The same on a connection that is there already.
     pub async fn dress(&self, stream: TcpStream) -> Result<Talk> {
         stream.set_nodelay(true)?;
-        let Some(tls) = &self.tls else { return Ok(Talk::over(stream)) };
+        if self.connectors.is_empty() {
+            return Ok(Talk::over(stream));
+        }
+        let tls = &self.connectors[self.come.fetch_add(1, Ordering::Relaxed) % self.connectors.len()];
         let stream = tls.connect(ServerName::try_from("localhost")?, stream).await?;
         match stream.get_ref().1.handshake_kind() {
             Some(HandshakeKind::Resumed) => self.resumed.fetch_add(1, Ordering::Relaxed),
@@ -57,9 +66,9 @@ impl Way {
         Ok(Talk::over(stream))
     }
 
-    /// Which share of the handshakes so far continued an earlier session.
+    /// Which share of the handshakes since the last question continued an earlier session.
     pub fn share_resumed(&self) -> f64 {
-        let (full, resumed) = (self.full.load(Ordering::Relaxed), self.resumed.load(Ordering::Relaxed));
+        let (full, resumed) = (self.full.swap(0, Ordering::Relaxed), self.resumed.swap(0, Ordering::Relaxed));
         resumed as f64 / (full + resumed).max(1) as f64
     }
 
@@ -69,6 +78,9 @@ impl Way {
         format!("user{}@example.com", NEXT.fetch_add(1, Ordering::Relaxed) % USERS)
     }
 }
+
+/// Twice as many as clients at once, so that each has its ticket back before its next turn.
+const MEMORIES: usize = 64;
 
 /// How many users there are.
 pub const USERS: u64 = 1000;

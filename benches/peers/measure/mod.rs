@@ -13,7 +13,7 @@ use rustix::thread::{CpuSet, sched_setaffinity};
 
 use crate::certs::Certs;
 use crate::gateways::{self, Directory, Gateway, Process, Running, Site, Slapd, Wish, pinned};
-use crate::load::USERS;
+use crate::load::{SharedWay, USERS};
 use crate::sink;
 use sample::{Bench, Effort};
 use scenarios::{SCENARIOS, Scenario};
@@ -23,7 +23,8 @@ pub struct Arguments {
     /// Few and short rounds: whether everything works, not how fast.
     #[arg(long)]
     quick: bool,
-    /// Only the scenarios whose name begins so; may be given several times.
+    /// Only the scenarios whose name begins so, such as login-plain, ldap, noop, download, upload, wait, distant, idle,
+    /// silent, held; may be given several times.
     #[arg(long, value_name = "SCENARIO")]
     only: Vec<String>,
     /// Only these gateways.
@@ -111,14 +112,14 @@ async fn rounds(scenario: &Scenario, peers: &[Gateway], bench: &Bench) -> Result
         }
     }
     for round in 0..scenario.rounds(&bench.effort) {
-        for (peer, running) in &mut turns {
+        for (peer, ready) in &mut turns {
             if matches!(cells.get(peer.name()), Some(Err(_))) {
                 continue;
             }
             if scenario.is_fresh() {
-                *running = None;
+                *ready = None;
             }
-            match turn(scenario, *peer, running, &wish, bench).await {
+            match turn(scenario, *peer, ready, &wish, bench).await {
                 Ok(figures) => {
                     let shown: Vec<String> = figures.iter().map(|figure| format!("{figure:.3}")).collect();
                     println!("  round {:<2} {:14} {}", round + 1, peer.name(), shown.join("  "));
@@ -129,30 +130,40 @@ async fn rounds(scenario: &Scenario, peers: &[Gateway], bench: &Bench) -> Result
                 Err(error) => {
                     println!("  round {:<2} {:14} – {error:#}", round + 1, peer.name());
                     cells.insert(peer.name(), Err(format!("{error:#}")));
-                    *running = None;
+                    *ready = None;
                 }
             }
             if scenario.is_fresh() {
-                *running = None;
+                *ready = None;
             }
         }
     }
     Ok(cells)
 }
 
+/// A gateway in front of which the load stands ready.
+struct Turn {
+    running: Running,
+    way: SharedWay,
+}
+
 async fn turn(
     scenario: &Scenario,
     peer: Gateway,
-    running: &mut Option<Running>,
+    ready: &mut Option<Turn>,
     wish: &Wish,
     bench: &Bench,
 ) -> Result<Vec<f64>> {
-    let is_new = running.is_none();
-    if is_new {
-        *running = Some(Running::start(peer, wish, &bench.site).await?);
+    if ready.is_none() {
+        let running = Running::start(peer, wish, &bench.site).await?;
+        let way = bench.way(scenario, &running)?;
+        if !scenario.is_fresh() {
+            bench.warm_up(&way).await?;
+        }
+        *ready = Some(Turn { running, way });
     }
-    let gateway = running.as_ref().context("it was started")?;
-    bench.sample(scenario, peer, gateway, is_new).await
+    let Turn { running, way } = ready.as_ref().context("it was started")?;
+    bench.sample(scenario, peer, running, way).await
 }
 
 impl Scenario {

@@ -56,29 +56,47 @@ impl Effort {
 }
 
 impl Bench {
-    /// A figure for each of the scenario's rows.
-    pub async fn sample(&self, scenario: &Scenario, peer: Gateway, running: &Running, new: bool) -> Result<Vec<f64>> {
+    /// How the load of a scenario comes.
+    pub fn way(&self, scenario: &Scenario, running: &Running) -> Result<SharedWay> {
         let language = if let Kind::Cpu(_, language) = scenario.kind { language } else { Language::Imap };
         let address = running.address(language, scenario.tls)?;
-        let way = Arc::new(Way::to(address, language, scenario.tls, &self.certs)?);
-        if new && !scenario.is_fresh() {
-            Round::run(Work::Login, &way, CLIENTS, self.effort.warm_up).await?;
+        Ok(Arc::new(Way::to(address, language, scenario.tls, &self.certs)?))
+    }
+
+    /// What happens only once has happened; every client has a TLS session to continue, every user's place is known.
+    pub async fn warm_up(&self, way: &SharedWay) -> Result<()> {
+        for _ in 0..10 {
+            Round::run(Work::Login, way, CLIENTS, self.effort.warm_up).await?;
+            if way.share_resumed() > 0.99 || way.tls != Tls::Resumed {
+                break;
+            }
         }
+        Ok(())
+    }
+
+    /// A figure for each of the scenario's rows.
+    pub async fn sample(
+        &self,
+        scenario: &Scenario,
+        peer: Gateway,
+        running: &Running,
+        way: &SharedWay,
+    ) -> Result<Vec<f64>> {
         match scenario.kind {
             Kind::Cpu(work, _) => {
                 let clients = if matches!(work, Work::Download | Work::Upload) { STREAMS } else { CLIENTS };
-                let figure = self.cpu(work, scenario.rows[0].unit, &way, running, clients).await?;
+                let figure = self.cpu(work, scenario.rows[0].unit, way, running, clients).await?;
                 let resumed = way.share_resumed() * 100.0;
                 ensure!(scenario.tls != Tls::Resumed || resumed > 90.0, "resumes only {resumed:.0} % of its sessions");
                 Ok(vec![figure])
             }
             Kind::Wait => {
-                let round = Round::run(Work::Login, &way, FEW, self.effort.time).await?;
+                let round = Round::run(Work::Login, way, FEW, self.effort.time).await?;
                 Ok(vec![round.median().as_secs_f64() * 1e3])
             }
-            Kind::Distant => Ok(vec![self.distant(&way).await?]),
-            Kind::Memory { silent } => Ok(vec![self.memory(silent, peer, &way, running).await?]),
-            Kind::Held => self.held(&way, running).await,
+            Kind::Distant => Ok(vec![self.distant(way).await?]),
+            Kind::Memory { silent } => Ok(vec![self.memory(silent, peer, way, running).await?]),
+            Kind::Held => self.held(way, running).await,
         }
     }
 

@@ -30,7 +30,7 @@ pub fn render(
          - CPU: user and system time of the gateway's processes. nginx's auth server and slapd are not counted; nobody \
          writes a line of log for a session (Dovecot cannot be told so: it logs to /dev/null). {CLIENTS} clients at once, {STREAMS} in bulk, {FEW} where the wait is the figure.\n\
          - Memory: growth of proportional set size for {} sessions (Perdition {}) after the first 200 (5).\n\
-         - TLS: 1.3, X25519, AES-128-GCM, ECDSA P-256.\n\
+         - TLS: 1.3, X25519 (Perdition knows P-256 only), AES-128-GCM, ECDSA P-256.\n\
          - Sessions held: {} of the 9,000 wanted; a process may have {} descriptors here.\n",
         effort.rounds,
         effort.time.as_secs_f64(),
