@@ -1,5 +1,6 @@
-//! The whole run: what is measured (`scenarios`), once (`sample`), for everybody in turns (here), and shown (`table`).
+//! The whole run: what is measured (`scenarios`, `list`), once (`sample`), for everybody in turns (here), and shown (`table`).
 
+mod list;
 mod machine;
 mod sample;
 mod scenarios;
@@ -12,11 +13,12 @@ use anyhow::{Context, Result, bail};
 use rustix::thread::{CpuSet, sched_setaffinity};
 
 use crate::certs::Certs;
-use crate::gateways::{self, Directory, Gateway, Process, Running, Site, Slapd, Wish, pinned};
+use crate::gateways::{self, Gateway, Process, Running, Site, Slapd, Wish, pinned};
 use crate::load::{SharedWay, USERS};
 use crate::sink;
+use list::SCENARIOS;
 use sample::{Bench, Effort};
-use scenarios::{SCENARIOS, Scenario};
+use scenarios::Scenario;
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -164,14 +166,4 @@ async fn turn(
     }
     let Turn { running, way } = ready.as_ref().context("it was started")?;
     bench.sample(scenario, peer, running, way).await
-}
-
-impl Scenario {
-    fn wish(&self, slapd: u16) -> Wish {
-        let directory = match self.remembers {
-            Some(remembered) => Directory::Ldap { port: slapd, remembered },
-            None => Directory::OneServer,
-        };
-        Wish { tls_behind: self.tls_behind, directory, logs: self.logs }
-    }
 }

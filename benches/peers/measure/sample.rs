@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use tokio::time::sleep;
 
-use super::scenarios::{Kind, Scenario, Unit};
+use super::scenarios::{Kind, Scenario};
 use crate::certs::Certs;
 use crate::gateways::{Gateway, Running, Site};
 use crate::load::{Distance, Held, Language, Round, SharedWay, Tls, Way, Work};
@@ -85,7 +85,7 @@ impl Bench {
         match scenario.kind {
             Kind::Cpu(work, _) => {
                 let clients = if matches!(work, Work::Download | Work::Upload) { STREAMS } else { CLIENTS };
-                let figure = self.cpu(work, scenario.rows[0].unit, way, running, clients).await?;
+                let figure = self.cpu(work, way, running, clients).await?;
                 let resumed = way.share_resumed() * 100.0;
                 ensure!(scenario.tls != Tls::Resumed || resumed > 90.0, "resumes only {resumed:.0} % of its sessions");
                 Ok(vec![figure])
@@ -105,15 +105,15 @@ impl Bench {
         self.effort.held.min(usize::try_from(self.descriptors / 2).unwrap_or(usize::MAX).saturating_sub(500))
     }
 
-    async fn cpu(&self, work: Work, unit: Unit, way: &SharedWay, running: &Running, clients: usize) -> Result<f64> {
+    async fn cpu(&self, work: Work, way: &SharedWay, running: &Running, clients: usize) -> Result<f64> {
         let before = running.cpu()?;
         let round = Round::run(work, way, clients, self.effort.time).await?;
         // The gateway has the last connections to close still, or its children to bury.
         sleep(Duration::from_millis(30)).await;
         let used = running.cpu()? - before;
-        Ok(match unit {
-            Unit::SecondsPerGigabyte => used / (round.octets as f64 / 1e9),
-            _ => used * 1e6 / round.operations as f64,
+        Ok(match work {
+            Work::Download | Work::Upload => used / (round.octets as f64 / 1e9),
+            Work::Login | Work::Noop => used * 1e6 / round.operations as f64,
         })
     }
 
@@ -146,9 +146,9 @@ impl Bench {
         let mut held = Held::default();
         held.grow(way, false, 100).await?;
         Round::run(Work::Login, way, CLIENTS, self.effort.warm_up).await?;
-        let few = self.cpu(Work::Login, Unit::Microseconds, way, running, CLIENTS).await?;
+        let few = self.cpu(Work::Login, way, running, CLIENTS).await?;
         held.grow(way, false, self.held_in_all()).await?;
-        let many = self.cpu(Work::Login, Unit::Microseconds, way, running, CLIENTS).await?;
+        let many = self.cpu(Work::Login, way, running, CLIENTS).await?;
         held.all_live().await?;
         Ok(vec![few, many, many / few])
     }

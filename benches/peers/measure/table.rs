@@ -48,7 +48,7 @@ pub fn render(
     page += &"---|".repeat(peers.len() + 2);
     page.push('\n');
     for (scenario, cells) in results {
-        for (at, row) in scenario.rows.iter().enumerate() {
+        for (at, row) in scenario.rows().iter().enumerate() {
             line(&mut page, scenario, row, at, cells, peers);
         }
     }
@@ -70,7 +70,7 @@ fn line(page: &mut String, scenario: &Scenario, row: &Row, at: usize, cells: &Ce
         };
     }
     let (target, reached) = match row.target {
-        Target::None => (String::new(), None),
+        Target::Unset => (String::new(), None),
         Target::AtMost(most) => (format!("≤ {}", shown(most, row.unit)), median_of(&ours).map(|figure| figure / most)),
         Target::Of(peer, share) => {
             let reached = ratio(&ours, &column(cells, peer, at)).map(|ratio| ratio / share);
@@ -91,7 +91,7 @@ fn reasons(page: &mut String, results: &[(&Scenario, Cells)]) {
     for (scenario, cells) in results {
         for (peer, cell) in cells {
             if let Err(reason) = cell
-                && reason != "–"
+                && !reason.is_empty()
             {
                 lines.push(format!("- {peer}, {}: {reason}", scenario.title));
             }
