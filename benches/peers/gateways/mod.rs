@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use crate::load::{Language, Tls};
 use crate::{ports, sink};
 
-pub use process::{Process, cpus, find, output, pinned};
+pub use process::{Process, cpu_of, cpus, find, output, pinned};
 pub use slapd::Slapd;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
@@ -136,12 +136,12 @@ impl Running {
     }
 
     /// Seconds of CPU that its processes have used so far, with those that have ended.
-    pub fn cpu(&self) -> Result<f64> {
+    pub fn cpu(&self) -> f64 {
         self.processes.iter().map(Process::cpu).sum()
     }
 
     /// Bytes of memory that are its own now.
-    pub fn memory(&self) -> Result<f64> {
+    pub fn memory(&self) -> f64 {
         self.processes.iter().map(Process::memory).sum()
     }
 

@@ -4,6 +4,7 @@ use std::fs::{File, read_to_string};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -51,25 +52,14 @@ impl Process {
     }
 
     /// Seconds of user and system time of the whole tree, with its dead.
-    pub fn cpu(&self) -> Result<f64> {
-        let ticks: u64 = self.tree().into_iter().filter_map(ticks).sum();
-        Ok(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
+    pub fn cpu(&self) -> f64 {
+        cpu_of(self.child.id())
     }
 
     /// Bytes of proportional set size of the whole tree.
-    pub fn memory(&self) -> Result<f64> {
-        let kilobytes: u64 = self.tree().into_iter().filter_map(proportional_set_size).sum();
-        Ok(kilobytes as f64 * 1024.0)
-    }
-
-    fn tree(&self) -> Vec<u32> {
-        let mut tree = vec![self.child.id()];
-        let mut at = 0;
-        while at < tree.len() {
-            tree.extend(children(tree[at]));
-            at += 1;
-        }
-        tree
+    pub fn memory(&self) -> f64 {
+        let kilobytes: u64 = tree(self.child.id()).into_iter().filter_map(proportional_set_size).sum();
+        kilobytes as f64 * 1024.0
     }
 }
 
@@ -85,6 +75,22 @@ impl Drop for Process {
         let _ = kill_process_group(group, Signal::KILL);
         let _ = self.child.wait();
     }
+}
+
+/// Seconds of user and system time of a process and all that descends from it, with those that have ended.
+pub fn cpu_of(id: u32) -> f64 {
+    let used: u64 = tree(id).into_iter().filter_map(ticks).sum();
+    used as f64 / rustix::param::clock_ticks_per_second() as f64
+}
+
+fn tree(root: u32) -> Vec<u32> {
+    let mut tree = vec![root];
+    let mut at = 0;
+    while at < tree.len() {
+        tree.extend(children(tree[at]));
+        at += 1;
+    }
+    tree
 }
 
 fn children(id: u32) -> Vec<u32> {
@@ -107,8 +113,10 @@ fn proportional_set_size(id: u32) -> Option<u64> {
     line.trim().trim_end_matches(" kB").parse().ok()
 }
 
+/// CPUs of this process as it was started; later it is pinned to one of them.
 pub fn cpus() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
+    static CPUS: LazyLock<usize> = LazyLock::new(|| std::thread::available_parallelism().map_or(1, usize::from));
+    *CPUS
 }
 
 /// Where a program lies; servers lie where an ordinary user's PATH does not look.

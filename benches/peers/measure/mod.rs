@@ -63,13 +63,13 @@ async fn measure(arguments: Arguments) -> Result<()> {
     }
     let peers = if arguments.peers.is_empty() { Gateway::ALL.to_vec() } else { arguments.peers.clone() };
     let effort = if arguments.quick { Effort::QUICK } else { Effort::WHOLE };
-    let machine = machine::facts();
     if gateways::cpus() > 1 {
         let mut set = CpuSet::new();
         set.set(pinned::LOAD.parse()?);
         sched_setaffinity(None, &set)?;
     }
 
+    let others = machine::Others::watch();
     let folder = tempfile::Builder::new().prefix("peers-run-").tempdir()?;
     let (certs, ports) = (Certs::make(folder.path())?, sink::Ports::free());
     let mut verb = vec!["sink".to_owned(), format!("--folder={}", folder.path().display())];
@@ -83,12 +83,12 @@ async fn measure(arguments: Arguments) -> Result<()> {
         println!("\n{}", scenario.title);
         results.push((scenario, rounds(scenario, &peers, &bench).await?));
         // After each, so that an interrupted run has not been for nothing.
-        let text = table::render(&results, &peers, &bench, &machine, arguments.quick);
+        let text = table::render(&results, &peers, &bench, &others, arguments.quick);
         if let Some(file) = &arguments.output {
             std::fs::write(file, text)?;
         }
     }
-    let text = table::render(&results, &peers, &bench, &machine, arguments.quick);
+    let text = table::render(&results, &peers, &bench, &others, arguments.quick);
     println!("\n{text}");
     let is_whole = !arguments.quick && arguments.only.is_empty() && arguments.peers.is_empty();
     if is_whole && arguments.output.is_none() {

@@ -106,11 +106,11 @@ impl Bench {
     }
 
     async fn cpu(&self, work: Work, way: &SharedWay, running: &Running, clients: usize) -> Result<f64> {
-        let before = running.cpu()?;
+        let before = running.cpu();
         let round = Round::run(work, way, clients, self.effort.time).await?;
         // The gateway has the last connections to close still, or its children to bury.
         sleep(Duration::from_millis(30)).await;
-        let used = running.cpu()? - before;
+        let used = running.cpu() - before;
         Ok(match work {
             Work::Download | Work::Upload => used / (round.octets as f64 / 1e9),
             Work::Login | Work::Noop => used * 1e6 / round.operations as f64,
@@ -132,10 +132,10 @@ impl Bench {
         // What is allocated once is not a session's; those who caused it stay, so that nobody uses it again.
         held.grow(way, silent, first).await?;
         sleep(SETTLED).await;
-        let before = running.memory()?;
+        let before = running.memory();
         held.grow(way, silent, first + more).await?;
         sleep(SETTLED).await;
-        let grown = running.memory()? - before;
+        let grown = running.memory() - before;
         if !silent {
             held.all_live().await?;
         }

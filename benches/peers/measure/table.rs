@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::machine::{Others, facts};
 use super::sample::{Bench, CLIENTS, FEW, STREAMS};
 use super::scenarios::{Row, Scenario, Target, Unit};
 use super::{Cell, Cells};
@@ -12,16 +13,17 @@ pub fn render(
     results: &[(&Scenario, Cells)],
     peers: &[Gateway],
     bench: &Bench,
-    machine: &[String],
+    others: &Others,
     quick: bool,
 ) -> String {
     let mut page = String::from("# Portcullis beside its peers\n\nWritten by `benches/peers/run`.\n\n");
     if quick {
         page += "**A quick run: a smoke test, not figures.**\n\n";
     }
-    for line in machine {
+    for line in facts() {
         let _ = writeln!(page, "- {line}");
     }
+    let _ = writeln!(page, "- Other programs used {:.0} % of all CPUs meanwhile.", others.share());
     let effort = &bench.effort;
     let _ = writeln!(
         page,
