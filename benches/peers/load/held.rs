@@ -51,4 +51,5 @@ async fn come(way: SharedWay, silent: bool) -> Result<Talk> {
     Ok(talk)
 }
 
-const AT_ONCE: usize = 64;
+/// So few that what logins need for a moment, and leave to the allocator, is little beside what stays.
+const AT_ONCE: usize = 16;

@@ -16,7 +16,7 @@ use anyhow::Result;
 use crate::certs::Certs;
 
 pub use held::Held;
-pub use rounds::{Round, Work};
+pub use rounds::{Crew, Round, Work};
 pub use shim::Distance;
 pub use way::{SharedWay, Tls, USERS, Way};
 pub use words::Language;
@@ -46,7 +46,9 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     let certs = Certs::in_folder(&arguments.folder);
     let way = Arc::new(Way::to(arguments.address, arguments.language, arguments.tls, &certs)?);
     let time = Duration::from_secs_f64(arguments.seconds);
-    let round = Round::run(arguments.work, &way, arguments.clients, time).await?;
+    let mut crew = Crew::assemble(arguments.work, &way, arguments.clients).await?;
+    let round = crew.work(time).await?;
+    crew.leave().await?;
     println!("{} operations, {} octets, median {:?}", round.operations, round.octets, round.median());
     Ok(())
 }

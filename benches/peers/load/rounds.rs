@@ -1,8 +1,8 @@
-//! A round: several clients do one thing over and over until the time is up.
+//! A round: a crew of clients does one thing over and over until the time is up.
 
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use tokio::task::JoinSet;
 
 use super::way::SharedWay;
@@ -28,25 +28,56 @@ pub struct Round {
     pub waits: Vec<Duration>,
 }
 
-impl Round {
-    /// Everything that was begun in time is also finished; one failure fails the round.
-    pub async fn run(work: Work, way: &SharedWay, clients: usize, time: Duration) -> Result<Self> {
-        let end = Instant::now() + time;
-        let mut all = JoinSet::new();
+/// Clients that are ready for their work: logged in, unless logging in is what they do.
+pub struct Crew {
+    work: Work,
+    way: SharedWay,
+    talks: Vec<Option<Talk>>,
+}
+
+impl Crew {
+    pub async fn assemble(work: Work, way: &SharedWay, clients: usize) -> Result<Self> {
+        let mut talks = Vec::new();
         for _ in 0..clients {
-            let way = way.clone();
+            talks.push(if work == Work::Login { None } else { Some(arrive(way).await?) });
+        }
+        Ok(Self { work, way: way.clone(), talks })
+    }
+
+    /// Everything that was begun in time is also finished; one failure fails the round.
+    pub async fn work(&mut self, time: Duration) -> Result<Round> {
+        let (work, end) = (self.work, Instant::now() + time);
+        let mut all = JoinSet::new();
+        for talk in self.talks.drain(..) {
+            let way = self.way.clone();
             all.spawn(async move {
-                match work {
-                    Work::Login => logins(&way, end).await,
-                    _ => commands(work, &way, end).await,
+                match talk {
+                    None => logins(&way, end).await.map(|round| (round, None)),
+                    Some(talk) => commands(work, &way, talk, end).await.map(|(round, talk)| (round, Some(talk))),
                 }
             });
         }
-        let mut sum = Self::default();
+        let mut sum = Round::default();
         while let Some(one) = all.join_next().await {
-            sum.add(one??);
+            let (round, talk) = one??;
+            sum.add(round);
+            self.talks.push(talk);
         }
+        ensure!(sum.operations > 0, "nothing was finished in time");
         Ok(sum)
+    }
+
+    pub async fn leave(self) -> Result<()> {
+        for mut talk in self.talks.into_iter().flatten() {
+            self.way.language.log_out(&mut talk).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Round {
+    pub async fn of_logins(way: &SharedWay, clients: usize, time: Duration) -> Result<Self> {
+        Crew::assemble(Work::Login, way, clients).await?.work(time).await
     }
 
     pub fn median(&self) -> Duration {
@@ -62,12 +93,17 @@ impl Round {
     }
 }
 
+async fn arrive(way: &SharedWay) -> Result<Talk> {
+    let mut talk = way.connect().await?;
+    way.language.log_in(&mut talk).await?;
+    Ok(talk)
+}
+
 async fn logins(way: &SharedWay, end: Instant) -> Result<Round> {
     let mut round = Round::default();
     while Instant::now() < end {
         let start = Instant::now();
-        let mut talk = way.connect().await?;
-        way.language.log_in(&mut talk).await?;
+        let mut talk = arrive(way).await?;
         round.waits.push(start.elapsed());
         way.language.log_out(&mut talk).await?;
         round.operations += 1;
@@ -75,16 +111,13 @@ async fn logins(way: &SharedWay, end: Instant) -> Result<Round> {
     Ok(round)
 }
 
-async fn commands(work: Work, way: &SharedWay, end: Instant) -> Result<Round> {
+async fn commands(work: Work, way: &SharedWay, mut talk: Talk, end: Instant) -> Result<(Round, Talk)> {
     let mut round = Round::default();
-    let mut talk = way.connect().await?;
-    way.language.log_in(&mut talk).await?;
     while Instant::now() < end {
         round.octets += command(work, way, &mut talk).await?;
         round.operations += 1;
     }
-    way.language.log_out(&mut talk).await?;
-    Ok(round)
+    Ok((round, talk))
 }
 
 async fn command(work: Work, way: &SharedWay, talk: &mut Talk) -> Result<u64> {

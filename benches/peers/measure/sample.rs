@@ -9,7 +9,7 @@ use tokio::time::sleep;
 use super::scenarios::{Kind, Scenario};
 use crate::certs::Certs;
 use crate::gateways::{Gateway, Running, Site};
-use crate::load::{Distance, Held, Language, Round, SharedWay, Tls, Way, Work};
+use crate::load::{Crew, Distance, Held, Language, Round, SharedWay, Tls, Way, Work};
 
 /// Where the samples are taken.
 pub struct Bench {
@@ -66,7 +66,7 @@ impl Bench {
     /// What happens only once has happened; every client has a TLS session to continue, every user's place is known.
     pub async fn warm_up(&self, way: &SharedWay) -> Result<()> {
         for _ in 0..10 {
-            Round::run(Work::Login, way, CLIENTS, self.effort.warm_up).await?;
+            Round::of_logins(way, CLIENTS, self.effort.warm_up).await?;
             if way.share_resumed() > 0.99 || way.tls != Tls::Resumed {
                 break;
             }
@@ -91,7 +91,7 @@ impl Bench {
                 Ok(vec![figure])
             }
             Kind::Wait => {
-                let round = Round::run(Work::Login, way, FEW, self.effort.time).await?;
+                let round = Round::of_logins(way, FEW, self.effort.time).await?;
                 Ok(vec![round.median().as_secs_f64() * 1e3])
             }
             Kind::Distant => Ok(vec![self.distant(way).await?]),
@@ -106,11 +106,13 @@ impl Bench {
     }
 
     async fn cpu(&self, work: Work, way: &SharedWay, running: &Running, clients: usize) -> Result<f64> {
+        let mut crew = Crew::assemble(work, way, clients).await?;
         let before = running.cpu();
-        let round = Round::run(work, way, clients, self.effort.time).await?;
+        let round = crew.work(self.effort.time).await?;
         // The gateway has the last connections to close still, or its children to bury.
         sleep(Duration::from_millis(30)).await;
         let used = running.cpu() - before;
+        crew.leave().await?;
         Ok(match work {
             Work::Download | Work::Upload => used / (round.octets as f64 / 1e9),
             Work::Login | Work::Noop => used * 1e6 / round.operations as f64,
@@ -145,7 +147,7 @@ impl Bench {
     async fn held(&self, way: &SharedWay, running: &Running) -> Result<Vec<f64>> {
         let mut held = Held::default();
         held.grow(way, false, 100).await?;
-        Round::run(Work::Login, way, CLIENTS, self.effort.warm_up).await?;
+        Round::of_logins(way, CLIENTS, self.effort.warm_up).await?;
         let few = self.cpu(Work::Login, way, running, CLIENTS).await?;
         held.grow(way, false, self.held_in_all()).await?;
         let many = self.cpu(Work::Login, way, running, CLIENTS).await?;
