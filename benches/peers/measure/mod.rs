@@ -78,24 +78,25 @@ async fn measure(arguments: Arguments) -> Result<()> {
     let site = Site { certs: folder.path().to_owned(), sink: ports, portcullis: arguments.portcullis };
     let bench = Bench { site, certs, effort, descriptors: gateways::raise_descriptors()? };
 
+    let is_whole = !arguments.quick && arguments.only.is_empty() && arguments.peers.is_empty();
+    let file = arguments.output.or_else(|| is_whole.then(|| PathBuf::from(RESULTS)));
     let mut results = Vec::new();
-    for scenario in chosen {
+    let mut text = String::new();
+    for (at, scenario) in chosen.iter().enumerate() {
         println!("\n{}", scenario.title);
-        results.push((scenario, rounds(scenario, &peers, &bench).await?));
+        results.push((*scenario, rounds(scenario, &peers, &bench).await?));
+        let left: Vec<&str> = chosen.iter().skip(at + 1).map(|scenario| scenario.name).collect();
+        text = table::render(&results, &left, &peers, &bench, &others, arguments.quick);
         // After each, so that an interrupted run has not been for nothing.
-        let text = table::render(&results, &peers, &bench, &others, arguments.quick);
-        if let Some(file) = &arguments.output {
-            std::fs::write(file, text)?;
+        if let Some(file) = &file {
+            std::fs::write(file, &text)?;
         }
     }
-    let text = table::render(&results, &peers, &bench, &others, arguments.quick);
     println!("\n{text}");
-    let is_whole = !arguments.quick && arguments.only.is_empty() && arguments.peers.is_empty();
-    if is_whole && arguments.output.is_none() {
-        std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/benches/peers/RESULTS.md"), text)?;
-    }
     Ok(())
 }
+
+const RESULTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/peers/RESULTS.md");
 
 fn is_chosen(scenario: &Scenario, only: &[String]) -> bool {
     only.is_empty() || only.iter().any(|name| scenario.name.starts_with(name.as_str()))

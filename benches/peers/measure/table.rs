@@ -8,9 +8,10 @@ use super::scenarios::{Row, Scenario, Target, Unit};
 use super::{Cell, Cells};
 use crate::gateways::Gateway;
 
-/// The whole page.
+/// The whole page; `left` are the scenarios that are still to be measured.
 pub fn render(
     results: &[(&Scenario, Cells)],
+    left: &[&str],
     peers: &[Gateway],
     bench: &Bench,
     others: &Others,
@@ -19,6 +20,9 @@ pub fn render(
     let mut page = String::from("# Portcullis beside its peers\n\nWritten by `benches/peers/run`.\n\n");
     if quick {
         page += "**A quick run: a smoke test, not figures.**\n\n";
+    }
+    if !left.is_empty() {
+        let _ = writeln!(page, "**Cut short. Not measured: {}.**\n", left.join(", "));
     }
     for line in facts() {
         let _ = writeln!(page, "- {line}");
