@@ -1,0 +1,65 @@
+//! What is measured, of whom, and what must be reached.
+
+use super::scenarios::{Kind, Scenario, Target};
+use crate::gateways::Gateway;
+use crate::load::{Language, Tls, Work};
+use Gateway::{Dovecot, Haproxy, Nginx, Perdition};
+use Language::{Imap, Pop3, Submission};
+use Target::{AtMost, Of, Unset};
+use Tls::{Full, Resumed};
+use Work::{Download, Login, Noop, Upload};
+
+const fn cpu(name: &'static str, title: &'static str, work: Work, tls: Tls, target: Target) -> Scenario {
+    Scenario::new(name, title, Kind::Cpu(work, Imap), tls, target)
+}
+
+const fn login(name: &'static str, title: &'static str, language: Language) -> Scenario {
+    Scenario::new(name, title, Kind::Cpu(Login, language), Tls::None, Unset)
+}
+
+const fn wait(name: &'static str, title: &'static str, tls: Tls, target: Target) -> Scenario {
+    Scenario::new(name, title, Kind::Wait, tls, target)
+}
+
+const fn idle(name: &'static str, title: &'static str, tls: Tls, most: f64) -> Scenario {
+    Scenario::new(name, title, Kind::Memory { silent: false }, tls, AtMost(most))
+}
+
+const fn silent(name: &'static str, title: &'static str, tls: Tls, most: f64) -> Scenario {
+    Scenario::new(name, title, Kind::Memory { silent: true }, tls, AtMost(most))
+}
+
+const OURS_ONLY: &[(Gateway, &str)] = &[(Nginx, ""), (Haproxy, ""), (Dovecot, ""), (Perdition, "")];
+const NO_SUBMISSION: &[(Gateway, &str)] =
+    &[(Dovecot, "its submission proxy is a package of its own"), (Perdition, "knows no submission")];
+const NO_TLS_BEHIND: &[(Gateway, &str)] = &[(Nginx, "speaks no TLS to a mail back-end")];
+const NOT_SO_MANY: &[(Gateway, &str)] = &[(Perdition, "has a process for each session")];
+
+const NONE: Tls = Tls::None;
+
+pub static SCENARIOS: &[Scenario] = &[
+    cpu("login-plain", "IMAP login + logout, plain", Login, NONE, Of(Nginx, 0.75)),
+    login("login-logged", "… and a line of log for each", Imap).with_logs().without(OURS_ONLY),
+    login("ldap-cached", "… and LDAP's answer remembered", Imap).remembering(100_000).without(OURS_ONLY),
+    login("ldap-uncached", "… and LDAP asked each time", Imap).remembering(0).without(OURS_ONLY),
+    cpu("login-tls", "IMAP login + logout, TLS 1.3, full handshake", Login, Full, Of(Haproxy, 0.55)),
+    cpu("login-resumed", "IMAP login + logout, TLS 1.3, resumed", Login, Resumed, Unset),
+    login("login-pop3", "POP3 login + QUIT, plain", Pop3),
+    login("login-submission", "submission EHLO + AUTH + QUIT, plain", Submission).without(NO_SUBMISSION),
+    cpu("noop-plain", "NOOP round trip, plain", Noop, NONE, Of(Nginx, 1.0)),
+    cpu("noop-tls", "NOOP round trip, TLS to the client", Noop, Full, Of(Nginx, 0.85)),
+    cpu("download-plain", "bulk download, plain", Download, NONE, Of(Haproxy, 0.55)),
+    cpu("download-tls", "bulk download, TLS to the client", Download, Full, Of(Haproxy, 0.75)),
+    cpu("upload-plain", "bulk upload, plain", Upload, NONE, Of(Haproxy, 0.55)),
+    cpu("upload-tls", "bulk upload, TLS to the client", Upload, Full, Of(Haproxy, 0.75)),
+    wait("wait-plain", "connect → logged in, loopback, plain", NONE, Unset),
+    wait("wait-tls", "connect → logged in, loopback, TLS 1.3", Full, Of(Haproxy, 1.0)),
+    Scenario::new("distant", "connect → logged in, 40 ms away, TLS 1.3", Kind::Distant, Full, AtMost(135.0)),
+    idle("idle-plain", "idle session, plain", NONE, 2_000.0),
+    idle("idle-tls", "idle session, TLS to the client", Full, 6_000.0),
+    idle("idle-both", "idle session, TLS on both sides", Full, 11_000.0).with_tls_behind().without(NO_TLS_BEHIND),
+    silent("silent-plain", "silent client before login, plain", NONE, 1_500.0),
+    silent("silent-tls", "silent client before login, TLS", Full, 6_000.0),
+    Scenario::new("held", "IMAP login + logout, plain, others held", Kind::Held, NONE, AtMost(1.1))
+        .without(NOT_SO_MANY),
+];

@@ -1,0 +1,121 @@
+//! What a scenario consists of.
+
+use super::sample::Effort;
+use crate::gateways::{Directory, Gateway, Wish};
+use crate::load::{Language, Tls, Work};
+
+pub struct Scenario {
+    pub name: &'static str,
+    pub title: &'static str,
+    pub kind: Kind,
+    pub tls: Tls,
+    target: Target,
+    tls_behind: bool,
+    logs: bool,
+    /// A directory server is asked, and so many of its answers are remembered.
+    remembers: Option<u32>,
+    /// Who cannot take part, and why; without a word where there is nothing to explain.
+    cannot: &'static [(Gateway, &'static str)],
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// CPU of something that is done over and over.
+    Cpu(Work, Language),
+    /// Median wait for the login's yes.
+    Wait,
+    /// The same from afar.
+    Distant,
+    /// Memory of a session that is logged in and idle, or silent.
+    Memory { silent: bool },
+    /// CPU of a login while few, and while many others are there.
+    Held,
+}
+
+/// A line of the table.
+pub struct Row {
+    pub what: &'static str,
+    pub unit: Unit,
+    pub target: Target,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    Microseconds,
+    Milliseconds,
+    SecondsPerGigabyte,
+    Bytes,
+    Times,
+}
+
+#[derive(Clone, Copy)]
+pub enum Target {
+    Unset,
+    AtMost(f64),
+    Of(Gateway, f64),
+}
+
+impl Scenario {
+    pub const fn new(name: &'static str, title: &'static str, kind: Kind, tls: Tls, target: Target) -> Self {
+        Self { name, title, kind, tls, target, tls_behind: false, logs: false, remembers: None, cannot: &[] }
+    }
+
+    pub const fn without(self, cannot: &'static [(Gateway, &'static str)]) -> Self {
+        Self { cannot, ..self }
+    }
+
+    pub const fn with_tls_behind(self) -> Self {
+        Self { tls_behind: true, ..self }
+    }
+
+    pub const fn with_logs(self) -> Self {
+        Self { logs: true, ..self }
+    }
+
+    pub const fn remembering(self, answers: u32) -> Self {
+        Self { remembers: Some(answers), ..self }
+    }
+
+    /// A figure each, in the order of the samples.
+    pub fn rows(&self) -> Vec<Row> {
+        let row = |what, unit, target| Row { what, unit, target };
+        match self.kind {
+            Kind::Cpu(Work::Download | Work::Upload, _) => vec![row("CPU", Unit::SecondsPerGigabyte, self.target)],
+            Kind::Cpu(..) => vec![row("CPU", Unit::Microseconds, self.target)],
+            Kind::Wait | Kind::Distant => vec![row("median", Unit::Milliseconds, self.target)],
+            Kind::Memory { .. } => vec![row("memory", Unit::Bytes, self.target)],
+            Kind::Held => vec![
+                row("CPU at 100 held", Unit::Microseconds, Target::Unset),
+                row("CPU at all held", Unit::Microseconds, Target::Unset),
+                row("all / 100", Unit::Times, self.target),
+            ],
+        }
+    }
+
+    pub fn asks_ldap(&self) -> bool {
+        self.remembers.is_some()
+    }
+
+    /// Why a gateway cannot take part.
+    pub fn cannot(&self, gateway: Gateway) -> Option<&'static str> {
+        self.cannot.iter().find(|(which, _)| *which == gateway).map(|(_, why)| *why)
+    }
+
+    /// Whether each round needs a process that has done nothing yet.
+    pub fn is_fresh(&self) -> bool {
+        matches!(self.kind, Kind::Memory { .. } | Kind::Held)
+    }
+
+    pub fn rounds(&self, effort: &Effort) -> usize {
+        if self.is_fresh() { effort.fresh_rounds } else { effort.rounds }
+    }
+
+    /// What it wants of a gateway; `slapd` is the port of the directory server, if it wants one.
+    pub fn wish(&self, slapd: u16) -> Wish {
+        let directory = match self.remembers {
+            Some(remembered) => Directory::Ldap { port: slapd, remembered },
+            None => Directory::OneServer,
+        };
+        Wish { tls_behind: self.tls_behind, directory, logs: self.logs }
+    }
+}
