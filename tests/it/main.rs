@@ -18,6 +18,7 @@ mod denials;
 mod directory;
 mod faults;
 mod gate;
+mod grafana;
 mod hostile;
 mod identity;
 mod login;

@@ -30,9 +30,8 @@ fn every_metric_is_in_a_dashboard() {
 #[test]
 fn every_panel_and_alert_asks_for_metrics_that_there_are() {
     let metrics = reader::metrics();
-    let exists = |series: &str| {
-        series == "up" || COMING.contains(&series) || metrics.iter().any(|metric| metric.has(series))
-    };
+    let exists =
+        |series: &str| series == "up" || COMING.contains(&series) || metrics.iter().any(|metric| metric.has(series));
     let mut faults = Vec::new();
     for Query { of, expr } in reader::panel_queries().into_iter().chain(reader::alert_queries()) {
         faults.extend(reader::series(&expr).iter().filter(|name| !exists(name)).map(|name| format!("{of}: {name}")));

@@ -120,7 +120,11 @@ pub fn metrics() -> Vec<Metric> {
     }
     let fields = text.lines().filter(|line| line.starts_with("    pub ") && line.contains(": "));
     let fields = fields.filter(|line| FIELDS.iter().any(|kind| line.contains(&format!(": {kind}")))).count();
-    assert_eq!(metrics.len(), fields, "src/metrics.rs registers its metrics in a way that is not known here: {metrics:?}");
+    assert_eq!(
+        metrics.len(),
+        fields,
+        "src/metrics.rs registers its metrics in a way that is not known here: {metrics:?}"
+    );
     metrics
 }
 
