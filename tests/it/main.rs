@@ -16,6 +16,7 @@ mod crowd;
 mod demo;
 mod denials;
 mod directory;
+mod docker;
 mod faults;
 mod gate;
 mod grafana;
