@@ -85,6 +85,8 @@ fn postfix_accepts_its_configuration() {
         assert_eq!(outcome.err, "", "no warning");
         outcome.fine();
     }
+    let start = std::fs::read_to_string(folder.join("site/start")).unwrap();
+    assert!(start.contains("myhostname = $1."), "servers of one name take mail between them for a loop");
     for (server, foreign) in [("mail1", "bob"), ("mail2", "alice")] {
         let map = format!("texthash:{conf}/transport.{server}");
         let way =
