@@ -19,21 +19,18 @@ fn read(file: &str) -> String {
     std::fs::read_to_string(root().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
 }
 
-/// The files of one service in a folder of their own, where the paths of its container are paths of that folder; with
-/// certificates made as there.
+/// The files of one service in a folder of their own, which stands for `/srv` of its container; with certificates made as
+/// there.
 fn placed(service: &str) -> PathBuf {
     let folder = keeper::folder("docker");
-    for name in ["certificates", "site", "srv"] {
+    for name in ["certificates", "site", "directory"] {
         std::fs::create_dir(folder.join(name)).unwrap();
     }
     let make = root().join("docker/certificates/make");
     program::run_file(&make, &[folder.join("certificates").to_str().unwrap()]).fine();
     let files = root().join("docker").join(service).read_dir().unwrap().map(|entry| entry.unwrap().path());
     for file in files {
-        let mut text = std::fs::read_to_string(&file).unwrap();
-        for name in ["certificates/", "site/", "srv/"] {
-            text = text.replace(&format!("/{name}"), &format!("{}/{name}", folder.display()));
-        }
+        let text = std::fs::read_to_string(&file).unwrap().replace("/srv/", &format!("{}/", folder.display()));
         std::fs::write(folder.join("site").join(file.file_name().unwrap()), text).unwrap();
     }
     folder
@@ -53,7 +50,6 @@ fn the_gateway_accepts_its_configuration() {
 #[test]
 fn slapd_accepts_its_configuration_and_the_users() {
     let folder = placed("slapd");
-    std::fs::create_dir(folder.join("srv/directory")).unwrap();
     let (conf, users) = (file(&folder, "slapd.conf"), file(&folder, "users.ldif"));
     program::run("slaptest", "slapd", &["-u", "-f", &conf]).fine();
     program::run("slapadd", "slapd", &["-u", "-f", &conf, "-l", &users]).fine();
