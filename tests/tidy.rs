@@ -8,6 +8,9 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+#[path = "tidy/grafana.rs"]
+mod grafana;
+
 /// Each module and its layer. A module uses what is below it, never what is beside or above it; but see the exceptions.
 const LAYERS: &[(&str, u8)] = &[
     ("secret", 0),

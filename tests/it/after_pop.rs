@@ -14,7 +14,7 @@ use crate::support::redis::Redis;
 use crate::support::{keeper, ports, site, wait};
 
 /// Where an MTA asks a gateway.
-struct Desk {
+pub struct Desk {
     policy: u16,
     socketmap: u16,
     whoson: u16,
@@ -22,11 +22,11 @@ struct Desk {
 
 /// What an MTA is told: the three answers.
 #[derive(Debug, PartialEq, Eq)]
-struct Told(String, String, String);
+pub struct Told(String, String, String);
 
 impl Desk {
     /// Added to a plan; every address counts, loopback too.
-    fn of(plan: Plan) -> (Self, Plan) {
+    pub fn of(plan: Plan) -> (Self, Plan) {
         let desk = Self { policy: ports::free(), socketmap: ports::free(), whoson: ports::free() };
         let one = |protocol, port| format!("{{ protocol: {protocol}, address: \"127.0.0.1:{port}\" }}");
         let list =
@@ -34,7 +34,8 @@ impl Desk {
         (desk, plan.set("smtp_after_pop", "{ exempt: [] }").set("lookup", &format!("[{list}]")))
     }
 
-    fn ask(&self, address: &str) -> Told {
+    /// In all three protocols.
+    pub fn ask(&self, address: &str) -> Told {
         let query = format!("after-pop {address}");
         Told(
             answer(self.policy, &policy(address), "\n\n"),

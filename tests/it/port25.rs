@@ -1,7 +1,6 @@
 //! Mail from other servers: each recipient's Postfix gets it, once, and nobody else's does.
 
-use std::sync::LazyLock;
-
+use crate::submission::{self, shared};
 use crate::support::client::Client;
 use crate::support::gateway::Gateway;
 use crate::support::mail::Mail;
@@ -11,22 +10,9 @@ use crate::support::program;
 use crate::support::site::{self, Site};
 use crate::support::wait;
 
-/// The Postfixes beside the shared site's Dovecots; nobody stops them.
-fn shared() -> &'static Pair {
-    static PAIR: LazyLock<Pair> = LazyLock::new(|| Pair::beside(site::shared()));
-    &PAIR
-}
-
 /// In front of a site with its Postfixes.
-fn plan(site: &Site, pair: &Pair) -> Plan {
-    let (imap, pop3, submission, smtp) =
-        (site.one.ports.imap, site.one.ports.pop3, pair.ports.submission, pair.ports.smtp);
-    site.plan()
-        .set(
-            "backends.stores.ports",
-            &format!("{{ imap: {imap}, pop3: {pop3}, submission: {submission}, smtp: {smtp} }}"),
-        )
-        .listener("smtp", "smtp", "starttls")
+pub fn plan(site: &Site, pair: &Pair) -> Plan {
+    submission::plan(site, pair).listener("smtp", "smtp", "starttls")
 }
 
 fn gateway() -> Gateway {
@@ -35,7 +21,7 @@ fn gateway() -> Gateway {
 
 /// Connects and says EHLO.
 #[track_caller]
-fn open(gateway: &Gateway) -> Client {
+pub fn open(gateway: &Gateway) -> Client {
     let mut client = gateway.connect_from("127.0.0.77", "smtp");
     client.expect("220 mail.example.org ESMTP ");
     client.send("EHLO client.example.org\r\n");
@@ -45,7 +31,7 @@ fn open(gateway: &Gateway) -> Client {
 
 /// A message with this subject to these recipients, each to be accepted.
 #[track_caller]
-fn send(client: &mut Client, subject: &str, recipients: &[&str]) -> String {
+pub fn send(client: &mut Client, subject: &str, recipients: &[&str]) -> String {
     client.ask_for("MAIL FROM:<sender@elsewhere.example.net>", "250 ");
     for recipient in recipients {
         client.ask_for(&format!("RCPT TO:<{recipient}@example.org>"), "250 ");

@@ -21,9 +21,11 @@ pub fn shared() -> &'static Pair {
 
 /// In front of a site with its Postfixes.
 pub fn plan(site: &Site, pair: &Pair) -> Plan {
-    let (imap, pop3, submission) = (site.one.ports.imap, site.one.ports.pop3, pair.ports.submission);
+    let (imap, pop3) = (site.one.ports.imap, site.one.ports.pop3);
+    let (submission, smtp) = (pair.ports.submission, pair.ports.smtp);
+    let ports = format!("{{ imap: {imap}, pop3: {pop3}, submission: {submission}, smtp: {smtp} }}");
     site.plan()
-        .set("backends.stores.ports", &format!("{{ imap: {imap}, pop3: {pop3}, submission: {submission} }}"))
+        .set("backends.stores.ports", &ports)
         .set("services.submission.login.mechanisms", "[plain, login]")
         .listener("submission", "submission", "starttls")
         .listener("submissions", "submission", "implicit")
