@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
 use crate::backend::Backends;
-use crate::config::{AddressRange, Cleartext, ListenerTls, Service};
+use crate::config::{AddressRange, Cleartext, ListenerTls, Relaying, Service};
 use crate::directory::Directory;
 use crate::drain::Drain;
 use crate::gate::{Door, Permit};
@@ -55,6 +55,8 @@ pub struct Parts {
     pub hostname: Arc<str>,
     /// Logins being looked after.
     pub turns: Turns,
+    /// How bytes are moved after the login.
+    pub relay: Relaying,
 }
 
 /// What all sessions of one listener share.
@@ -255,6 +257,7 @@ impl Session {
             self.entrance.service.idle_timeout,
             self.entrance.protocol(),
             self.entrance.meter.clone(),
+            self.parts.relay,
         );
         tokio::spawn(record::relayed(relay, Box::new(record), self.drain.token()));
     }

@@ -183,7 +183,7 @@ mod tests {
             certificate: write("c.pem", pair.cert.pem()),
             key: write("k.pem", pair.signing_key.serialize_pem()),
         };
-        let tls = config::Tls { certificates: vec![certificate], minimum: TlsVersion::V1_2 };
+        let tls = config::Tls { certificates: vec![certificate], minimum: TlsVersion::V1_2, early_greeting: true };
         for (alpn, expected) in [(None, Vec::new()), (Some(&b"imap"[..]), vec![b"imap".to_vec()])] {
             let acceptor = Acceptor::new(&tls, alpn).expect("an acceptor");
             acceptor.reload(&tls).expect("the same again");
