@@ -20,7 +20,7 @@ use crate::lookup;
 use crate::metrics::Metrics;
 use crate::proto::Protocol;
 use crate::registry::{self, Registry};
-use crate::session::{Entrance, Parts, RefusalTime, Turns};
+use crate::session::{self, Entrance, Parts, RefusalTime, Turns};
 use crate::wire::relay::Meter;
 use crate::wire::{socket, tls, tls_client};
 use crate::worker::Workers;
@@ -102,6 +102,7 @@ impl Gateway {
                         up: parts.metrics.bytes.with_label_values(&[protocol.name(), "up"]),
                         down: parts.metrics.bytes.with_label_values(&[protocol.name(), "down"]),
                     }),
+                    greeting: session::greeting(&parts.hostname, &listener.service),
                     refusals: RefusalTime::default(),
                     proxy_protocol: listener.proxy_protocol.clone(),
                 };

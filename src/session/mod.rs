@@ -27,12 +27,14 @@ use crate::wire::relay::Meter;
 use crate::wire::{Lost, Relay, Wire, tls};
 
 mod conversation;
+mod early;
 mod ending;
 mod hosting;
 mod record;
 mod refusals;
 mod turns;
 
+pub use early::greeting;
 pub use ending::{Ending, Stage};
 pub use refusals::RefusalTime;
 pub use turns::Turns;
@@ -73,6 +75,8 @@ pub struct Entrance {
     pub door: Door,
     /// What its sessions' bytes are counted by.
     pub meter: Arc<Meter>,
+    /// From [`greeting`](fn@greeting).
+    pub greeting: Box<[u8]>,
     /// How long a wrong password takes here.
     pub refusals: RefusalTime,
     /// Who must announce clients; nobody else may.
@@ -131,7 +135,7 @@ impl Session {
             self.read_proxy_header(&mut wire, record).await?;
         }
         if self.entrance.tls == ListenerTls::Implicit {
-            wire = self.secure(wire).await?;
+            wire = self.secure(wire, &self.entrance.greeting).await?;
             record.tls = wire.tls_facts();
         }
         let trusted = self.trusted(record).await;
@@ -188,11 +192,11 @@ impl Session {
         }
     }
 
-    /// The handshake with the client, as the server.
-    async fn secure(&self, wire: Wire) -> Result<Wire, Ending> {
+    /// The handshake with the client, as the server, with the greeting in it.
+    async fn secure(&self, wire: Wire, greeting: &[u8]) -> Result<Wire, Ending> {
         let Some(acceptor) = &self.entrance.acceptor else { return Err(Ending::TlsFailed("no certificate".into())) };
         let shaken = tokio::select! {
-            shaken = wire.accept_tls(acceptor) => shaken,
+            shaken = wire.accept_tls(acceptor, greeting) => shaken,
             () = self.drain.all_stopping() => return Err(Ending::ShuttingDown),
         };
         let outcome = match &shaken {
