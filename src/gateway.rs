@@ -94,6 +94,7 @@ impl Gateway {
                 let address = socket.local_addr().unwrap_or(listener.address);
                 let entrance = Entrance {
                     name: format!("{} {address}", protocol.name()).into(),
+                    address,
                     service: listener.service.clone(),
                     tls: listener.tls,
                     acceptor: acceptor.filter(|_| listener.tls != ListenerTls::None),

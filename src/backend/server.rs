@@ -172,10 +172,10 @@ impl Settings {
         of_family.nth(turn).copied()
     }
 
-    /// Whether a connection has come back to the gateway itself.
-    pub fn is_own(&self, local: SocketAddr, peer: SocketAddr) -> bool {
-        let here = peer.ip().is_loopback() || peer.ip() == local.ip();
-        let is_it = |own: &SocketAddr| own.ip() == peer.ip() || (own.ip().is_unspecified() && here);
+    /// Whether a connection has come back to the gateway itself; its near end is asked for where that decides.
+    pub fn is_own(&self, peer: SocketAddr, local: impl Fn() -> Option<SocketAddr>) -> bool {
+        let here = || peer.ip().is_loopback() || local().is_some_and(|local| peer.ip() == local.ip());
+        let is_it = |own: &SocketAddr| own.ip() == peer.ip() || (own.ip().is_unspecified() && here());
         self.own.iter().any(|own| own.port() == peer.port() && is_it(own))
     }
 }

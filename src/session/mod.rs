@@ -65,6 +65,8 @@ pub struct Parts {
 pub struct Entrance {
     /// For the log: `imap [::]:143`.
     pub name: Arc<str>,
+    /// Where it is bound.
+    pub address: SocketAddr,
     /// What is offered.
     pub service: Arc<Service>,
     /// Which TLS.
@@ -84,6 +86,11 @@ pub struct Entrance {
 }
 
 impl Entrance {
+    /// The kernel is asked only where the listener has not one address but all.
+    fn reached_by(&self, stream: &TcpStream) -> Option<SocketAddr> {
+        if self.address.ip().is_unspecified() { stream.local_addr().ok() } else { Some(self.address) }
+    }
+
     /// Which protocol is spoken.
     #[must_use]
     pub fn protocol(&self) -> Protocol {
@@ -119,7 +126,7 @@ impl Session {
         peer: SocketAddr,
         permit: Option<Permit>,
     ) {
-        let gateway = stream.local_addr().unwrap_or(peer);
+        let gateway = entrance.reached_by(&stream).unwrap_or(peer);
         let client = Client { address: canonical(peer), gateway: canonical(gateway) };
         let mut record = Record::open(&parts.metrics, &entrance, client.address, permit);
         let mut session = Self { parts, entrance, drain, client };

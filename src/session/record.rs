@@ -6,8 +6,8 @@
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll, ready};
 
 use tokio::time::Instant;
@@ -65,7 +65,7 @@ impl Record {
 
     /// Unique in this process; other systems see it (IMAP ID, XCLIENT), so letters and digits only.
     pub(super) fn id(&self) -> String {
-        format!("{:x}-{:x}", std::process::id(), self.id)
+        format!("{:x}-{:x}", *PROCESS, self.id)
     }
 
     pub(super) fn asks_for(&mut self, user: &str) {
@@ -215,6 +215,9 @@ impl Drop for Relayed {
 fn said(text: Option<&str>) -> &str {
     text.unwrap_or("-")
 }
+
+/// Asked for once: libc asks the kernel each time.
+static PROCESS: LazyLock<u32> = LazyLock::new(std::process::id);
 
 static NEXT: AtomicU64 = AtomicU64::new(1);
 

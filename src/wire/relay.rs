@@ -100,7 +100,9 @@ impl Relay {
         let before = (self.up.bytes, self.down.bytes);
         let (mut above, mut below) = (None, None);
         let buffer = self.buffer as usize;
+        self.up.is_alone = self.down.state == State::Done;
         let up = self.up.poll(cx, &mut self.client, &mut self.backend, buffer, &mut above);
+        self.down.is_alone = self.up.state == State::Done;
         let down = self.down.poll(cx, &mut self.backend, &mut self.client, buffer, &mut below);
         let (up_now, down_now) = (self.up.bytes - before.0, self.down.bytes - before.1);
         if up_now + down_now > 0 {
@@ -220,6 +222,8 @@ struct Flow {
     bytes: u64,
     /// Whether what was passed on ends a line; not known, so `false`, where the kernel has passed it on.
     at_border: bool,
+    /// The other direction has come to its end: with this one's, both sockets are closed.
+    is_alone: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -227,6 +231,7 @@ enum State {
     Open,
     Ending,
     Done,
+    GivenUp,
 }
 
 /// Which end of a direction broke.
@@ -238,7 +243,8 @@ enum Trouble {
 impl Flow {
     fn starting_with(heard: &BytesMut, manner: Manner) -> Self {
         let at_border = heard.last().is_none_or(|&byte| byte == b'\n');
-        Self { state: State::Open, manner, rest: kept(heard), unflushed: false, bytes: heard.len() as u64, at_border }
+        let (state, rest, bytes) = (State::Open, kept(heard), heard.len() as u64);
+        Self { state, manner, rest, unflushed: false, bytes, at_border, is_alone: false }
     }
 
     fn has_ended(&self) -> bool {
@@ -253,7 +259,11 @@ impl Flow {
     fn give_up(&mut self) {
         self.rest = None;
         self.unflushed = false;
-        self.state = State::Done;
+        self.state = State::GivenUp;
+    }
+
+    fn is_over(&self) -> bool {
+        matches!(self.state, State::Done | State::GivenUp)
     }
 
     /// Ready when this direction is done; after a [`TURN`] it lets other sessions have the thread.
@@ -268,7 +278,7 @@ impl Flow {
         let end = self.bytes + TURN;
         for _ in 0..STEPS {
             let room = usize::try_from(end.saturating_sub(self.bytes)).unwrap_or_default();
-            if self.state == State::Done || room == 0 {
+            if self.is_over() || room == 0 {
                 break;
             }
             match ready!(self.poll_step(cx, from, to, (buffer, room))) {
@@ -283,7 +293,7 @@ impl Flow {
                 }
             }
         }
-        if self.state == State::Done {
+        if self.is_over() {
             return Poll::Ready(());
         }
         cx.waker().wake_by_ref();
@@ -304,12 +314,8 @@ impl Flow {
                 Some(spliced) => spliced,
                 None => self.poll_move(cx, from, to, room.0.min(room.1)),
             },
-            State::Ending => {
-                let shut = ready!(Pin::new(to).poll_shutdown(cx));
-                self.state = State::Done;
-                Poll::Ready(shut.or_else(ignore_not_connected).map_err(Trouble::Sink))
-            }
-            State::Done => Poll::Ready(Ok(())),
+            State::Ending => self.poll_farewell(cx, to).map_err(Trouble::Sink),
+            State::Done | State::GivenUp => Poll::Ready(Ok(())),
         }
     }
 
@@ -365,14 +371,6 @@ fn millis(time: Duration) -> u32 {
     u32::try_from(time.as_millis()).unwrap_or(u32::MAX)
 }
 
-/// The other side has gone already: what we wanted to tell it, it knows.
-fn ignore_not_connected(error: io::Error) -> io::Result<()> {
-    match error.kind() {
-        io::ErrorKind::NotConnected | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => Ok(()),
-        _ => Err(error),
-    }
-}
-
 /// What one direction moves, and in how many steps, before the others on the thread have their turn.
 const TURN: u64 = 512 * 1024;
 const STEPS: usize = 16;
@@ -384,6 +382,7 @@ pub const LINGER: Duration = Duration::from_secs(30);
 pub const AFTERWORD: Duration = Duration::from_secs(2);
 
 mod bulk;
+mod farewell;
 mod rest;
 #[cfg(test)]
 mod tests;

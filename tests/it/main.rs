@@ -23,6 +23,7 @@ mod identity;
 mod login;
 mod machine;
 mod patience;
+mod relayed;
 mod strangers;
 mod submission;
 mod support_works;
