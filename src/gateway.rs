@@ -20,7 +20,7 @@ use crate::lookup;
 use crate::metrics::Metrics;
 use crate::proto::Protocol;
 use crate::registry::{self, Registry};
-use crate::session::{self, Entrance, Parts, RefusalTime, Turns};
+use crate::session::{self, Counts, Entrance, Parts, RefusalTime, Turns};
 use crate::wire::relay::Meter;
 use crate::wire::{socket, tls, tls_client};
 use crate::worker::Workers;
@@ -99,6 +99,7 @@ impl Gateway {
                     tls: listener.tls,
                     acceptor: acceptor.filter(|_| listener.tls != ListenerTls::None),
                     door: gate.door(listener),
+                    counts: Counts::of(protocol, &parts.metrics),
                     meter: Arc::new(Meter {
                         up: parts.metrics.bytes.with_label_values(&[protocol.name(), "up"]),
                         down: parts.metrics.bytes.with_label_values(&[protocol.name(), "down"]),

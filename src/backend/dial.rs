@@ -21,13 +21,21 @@ impl Lease {
         let until = started + settings.config.connect_timeout;
         let connected = timeout_at(until, self.connect(protocol, until)).await;
         let count = |outcome| settings.metrics.backend_connects.with_label_values(&[outcome]).inc();
-        let (outcome, problem) = match connected {
-            Ok(Ok(connected)) => ("connected", Ok(connected)),
-            Ok(Err(error)) => ("failed", Err(error.to_string())),
-            Err(_) => ("timed_out", Err("timed out".to_owned())),
+        let problem = match connected {
+            Ok(Ok(connected)) => {
+                settings.connected.inc();
+                Ok(connected)
+            }
+            Ok(Err(error)) => {
+                count("failed");
+                Err(error.to_string())
+            }
+            Err(_) => {
+                count("timed_out");
+                Err("timed out".to_owned())
+            }
         };
         self.server().answers(protocol, problem.as_ref().err().map(String::as_str));
-        count(outcome);
         let (stream, peer) = problem.map_err(|problem| {
             Failure::down("connecting", format!("port {}: {problem}", self.server().port(protocol)))
         })?;

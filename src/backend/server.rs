@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use prometheus::IntCounter;
 use rustls::pki_types::ServerName;
 use tokio::sync::Semaphore;
 
@@ -126,6 +127,8 @@ pub(super) struct Settings {
     pub config: config::Pool,
     pub own: Vec<SocketAddr>,
     pub metrics: Arc<Metrics>,
+    /// Connections made, looked up once.
+    pub connected: IntCounter,
     tls: Option<Arc<rustls::ClientConfig>>,
     next_source: AtomicUsize,
 }
@@ -143,6 +146,7 @@ impl Settings {
             config: pool.clone(),
             own: own.to_vec(),
             metrics: metrics.clone(),
+            connected: metrics.backend_connects.with_label_values(&["connected"]),
             tls,
             next_source: AtomicUsize::new(0),
         })

@@ -27,6 +27,7 @@ use crate::wire::relay::Meter;
 use crate::wire::{Lost, Relay, Wire, tls};
 
 mod conversation;
+mod counts;
 mod early;
 mod ending;
 mod hosting;
@@ -34,6 +35,7 @@ mod record;
 mod refusals;
 mod turns;
 
+pub use counts::Counts;
 pub use early::greeting;
 pub use ending::{Ending, Stage};
 pub use refusals::RefusalTime;
@@ -75,6 +77,8 @@ pub struct Entrance {
     pub acceptor: Option<tls::Acceptor>,
     /// Who may come in.
     pub door: Door,
+    /// What its sessions are counted by.
+    pub counts: Counts,
     /// What its sessions' bytes are counted by.
     pub meter: Arc<Meter>,
     /// From [`greeting`](fn@greeting).
@@ -158,7 +162,7 @@ impl Session {
             };
             match hosted.unwrap_or_else(|_| Err(Denied::too_late())) {
                 Ok(hosted) => {
-                    record.answered("granted", asked);
+                    record.answered(counts::GRANTED, asked);
                     break hosted;
                 }
                 Err(denied) => {
@@ -207,12 +211,15 @@ impl Session {
             () = self.drain.all_stopping() => return Err(Ending::ShuttingDown),
         };
         let outcome = match &shaken {
-            Ok(_) => "completed",
+            Ok(_) => counts::COMPLETED,
             Err(Lost::TimedOut) => "timed_out",
             Err(Lost::Closed) => "left",
             Err(Lost::Flooded | Lost::Broken(_)) => "failed",
         };
-        self.parts.metrics.tls_handshakes.with_label_values(&[outcome]).inc();
+        match outcome {
+            counts::COMPLETED => self.entrance.counts.shaken.inc(),
+            other => self.parts.metrics.tls_handshakes.with_label_values(&[other]).inc(),
+        }
         shaken.map_err(|lost| match lost {
             Lost::Broken(error) => Ending::TlsFailed(error.to_string()),
             lost => Ending::lost(Stage::TlsHandshake, lost),

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 use tracing::Level;
 
+use super::counts::GRANTED;
 use super::hosting::Denied;
 use super::{Ending, Entrance};
 use crate::backend::Lease;
@@ -46,7 +47,7 @@ impl Record {
         client: SocketAddr,
         permit: Option<Permit>,
     ) -> Self {
-        metrics.open.with_label_values(&[entrance.protocol().name()]).inc();
+        entrance.counts.open.inc();
         Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             metrics: metrics.clone(),
@@ -77,9 +78,11 @@ impl Record {
     }
 
     pub(super) fn answered(&self, answer: &'static str, asked: Instant) {
-        let protocol = self.entrance.protocol().name();
-        self.metrics.logins.with_label_values(&[protocol, answer]).inc();
-        self.metrics.login_seconds.with_label_values(&[protocol]).observe(asked.elapsed().as_secs_f64());
+        match answer {
+            GRANTED => self.entrance.counts.granted.inc(),
+            denied => self.metrics.logins.with_label_values(&[self.entrance.protocol().name(), denied]).inc(),
+        }
+        self.entrance.counts.login_seconds.observe(asked.elapsed().as_secs_f64());
     }
 
     /// Logged at once and not at the session's end: who watches for attacks must not wait for that.
@@ -121,7 +124,7 @@ impl Record {
     }
 
     pub(super) fn relaying(&mut self, lease: Lease) {
-        self.metrics.relaying.with_label_values(&[self.entrance.protocol().name()]).inc();
+        self.entrance.counts.relaying.inc();
         self.lease = Some(lease);
     }
 
@@ -168,9 +171,9 @@ impl Drop for Record {
             None => Ending::Cut(0, 0),
         };
         let protocol = self.entrance.protocol().name();
-        self.metrics.open.with_label_values(&[protocol]).dec();
+        self.entrance.counts.open.dec();
         if self.lease.is_some() {
-            self.metrics.relaying.with_label_values(&[protocol]).dec();
+            self.entrance.counts.relaying.dec();
         }
         if matches!(ending, Ending::Panicked) {
             self.metrics.panics.inc();
