@@ -116,3 +116,23 @@ fn without_descriptors_for_pipes_bytes_are_copied() {
     client.ask_for("f FETCH 1 BODY.PEEK[]", "* 1 FETCH ");
     assert_eq!(client.lines_to("f OK").len(), 20_000 + 2);
 }
+
+#[test]
+fn a_session_that_has_moved_much_inside_tls_is_as_small_as_before() {
+    const SESSIONS: u64 = 40;
+    let message = message(10_000);
+    let fake = library(&message);
+    let gateway = gateway(&fake, MANNERS[0]);
+    let fetch = |client: &mut Client| {
+        client.ask_for("f FETCH 1 BODY.PEEK[]", "* 1 FETCH ");
+        client.lines_to("f OK");
+    };
+    // What is paid once is paid now.
+    let mut first = Mail::Imap.session(&gateway, "alice");
+    fetch(&mut first);
+    let mut sessions: Vec<Client> = (0..SESSIONS).map(|_| Mail::Imap.session(&gateway, "alice")).collect();
+    let before = gateway.memory();
+    sessions.iter_mut().for_each(fetch);
+    let each = gateway.memory().saturating_sub(before) / SESSIONS;
+    assert!(each < 8 * 1024, "{each} bytes more each");
+}
