@@ -63,6 +63,7 @@ in_every_manner! {
     a_half_closed_side_is_passed_on_and_the_other_drained;
     five_megabytes_cross_both_ways_at_once_through_small_buffers;
     an_urgent_byte_in_the_way_stops_nobody;
+    one_turn_moves_no_more_than_is_fair;
     a_reader_that_stops_holds_the_writer_back;
     traffic_in_either_direction_counts_against_idleness (start_paused = true);
     within_a_line_an_idle_session_is_only_closed (start_paused = true);
@@ -244,4 +245,29 @@ async fn an_urgent_byte_in_the_way_stops_nobody(how: Relaying) {
     assert_eq!(heard, b"behind");
     drop(client);
     relay.await.expect("no panic");
+}
+
+async fn one_turn_moves_no_more_than_is_fair(how: Relaying) {
+    let ((_client, client_side), (backend, backend_side)) = (pair().await, pair().await);
+    // As much as the sockets take, which is more than a turn.
+    backend.writable().await.expect("writable");
+    let mut waiting = 0;
+    while let Ok(sent) = backend.try_write(&[0; 64 * 1024]) {
+        waiting += sent as u64;
+    }
+    backend_side.readable().await.expect("readable");
+    client_side.writable().await.expect("writable");
+    let meter = Meter {
+        up: IntCounter::new("up", "up").expect("counter"),
+        down: IntCounter::new("down", "down").expect("counter"),
+    };
+    let (client, backend) = (Stream::Plain(client_side), Stream::Plain(backend_side));
+    let early = BytesMut::new;
+    let mut relay = Relay::new((client, early()), (backend, early()), LONG, Protocol::Imap, Arc::new(meter), how);
+    let first = std::future::poll_fn(|cx| {
+        assert!(Pin::new(&mut relay).poll(cx).is_pending());
+        Poll::Ready(relay.bytes().1)
+    });
+    let moved = first.await;
+    assert!(waiting > TURN && moved > 0 && moved <= TURN, "{moved} of {waiting}");
 }
