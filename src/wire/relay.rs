@@ -1,7 +1,7 @@
 //! The relay: bytes both ways between a client and its back-end, until one of them has had enough.
 //!
 //! A hand-written future, because its size is the price of an idle session: it holds no buffer while nothing moves.
-//! Reads go through the thread's scratch buffer, or stay in the kernel ([`super::splice`]) while there are many; only
+//! Reads go through the thread's scratch buffer, or stay in the kernel (`splice.rs`) while there are many; only
 //! what the other side did not take at once is kept.
 //!
 //! ```text
