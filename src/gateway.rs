@@ -20,7 +20,7 @@ use crate::lookup;
 use crate::metrics::Metrics;
 use crate::proto::Protocol;
 use crate::registry::{self, Registry};
-use crate::session::{Entrance, Parts, RefusalTime, Turns};
+use crate::session::{self, Counts, Entrance, Parts, RefusalTime, Turns};
 use crate::wire::relay::Meter;
 use crate::wire::{socket, tls, tls_client};
 use crate::worker::Workers;
@@ -79,6 +79,7 @@ impl Gateway {
             metrics: metrics.clone(),
             hostname: config.hostname.clone(),
             turns: Turns::default(),
+            relay: config.relay,
         });
         let gate = Gate::new(&config, metrics);
         let acceptors = Protocol::ALL
@@ -93,14 +94,17 @@ impl Gateway {
                 let address = socket.local_addr().unwrap_or(listener.address);
                 let entrance = Entrance {
                     name: format!("{} {address}", protocol.name()).into(),
+                    address,
                     service: listener.service.clone(),
                     tls: listener.tls,
                     acceptor: acceptor.filter(|_| listener.tls != ListenerTls::None),
                     door: gate.door(listener),
+                    counts: Counts::of(protocol, &parts.metrics),
                     meter: Arc::new(Meter {
                         up: parts.metrics.bytes.with_label_values(&[protocol.name(), "up"]),
                         down: parts.metrics.bytes.with_label_values(&[protocol.name(), "down"]),
                     }),
+                    greeting: session::greeting(&parts.hostname, &listener.service),
                     refusals: RefusalTime::default(),
                     proxy_protocol: listener.proxy_protocol.clone(),
                 };

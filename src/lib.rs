@@ -31,7 +31,9 @@
 //!
 //! Handshakes and PROXY headers are read inside the session's task, under a deadline; never in the accept loop. The
 //! login ends by spawning the relay, because a future stays as large as its largest state: what logging in needed is
-//! gone then, and an idle session holds two sockets, a record and no buffer.
+//! gone then, and an idle session holds two sockets, a record and no buffer. Bytes come into our memory only where they
+//! must: a long transfer with TLS on neither side stays in the kernel. With implicit TLS 1.3 the greeting, made before
+//! anyone has come, goes with the server's first flight.
 //!
 //! # The words
 //!

@@ -4,11 +4,13 @@
 use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::num::NonZeroU32;
+use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use nix::sys::resource::{Resource, getrlimit};
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 
@@ -22,6 +24,8 @@ use crate::wire::socket;
 pub struct Listener {
     entrance: Arc<Entrance>,
     socket: std::net::TcpListener,
+    /// A descriptor of this number or above is the beginning of a shortage: the kernel gives the lowest that is free.
+    short: RawFd,
     log_at_most: DefaultDirectRateLimiter,
     unlogged: AtomicU64,
 }
@@ -39,7 +43,7 @@ impl Listener {
     #[must_use]
     pub fn new(entrance: Arc<Entrance>, socket: std::net::TcpListener) -> Self {
         let log_at_most = RateLimiter::direct(Quota::per_second(LOG_RATE));
-        Self { entrance, socket, log_at_most, unlogged: AtomicU64::new(0) }
+        Self { entrance, socket, short: shortage(), log_at_most, unlogged: AtomicU64::new(0) }
     }
 
     /// What sessions see of it.
@@ -96,8 +100,8 @@ impl Listener {
 
     fn admit(&self, parts: &Arc<Parts>, drain: &Drain, stream: TcpStream, peer: SocketAddr) {
         let protocol = self.entrance.protocol();
-        parts.metrics.connections.with_label_values(&[protocol.name()]).inc();
-        match self.ask_gate(parts, peer) {
+        self.entrance.counts.connections.inc();
+        match self.ask_gate(parts, &stream, peer) {
             Ok(permit) => {
                 let token = drain.token();
                 let session = Session::run(parts.clone(), self.entrance.clone(), drain.clone(), stream, peer, permit);
@@ -116,16 +120,22 @@ impl Listener {
     }
 
     /// Where clients are announced, only the peers that do so may come, and their permit is that of the client.
-    fn ask_gate(&self, parts: &Parts, peer: SocketAddr) -> Result<Option<Permit>, Refusal> {
+    fn ask_gate(&self, parts: &Parts, stream: &TcpStream, peer: SocketAddr) -> Result<Option<Permit>, Refusal> {
+        if stream.as_raw_fd() >= self.short {
+            return Err(self.counted(parts, Refusal::NoDescriptors));
+        }
         let ip = peer.ip().to_canonical();
         let Some(trusted) = &self.entrance.proxy_protocol else { return self.entrance.door.admit(ip).map(Some) };
         self.entrance.door.admit_peer(ip)?;
         if trusted.iter().any(|range| range.contains(ip)) {
             return Ok(None);
         }
-        let refusal = Refusal::Stranger;
+        Err(self.counted(parts, Refusal::Stranger))
+    }
+
+    fn counted(&self, parts: &Parts, refusal: Refusal) -> Refusal {
         parts.metrics.refusals.with_label_values(&[self.entrance.protocol().name(), refusal.label()]).inc();
-        Err(refusal)
+        refusal
     }
 
     /// Bounded, so that a flood of refused connections does not become a flood of lines.
@@ -151,6 +161,12 @@ impl Listener {
             tokio::time::sleep(BREATH).await;
         }
     }
+}
+
+/// Leaves a few for the back-ends of who has come in already: an answer is better than a connection that hangs.
+fn shortage() -> RawFd {
+    let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(now, _)| now);
+    RawFd::try_from(limit - (limit / 32).clamp(2, 64).min(limit)).unwrap_or(RawFd::MAX)
 }
 
 const BREATH: Duration = Duration::from_millis(100);

@@ -21,19 +21,25 @@ impl Lease {
         let until = started + settings.config.connect_timeout;
         let connected = timeout_at(until, self.connect(protocol, until)).await;
         let count = |outcome| settings.metrics.backend_connects.with_label_values(&[outcome]).inc();
-        let (outcome, problem) = match connected {
-            Ok(Ok(stream)) => ("connected", Ok(stream)),
-            Ok(Err(error)) => ("failed", Err(error.to_string())),
-            Err(_) => ("timed_out", Err("timed out".to_owned())),
+        let problem = match connected {
+            Ok(Ok(connected)) => {
+                settings.connected.inc();
+                Ok(connected)
+            }
+            Ok(Err(error)) => {
+                count("failed");
+                Err(error.to_string())
+            }
+            Err(_) => {
+                count("timed_out");
+                Err("timed out".to_owned())
+            }
         };
         self.server().answers(protocol, problem.as_ref().err().map(String::as_str));
-        count(outcome);
-        let stream = problem.map_err(|problem| {
+        let (stream, peer) = problem.map_err(|problem| {
             Failure::down("connecting", format!("port {}: {problem}", self.server().port(protocol)))
         })?;
-        if let (Ok(local), Ok(peer)) = (stream.local_addr(), stream.peer_addr())
-            && settings.is_own(local, peer)
-        {
+        if settings.is_own(peer, || stream.local_addr().ok()) {
             count("loop");
             return Err(Failure::new(
                 Denial::Misconfigured,
@@ -65,7 +71,7 @@ impl Lease {
         })
     }
 
-    async fn connect(&self, protocol: Protocol, until: Instant) -> io::Result<TcpStream> {
+    async fn connect(&self, protocol: Protocol, until: Instant) -> io::Result<(TcpStream, SocketAddr)> {
         let server = self.server();
         let port = server.port(protocol);
         let addresses = server.resolved.addresses(&server.address).await?;

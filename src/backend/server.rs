@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use prometheus::IntCounter;
 use rustls::pki_types::ServerName;
 use tokio::sync::Semaphore;
 
@@ -132,6 +133,8 @@ pub(super) struct Settings {
     pub config: config::Pool,
     pub own: Vec<SocketAddr>,
     pub metrics: Arc<Metrics>,
+    /// Connections made, looked up once.
+    pub connected: IntCounter,
     tls: Option<Arc<rustls::ClientConfig>>,
     next_source: AtomicUsize,
 }
@@ -149,6 +152,7 @@ impl Settings {
             config: pool.clone(),
             own: own.to_vec(),
             metrics: metrics.clone(),
+            connected: metrics.backend_connects.with_label_values(&["connected"]),
             tls,
             next_source: AtomicUsize::new(0),
         })
@@ -178,10 +182,10 @@ impl Settings {
         of_family.nth(turn).copied()
     }
 
-    /// Whether a connection has come back to the gateway itself.
-    pub fn is_own(&self, local: SocketAddr, peer: SocketAddr) -> bool {
-        let here = peer.ip().is_loopback() || peer.ip() == local.ip();
-        let is_it = |own: &SocketAddr| own.ip() == peer.ip() || (own.ip().is_unspecified() && here);
+    /// Whether a connection has come back to the gateway itself; its near end is asked for where that decides.
+    pub fn is_own(&self, peer: SocketAddr, local: impl Fn() -> Option<SocketAddr>) -> bool {
+        let here = || peer.ip().is_loopback() || local().is_some_and(|local| peer.ip() == local.ip());
+        let is_it = |own: &SocketAddr| own.ip() == peer.ip() || (own.ip().is_unspecified() && here());
         self.own.iter().any(|own| own.port() == peer.port() && is_it(own))
     }
 }

@@ -122,10 +122,16 @@ fn source_addresses_are_of_the_right_family() {
 fn the_gateway_recognises_itself() {
     let backends = backends();
     let settings = &backends.candidates("mail1.example.com", "u").expect("routable")[0].settings;
-    let is_own = |local: &str, peer: &str| settings.is_own(local.parse().expect("local"), peer.parse().expect("peer"));
+    let is_own = |local: &str, peer: &str| settings.is_own(peer.parse().expect("peer"), || local.parse().ok());
     assert!(is_own("127.0.0.1:40000", "127.0.0.9:1143"), "a listener's own address");
     assert!(is_own("127.0.0.1:40000", "127.0.0.2:1110"), "any address, and this is the machine itself");
     assert!(is_own("10.0.0.7:40000", "10.0.0.7:1110"));
     assert!(!is_own("10.0.0.7:40000", "10.0.0.8:1110"), "another machine");
     assert!(!is_own("127.0.0.1:40000", "127.0.0.2:1143"), "another address");
+    let asked = std::cell::Cell::new(0);
+    settings.is_own("10.0.0.8:993".parse().expect("peer"), || {
+        asked.set(asked.get() + 1);
+        None
+    });
+    assert_eq!(asked.get(), 0, "no listener has that port");
 }

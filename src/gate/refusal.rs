@@ -51,6 +51,9 @@ pub enum Refusal {
     /// The listener takes connections only from the peers that its `proxy_protocol` names.
     #[error("not one of the peers that may send a PROXY header")]
     Stranger,
+    /// The process has few file descriptors left, and those are for the back-ends of who is inside.
+    #[error("file descriptors run short")]
+    NoDescriptors,
 }
 
 impl Refusal {
@@ -64,6 +67,7 @@ impl Refusal {
             Self::TooFast(_) => "too_fast",
             Self::TooFastPerIp(_) => "too_fast_per_ip",
             Self::Stranger => "stranger",
+            Self::NoDescriptors => "descriptors",
         }
     }
 
@@ -75,7 +79,8 @@ impl Refusal {
             Self::TooManyConnections(_)
             | Self::TooManyConnectionsPerIp(_)
             | Self::TooFast(_)
-            | Self::TooFastPerIp(_) => Goodbye::TooMany,
+            | Self::TooFastPerIp(_)
+            | Self::NoDescriptors => Goodbye::TooMany,
         }
     }
 }

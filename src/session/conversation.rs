@@ -4,6 +4,7 @@ use tokio::time::{Duration, Instant};
 
 use super::record::Record;
 use super::{Ending, Session, Stage};
+use crate::config::ListenerTls;
 use crate::proto::{Answer, Denial, Front, Granted, Login, Need, Post};
 use crate::wire::{Lost, Wire, tls};
 
@@ -25,11 +26,15 @@ pub(super) struct Conversation<'s> {
 }
 
 impl<'s> Conversation<'s> {
-    /// Says the greeting.
+    /// Says the greeting, where the handshake has not said it already.
     pub(super) async fn open(session: &'s Session, wire: Wire, front: Box<dyn Front>) -> Result<Self, Ending> {
         let mut conversation =
             Self { session, tls: wire.tls_facts(), wire: Some(wire), front, say: Vec::new(), stage: Stage::Talking };
         conversation.front.greet(&mut conversation.say);
+        if session.entrance.tls == ListenerTls::Implicit {
+            debug_assert_eq!(*conversation.say, *session.entrance.greeting, "the greeting is the same for everyone");
+            conversation.say.clear();
+        }
         match conversation.flush().await {
             Ok(()) => Ok(conversation),
             Err(ending) => Err(conversation.leave(ending).await),
@@ -131,7 +136,7 @@ impl<'s> Conversation<'s> {
 
     async fn secure(&mut self) -> Result<(), Ending> {
         let wire = self.wire.take().ok_or(Ending::Left(Stage::Talking))?;
-        let wire = self.session.secure(wire).await?;
+        let wire = self.session.secure(wire, &[]).await?;
         self.tls = wire.tls_facts();
         self.wire = Some(wire);
         self.front.secured();

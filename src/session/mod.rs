@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
 use crate::backend::Backends;
-use crate::config::{AddressRange, Cleartext, ListenerTls, Service};
+use crate::config::{AddressRange, Cleartext, ListenerTls, Relaying, Service};
 use crate::directory::Directory;
 use crate::drain::Drain;
 use crate::gate::{Door, Permit};
@@ -27,6 +27,8 @@ use crate::wire::relay::Meter;
 use crate::wire::{Lost, Relay, Wire, tls};
 
 mod conversation;
+mod counts;
+mod early;
 mod ending;
 mod hosting;
 mod reception;
@@ -36,6 +38,8 @@ mod transaction;
 mod turns;
 mod vouching;
 
+pub use counts::Counts;
+pub use early::greeting;
 pub use ending::{Ending, Stage};
 pub use refusals::RefusalTime;
 pub use turns::Turns;
@@ -59,12 +63,16 @@ pub struct Parts {
     pub hostname: Arc<str>,
     /// Logins being looked after.
     pub turns: Turns,
+    /// How bytes are moved after the login.
+    pub relay: Relaying,
 }
 
 /// What all sessions of one listener share.
 pub struct Entrance {
     /// For the log: `imap [::]:143`.
     pub name: Arc<str>,
+    /// Where it is bound.
+    pub address: SocketAddr,
     /// What is offered.
     pub service: Arc<Service>,
     /// Which TLS.
@@ -73,8 +81,12 @@ pub struct Entrance {
     pub acceptor: Option<tls::Acceptor>,
     /// Who may come in.
     pub door: Door,
+    /// What its sessions are counted by.
+    pub counts: Counts,
     /// What its sessions' bytes are counted by.
     pub meter: Arc<Meter>,
+    /// From [`greeting`](fn@greeting).
+    pub greeting: Box<[u8]>,
     /// How long a wrong password takes here.
     pub refusals: RefusalTime,
     /// Who must announce clients; nobody else may.
@@ -82,6 +94,11 @@ pub struct Entrance {
 }
 
 impl Entrance {
+    /// The kernel is asked only where the listener has not one address but all.
+    fn reached_by(&self, stream: &TcpStream) -> Option<SocketAddr> {
+        if self.address.ip().is_unspecified() { stream.local_addr().ok() } else { Some(self.address) }
+    }
+
     /// Which protocol is spoken.
     #[must_use]
     pub fn protocol(&self) -> Protocol {
@@ -117,7 +134,7 @@ impl Session {
         peer: SocketAddr,
         permit: Option<Permit>,
     ) {
-        let gateway = stream.local_addr().unwrap_or(peer);
+        let gateway = entrance.reached_by(&stream).unwrap_or(peer);
         let client = Client { address: canonical(peer), gateway: canonical(gateway) };
         let mut record = Record::open(&parts.metrics, &entrance, client.address, permit);
         let mut session = Self { parts, entrance, drain, client };
@@ -133,7 +150,7 @@ impl Session {
             self.read_proxy_header(&mut wire, record).await?;
         }
         if self.entrance.tls == ListenerTls::Implicit {
-            wire = self.secure(wire).await?;
+            wire = self.secure(wire, &self.entrance.greeting).await?;
             record.tls = wire.tls_facts();
         }
         let front = self.entrance.protocol().front(self.terms());
@@ -156,7 +173,7 @@ impl Session {
             };
             match hosted.unwrap_or_else(|_| Err(Denied::too_late())) {
                 Ok(hosted) => {
-                    record.answered("granted", asked);
+                    record.answered(counts::GRANTED, asked);
                     break hosted;
                 }
                 Err(denied) => {
@@ -200,20 +217,23 @@ impl Session {
         }
     }
 
-    /// The handshake with the client, as the server.
-    async fn secure(&self, wire: Wire) -> Result<Wire, Ending> {
+    /// The handshake with the client, as the server, with the greeting in it.
+    async fn secure(&self, wire: Wire, greeting: &[u8]) -> Result<Wire, Ending> {
         let Some(acceptor) = &self.entrance.acceptor else { return Err(Ending::TlsFailed("no certificate".into())) };
         let shaken = tokio::select! {
-            shaken = wire.accept_tls(acceptor) => shaken,
+            shaken = wire.accept_tls(acceptor, greeting) => shaken,
             () = self.drain.all_stopping() => return Err(Ending::ShuttingDown),
         };
         let outcome = match &shaken {
-            Ok(_) => "completed",
+            Ok(_) => counts::COMPLETED,
             Err(Lost::TimedOut) => "timed_out",
             Err(Lost::Closed) => "left",
             Err(Lost::Flooded | Lost::Broken(_)) => "failed",
         };
-        self.parts.metrics.tls_handshakes.with_label_values(&[outcome]).inc();
+        match outcome {
+            counts::COMPLETED => self.entrance.counts.shaken.inc(),
+            other => self.parts.metrics.tls_handshakes.with_label_values(&[other]).inc(),
+        }
         shaken.map_err(|lost| match lost {
             Lost::Broken(error) => Ending::TlsFailed(error.to_string()),
             lost => Ending::lost(Stage::TlsHandshake, lost),
@@ -255,6 +275,7 @@ impl Session {
             self.entrance.service.idle_timeout,
             self.entrance.protocol(),
             self.entrance.meter.clone(),
+            self.parts.relay,
         );
         tokio::spawn(record::relayed(relay, Box::new(record), self.drain.token()));
     }

@@ -6,14 +6,15 @@
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll, ready};
 
 use tokio::time::Instant;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 use tracing::Level;
 
+use super::counts::GRANTED;
 use super::hosting::Denied;
 use super::{Ending, Entrance};
 use crate::backend::{Failure, Lease};
@@ -48,7 +49,7 @@ impl Record {
         client: SocketAddr,
         permit: Option<Permit>,
     ) -> Self {
-        metrics.open.with_label_values(&[entrance.protocol().name()]).inc();
+        entrance.counts.open.inc();
         Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             metrics: metrics.clone(),
@@ -68,7 +69,7 @@ impl Record {
 
     /// Unique in this process; other systems see it (IMAP ID, XCLIENT), so letters and digits only.
     pub(super) fn id(&self) -> String {
-        format!("{:x}-{:x}", std::process::id(), self.id)
+        format!("{:x}-{:x}", *PROCESS, self.id)
     }
 
     /// A login begins; without a name, where the client's address is to say whose.
@@ -93,9 +94,11 @@ impl Record {
     }
 
     pub(super) fn answered(&self, answer: &'static str, asked: Instant) {
-        let protocol = self.entrance.protocol().name();
-        self.metrics.logins.with_label_values(&[protocol, answer]).inc();
-        self.metrics.login_seconds.with_label_values(&[protocol]).observe(asked.elapsed().as_secs_f64());
+        match answer {
+            GRANTED => self.entrance.counts.granted.inc(),
+            denied => self.metrics.logins.with_label_values(&[self.entrance.protocol().name(), denied]).inc(),
+        }
+        self.entrance.counts.login_seconds.observe(asked.elapsed().as_secs_f64());
     }
 
     /// Logged at once and not at the session's end: who watches for attacks must not wait for that.
@@ -163,7 +166,7 @@ impl Record {
     }
 
     pub(super) fn relaying(&mut self, lease: Lease) {
-        self.metrics.relaying.with_label_values(&[self.entrance.protocol().name()]).inc();
+        self.entrance.counts.relaying.inc();
         self.lease = Some(lease);
     }
 
@@ -213,9 +216,9 @@ impl Drop for Record {
             None => Ending::Cut(0, 0),
         };
         let protocol = self.entrance.protocol().name();
-        self.metrics.open.with_label_values(&[protocol]).dec();
+        self.entrance.counts.open.dec();
         if self.lease.is_some() {
-            self.metrics.relaying.with_label_values(&[protocol]).dec();
+            self.entrance.counts.relaying.dec();
         }
         if matches!(ending, Ending::Panicked) {
             self.metrics.panics.inc();
@@ -260,6 +263,9 @@ impl Drop for Relayed {
 fn said(text: Option<&str>) -> &str {
     text.unwrap_or("-")
 }
+
+/// Asked for once: libc asks the kernel each time.
+static PROCESS: LazyLock<u32> = LazyLock::new(std::process::id);
 
 static NEXT: AtomicU64 = AtomicU64::new(1);
 

@@ -15,7 +15,9 @@ pub mod proxy_header;
 pub mod relay;
 pub mod scratch;
 pub mod socket;
+mod splice;
 pub mod stream;
+mod tally;
 pub mod tls;
 pub mod tls_client;
 pub mod tls_stream;
@@ -98,14 +100,15 @@ impl Wire {
         }
     }
 
-    /// The same wire with TLS inside, as the server.
+    /// The same wire with TLS inside, as the server. `greeting` is said as early as TLS allows, before the client has
+    /// proved anything: it must be the same for everyone. May be empty.
     ///
     /// # Errors
     /// As [`hear`](Self::hear); a failed handshake is [`Lost::Broken`] with rustls' words, and the connection is gone:
     /// there is no way back to clear text.
-    pub async fn accept_tls(self, tls: &tls::Acceptor) -> Result<Self, Lost> {
+    pub async fn accept_tls(self, tls: &tls::Acceptor, greeting: &[u8]) -> Result<Self, Lost> {
         let deadline = self.deadline;
-        let shaken = timeout_at(deadline, tls.accept(self.stream)).await.map_err(|_| Lost::TimedOut)?;
+        let shaken = timeout_at(deadline, tls.accept(self.stream, greeting)).await.map_err(|_| Lost::TimedOut)?;
         let stream = shaken.map_err(Lost::of)?;
         Ok(Self { stream, heard: BytesMut::new(), deadline })
     }

@@ -1,7 +1,8 @@
 //! The relay: bytes both ways between a client and its back-end, until one of them has had enough.
 //!
 //! A hand-written future, because its size is the price of an idle session: it holds no buffer while nothing moves.
-//! Reads go through the thread's scratch buffer; only what the other side did not take at once is kept.
+//! Reads go through the thread's scratch buffer, or stay in the kernel (`splice.rs`) while there are many; only
+//! what the other side did not take at once is kept.
 //!
 //! ```text
 //! each direction: Open ──▶ source has ended, or broke ──▶ Ending ──▶ rest written, FIN passed on ──▶ Done
@@ -18,45 +19,18 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::BytesMut;
 use prometheus::IntCounter;
 use tokio::io::AsyncWrite;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::scratch;
+use super::splice::Manner;
 use super::stream::Stream;
+pub use super::tally::{End, Side, Tally};
+use crate::config::Relaying;
 use crate::proto::{Goodbye, Protocol};
-
-/// Bytes each way, and how it ended.
-#[derive(Debug)]
-pub struct Tally {
-    /// From the client.
-    pub up: u64,
-    /// From the back-end.
-    pub down: u64,
-    /// Why it is over.
-    pub end: End,
-}
-
-/// Why a relay is over.
-#[derive(Debug)]
-pub enum End {
-    /// This side said so first.
-    Closed(Side),
-    /// This side broke.
-    Lost(Side, io::Error),
-    /// Nothing moved for the idle time-out.
-    Idle,
-}
-
-/// One of the two.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Side {
-    /// Who connected to us.
-    Client,
-    /// Whom we connected to.
-    Backend,
-}
+use rest::{Rest, kept};
 
 /// What is counted while bytes move.
 #[derive(Debug, Clone)]
@@ -77,6 +51,8 @@ pub struct Relay {
     first: Option<End>,
     /// In milliseconds.
     idle: u32,
+    /// Bytes that are read at once.
+    buffer: u32,
     moved: Instant,
     alarm: Pin<Box<Sleep>>,
     protocol: Protocol,
@@ -94,14 +70,17 @@ impl Relay {
         idle: Duration,
         protocol: Protocol,
         meter: Arc<Meter>,
+        relaying: Relaying,
     ) -> Self {
+        let manner = Manner::new(relaying.splice);
         Self {
             client,
             backend,
-            up: Flow::starting_with(&from_client),
-            down: Flow::starting_with(&from_backend),
+            up: Flow::starting_with(&from_client, manner),
+            down: Flow::starting_with(&from_backend, manner),
             first: None,
             idle: millis(idle),
+            buffer: relaying.buffer,
             moved: Instant::now(),
             alarm: Box::pin(sleep(idle)),
             protocol,
@@ -120,8 +99,11 @@ impl Relay {
     fn poll_flows(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let before = (self.up.bytes, self.down.bytes);
         let (mut above, mut below) = (None, None);
-        let up = self.up.poll(cx, &mut self.client, &mut self.backend, &mut above);
-        let down = self.down.poll(cx, &mut self.backend, &mut self.client, &mut below);
+        let buffer = self.buffer as usize;
+        self.up.is_alone = self.down.state == State::Done;
+        let up = self.up.poll(cx, &mut self.client, &mut self.backend, buffer, &mut above);
+        self.down.is_alone = self.up.state == State::Done;
+        let down = self.down.poll(cx, &mut self.backend, &mut self.client, buffer, &mut below);
         let (up_now, down_now) = (self.up.bytes - before.0, self.down.bytes - before.1);
         if up_now + down_now > 0 {
             self.moved = Instant::now();
@@ -191,7 +173,7 @@ impl Relay {
     /// Best effort, without waiting: a line border, and nothing of the back-end's still on its way.
     fn say_goodbye(&mut self, why: Goodbye) {
         let goodbye = self.protocol.goodbye_while_relaying(why);
-        let at_border = self.down.is_idle() && self.down.last.is_none_or(|byte| byte == b'\n');
+        let at_border = self.down.is_idle() && self.down.at_border;
         if let (Some(words), true, None) = (goodbye, at_border, &self.first) {
             let cx = &mut Context::from_waker(Waker::noop());
             let _ = Pin::new(&mut self.client).poll_write(cx, words.as_bytes());
@@ -232,13 +214,16 @@ impl Drop for Relay {
 /// One direction.
 struct Flow {
     state: State,
+    manner: Manner,
     /// Read, but not taken by the other side yet; boxed, since it is rare.
-    rest: Option<Box<Bytes>>,
+    rest: Option<Box<Rest>>,
     /// Something was written that may still be inside TLS.
     unflushed: bool,
     bytes: u64,
-    /// The last byte that was passed on.
-    last: Option<u8>,
+    /// Whether what was passed on ends a line; not known, so `false`, where the kernel has passed it on.
+    at_border: bool,
+    /// The other direction has come to its end: with this one's, both sockets are closed.
+    is_alone: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -246,6 +231,7 @@ enum State {
     Open,
     Ending,
     Done,
+    GivenUp,
 }
 
 /// Which end of a direction broke.
@@ -255,9 +241,10 @@ enum Trouble {
 }
 
 impl Flow {
-    fn starting_with(heard: &BytesMut) -> Self {
-        let last = heard.last().copied();
-        Self { state: State::Open, rest: kept(heard), unflushed: false, bytes: heard.len() as u64, last }
+    fn starting_with(heard: &BytesMut, manner: Manner) -> Self {
+        let at_border = heard.last().is_none_or(|&byte| byte == b'\n');
+        let (state, rest, bytes) = (State::Open, kept(heard), heard.len() as u64);
+        Self { state, manner, rest, unflushed: false, bytes, at_border, is_alone: false }
     }
 
     fn has_ended(&self) -> bool {
@@ -272,22 +259,29 @@ impl Flow {
     fn give_up(&mut self) {
         self.rest = None;
         self.unflushed = false;
-        self.state = State::Done;
+        self.state = State::GivenUp;
     }
 
-    /// Ready when this direction is done; after [`TURN`] reads it lets other sessions have the thread.
+    fn is_over(&self) -> bool {
+        matches!(self.state, State::Done | State::GivenUp)
+    }
+
+    /// Ready when this direction is done; after a [`TURN`] it lets other sessions have the thread.
     fn poll(
         &mut self,
         cx: &mut Context<'_>,
         from: &mut Stream,
         to: &mut Stream,
+        buffer: usize,
         trouble: &mut Option<Trouble>,
     ) -> Poll<()> {
-        for _ in 0..TURN {
-            if self.state == State::Done {
-                return Poll::Ready(());
+        let end = self.bytes + TURN;
+        for _ in 0..STEPS {
+            let room = usize::try_from(end.saturating_sub(self.bytes)).unwrap_or_default();
+            if self.is_over() || room == 0 {
+                break;
             }
-            match ready!(self.poll_step(cx, from, to)) {
+            match ready!(self.poll_step(cx, from, to, (buffer, room))) {
                 Ok(()) => {}
                 Err(Trouble::Sink(error)) => {
                     self.give_up();
@@ -299,31 +293,38 @@ impl Flow {
                 }
             }
         }
+        if self.is_over() {
+            return Poll::Ready(());
+        }
         cx.waker().wake_by_ref();
         Poll::Pending
     }
 
-    /// One read, write or farewell.
-    fn poll_step(&mut self, cx: &mut Context<'_>, from: &mut Stream, to: &mut Stream) -> Poll<Result<(), Trouble>> {
+    /// One read, write or farewell. `room`: of the buffer, and in this turn.
+    fn poll_step(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut Stream,
+        to: &mut Stream,
+        room: (usize, usize),
+    ) -> Poll<Result<(), Trouble>> {
         ready!(self.poll_deliver(cx, to)).map_err(Trouble::Sink)?;
         match self.state {
-            State::Open => self.poll_move(cx, from, to),
-            State::Ending => {
-                let shut = ready!(Pin::new(to).poll_shutdown(cx));
-                self.state = State::Done;
-                Poll::Ready(shut.or_else(ignore_not_connected).map_err(Trouble::Sink))
-            }
-            State::Done => Poll::Ready(Ok(())),
+            State::Open => match self.poll_bulk(cx, from, to, room.1) {
+                Some(spliced) => spliced,
+                None => self.poll_move(cx, from, to, room.0.min(room.1)),
+            },
+            State::Ending => self.poll_farewell(cx, to).map_err(Trouble::Sink),
+            State::Done | State::GivenUp => Poll::Ready(Ok(())),
         }
     }
 
     /// Gets rid of what is left from before.
     fn poll_deliver(&mut self, cx: &mut Context<'_>, to: &mut Stream) -> Poll<io::Result<()>> {
-        while let Some(rest) = &mut self.rest {
-            let written = ready!(Pin::new(&mut *to).poll_write(cx, rest))?;
-            rest.advance(written);
+        if let Some(rest) = &mut self.rest {
             self.unflushed = true;
-            self.rest.take_if(|rest| rest.is_empty());
+            ready!(rest.poll_deliver(cx, to))?;
+            self.rest = None;
         }
         if self.unflushed {
             ready!(Pin::new(to).poll_flush(cx))?;
@@ -333,8 +334,14 @@ impl Flow {
     }
 
     /// Reads once, and writes what the other side takes of it.
-    fn poll_move(&mut self, cx: &mut Context<'_>, from: &mut Stream, to: &mut Stream) -> Poll<Result<(), Trouble>> {
-        scratch::with(|buffer| {
+    fn poll_move(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut Stream,
+        to: &mut Stream,
+        room: usize,
+    ) -> Poll<Result<(), Trouble>> {
+        scratch::with(room, |buffer| {
             let read = match ready!(scratch::poll_read(from, cx, buffer)) {
                 Ok(read) => read,
                 // A TLS peer that left without close_notify: nobody parses here, so it is an end like any other.
@@ -346,7 +353,8 @@ impl Flow {
                 return Poll::Ready(Ok(()));
             };
             self.bytes += read.len() as u64;
-            self.last = Some(last);
+            self.at_border = last == b'\n';
+            self.manner = self.manner.copied(read.len() == room);
             self.unflushed = true;
             let written = match Pin::new(to).poll_write(cx, read) {
                 Poll::Ready(written) => written.map_err(Trouble::Sink)?,
@@ -358,25 +366,14 @@ impl Flow {
     }
 }
 
-fn kept(bytes: &[u8]) -> Option<Box<Bytes>> {
-    (!bytes.is_empty()).then(|| Box::new(Bytes::copy_from_slice(bytes)))
-}
-
 /// At most 49 days: an idle session pays for every byte of the relay.
 fn millis(time: Duration) -> u32 {
     u32::try_from(time.as_millis()).unwrap_or(u32::MAX)
 }
 
-/// The other side has gone already: what we wanted to tell it, it knows.
-fn ignore_not_connected(error: io::Error) -> io::Result<()> {
-    match error.kind() {
-        io::ErrorKind::NotConnected | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => Ok(()),
-        _ => Err(error),
-    }
-}
-
-/// Reads of one direction before the others on the thread have their turn: 512 KiB.
-const TURN: usize = 16;
+/// What one direction moves, and in how many steps, before the others on the thread have their turn.
+const TURN: u64 = 512 * 1024;
+const STEPS: usize = 16;
 
 /// How long a back-end may be silent once the client has closed its side: it may still have an answer to find.
 pub const LINGER: Duration = Duration::from_secs(30);
@@ -384,5 +381,8 @@ pub const LINGER: Duration = Duration::from_secs(30);
 /// How long a client may take to close once the back-end has: nobody hears what it says now.
 pub const AFTERWORD: Duration = Duration::from_secs(2);
 
+mod bulk;
+mod farewell;
+mod rest;
 #[cfg(test)]
 mod tests;

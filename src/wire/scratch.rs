@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, ReadBuf};
 
-/// Fits the first-level cache; 64 KiB measured worse than both 32 and 128 KiB.
+/// What is read at once before the login, and of TLS at any time. Fits the first-level cache.
 pub const SIZE: usize = 32 * 1024;
 
 /// TLS records below a reader with a buffer of its own: what a handshake message in several records may take, and as
@@ -21,9 +21,9 @@ thread_local! {
     static RECORD_SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Lends the thread's buffer for the time of one call.
-pub(super) fn with<T>(work: impl FnOnce(&mut [u8]) -> T) -> T {
-    SCRATCH.with(|buffer| lend(buffer, SIZE, work))
+/// Lends so many bytes of the thread's buffer for the time of one call.
+pub(super) fn with<T>(size: usize, work: impl FnOnce(&mut [u8]) -> T) -> T {
+    SCRATCH.with(|buffer| lend(buffer, size, work))
 }
 
 /// The same for TLS records, while [`with`] lends its own to the reader above.
@@ -34,14 +34,16 @@ pub(super) fn with_records<T>(work: impl FnOnce(&mut [u8]) -> T) -> T {
 /// A nested call, which nothing here makes, gets a fresh one.
 fn lend<T>(buffer: &RefCell<Vec<u8>>, size: usize, work: impl FnOnce(&mut [u8]) -> T) -> T {
     let Ok(mut buffer) = buffer.try_borrow_mut() else { return work(&mut vec![0; size]) };
-    buffer.resize(size, 0);
-    work(&mut buffer)
+    if buffer.len() < size {
+        buffer.resize(size, 0);
+    }
+    work(buffer.get_mut(..size).unwrap_or_default())
 }
 
 /// Reads once, through the scratch buffer; 0 = end of stream.
 pub(super) async fn read_into<S: AsyncRead + Unpin>(stream: &mut S, heard: &mut BytesMut) -> io::Result<usize> {
     poll_fn(|cx| {
-        with(|buffer| {
+        with(SIZE, |buffer| {
             let read = ready!(poll_read(stream, cx, buffer))?;
             heard.extend_from_slice(read);
             Poll::Ready(Ok(read.len()))

@@ -41,8 +41,8 @@ pub async fn connect(to: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpSt
     socket.connect(to).await
 }
 
-/// Each address in turn, from the source that it is given: one that does not answer leaves its share of the time to the
-/// others.
+/// Each address in turn, from the source that it is given, and which one it was: one that does not answer leaves its
+/// share of the time to the others.
 ///
 /// # Errors
 /// That of the last address; [`io::ErrorKind::TimedOut`] when its share had passed, [`io::ErrorKind::NotFound`] when
@@ -51,12 +51,12 @@ pub async fn connect_to_any(
     addresses: &[SocketAddr],
     source: impl Fn(IpAddr) -> Option<IpAddr>,
     until: Instant,
-) -> io::Result<TcpStream> {
+) -> io::Result<(TcpStream, SocketAddr)> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     for (tried, &address) in addresses.iter().enumerate() {
         let connecting = connect(address, source(address.ip()));
         match timeout_at(share(until, addresses.len() - tried), connecting).await {
-            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Ok(stream)) => return Ok((stream, address)),
             Ok(Err(error)) => last = error,
             Err(_) => last = io::ErrorKind::TimedOut.into(),
         }
@@ -72,12 +72,11 @@ pub fn share(deadline: Instant, parts: usize) -> Instant {
     now + deadline.saturating_duration_since(now) / parts
 }
 
-/// No waiting for full segments, and a peer that vanished is noticed within minutes, not hours.
+/// No waiting for full segments, and a peer that vanished is noticed within minutes, not hours. How many probes go
+/// unanswered is not said: with TCP_USER_TIMEOUT, time alone decides (tcp(7)).
 fn vital_signs(socket: SockRef<'_>) -> io::Result<()> {
     socket.set_tcp_nodelay(true)?;
-    socket.set_tcp_keepalive(
-        &TcpKeepalive::new().with_time(KEEPALIVE_IDLE).with_interval(KEEPALIVE_INTERVAL).with_retries(4),
-    )?;
+    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE_IDLE).with_interval(KEEPALIVE_INTERVAL))?;
     socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED))
 }
 

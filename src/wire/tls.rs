@@ -54,10 +54,10 @@ impl Acceptor {
         Ok(())
     }
 
-    pub(super) async fn accept(&self, stream: Stream) -> io::Result<Stream> {
+    pub(super) async fn accept(&self, stream: Stream, greeting: &[u8]) -> io::Result<Stream> {
         let Stream::Plain(tcp) = stream else { return Err(io::Error::other("TLS inside TLS")) };
         let session = UnbufferedServerConnection::new(self.0.load_full()).map_err(io::Error::other)?;
-        Ok(Stream::Tls(Box::new(TlsStream::handshake(tcp, Session::Server(Box::new(session))).await?)))
+        Ok(Stream::Tls(Box::new(TlsStream::handshake(tcp, Session::Server(Box::new(session)), greeting).await?)))
     }
 }
 
@@ -79,7 +79,7 @@ impl Connector {
         let Stream::Plain(tcp) = stream else { return Err(io::Error::other("TLS inside TLS")) };
         let session =
             UnbufferedClientConnection::new(self.config.clone(), self.name.clone()).map_err(io::Error::other)?;
-        Ok(Stream::Tls(Box::new(TlsStream::handshake(tcp, Session::Client(Box::new(session))).await?)))
+        Ok(Stream::Tls(Box::new(TlsStream::handshake(tcp, Session::Client(Box::new(session)), &[]).await?)))
     }
 }
 
@@ -114,6 +114,8 @@ fn server_config(tls: &config::Tls, alpn: Option<&[u8]>) -> Result<ServerConfig,
     config.alpn_protocols = alpn.map(<[u8]>::to_vec).into_iter().collect();
     config.ticketer = aws_lc_rs::Ticketer::new()?;
     config.send_tls13_tickets = 1;
+    // Nothing is said so early but a greeting; rustls leaves it off by itself where clients show certificates.
+    config.send_half_rtt_data = tls.early_greeting;
     config.ignore_client_order = true;
     Ok(config)
 }
@@ -183,7 +185,7 @@ mod tests {
             certificate: write("c.pem", pair.cert.pem()),
             key: write("k.pem", pair.signing_key.serialize_pem()),
         };
-        let tls = config::Tls { certificates: vec![certificate], minimum: TlsVersion::V1_2 };
+        let tls = config::Tls { certificates: vec![certificate], minimum: TlsVersion::V1_2, early_greeting: true };
         for (alpn, expected) in [(None, Vec::new()), (Some(&b"imap"[..]), vec![b"imap".to_vec()])] {
             let acceptor = Acceptor::new(&tls, alpn).expect("an acceptor");
             acceptor.reload(&tls).expect("the same again");

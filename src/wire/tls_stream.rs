@@ -5,7 +5,6 @@
 //! was not asked for yet, and records that the kernel did not take. The seam to rustls is this file.
 
 use std::fmt;
-use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -57,38 +56,6 @@ impl fmt::Debug for Session {
 }
 
 impl TlsStream {
-    /// The handshake. Without a time limit: the caller has one.
-    ///
-    /// # Errors
-    /// [`io::ErrorKind::InvalidData`] with the [`rustls::Error`] inside, after the alert was sent; or TCP's own.
-    pub async fn handshake(tcp: TcpStream, session: Session) -> io::Result<Self> {
-        let (partial, clear, unsent) = (Vec::new(), Bytes::new(), BytesMut::new());
-        let mut stream =
-            Self { tcp, session, partial, clear, unsent, peer_has_closed: false, we_have_closed: false, fault: None };
-        stream.settle()?;
-        poll_fn(|cx| {
-            loop {
-                ready!(stream.poll_send(cx))?;
-                if !stream.common().is_handshaking() {
-                    return Poll::Ready(Ok(()));
-                }
-                let mut clear = BytesMut::new();
-                let heard = ready!(stream.poll_records(cx, &mut |text| clear.extend_from_slice(text)));
-                stream.clear = clear.freeze();
-                if let Err(error) = heard {
-                    // The alert, if there is one, is all that can still be said.
-                    let _ = stream.poll_send(cx);
-                    return Poll::Ready(Err(error));
-                }
-                if stream.peer_has_closed {
-                    return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
-                }
-            }
-        })
-        .await?;
-        Ok(stream)
-    }
-
     /// The connection below.
     pub(super) fn tcp(&self) -> &TcpStream {
         &self.tcp
@@ -343,5 +310,6 @@ impl AsyncWrite for TlsStream {
     }
 }
 
+mod handshake;
 #[cfg(test)]
 mod tests;

@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::support::fake::{Fake, Step};
 use crate::support::gateway::Gateway;
 use crate::support::mail::{BOTH, Mail};
 use crate::support::plan::Plan;
-use crate::support::{ports, site, wait};
+use crate::support::{site, wait};
 
 /// A back-end that, once a user is in, says more than anybody wants to hear; for as long as `flowing`.
 fn firehose(flowing: &Arc<AtomicBool>) -> u16 {
@@ -45,7 +46,8 @@ fn a_busy_gateway_takes_another_thread_and_gives_it_back_without_losing_anybody(
     let flowing = Arc::new(AtomicBool::new(true));
     let port = firehose(&flowing);
     let plan = Plan::before_one(port, port).set("threads", "{ min: 1, max: 2 }").service("login.cleartext", "always");
-    let gateway = Gateway::start(&plan);
+    // Whatever the environment says: the load is to end soon after the water does.
+    let gateway = Gateway::start(&plan.set("relay.buffer", "32KiB"));
     gateway.metric_becomes("workers", &[], 1.0);
     let mut patient = Mail::Imap.open(&gateway);
     let drinkers: Vec<_> = (0..6)
@@ -84,19 +86,37 @@ fn descriptors(id: u32) -> usize {
 }
 
 #[test]
-fn without_descriptors_it_waits_and_then_goes_on() {
-    let nobody = ports::free();
-    let gateway = Gateway::start_with_descriptors(48, &Plan::before_one(nobody, nobody));
-    let crowd: Vec<_> = (0..60).map(|_| TcpStream::connect(gateway.address("imap")).unwrap()).collect();
+fn when_descriptors_run_short_who_comes_is_told_so_and_without_any_it_waits() {
+    let fake = Fake::start(vec![Step::Serve(Mail::Imap)]);
+    let plan = Plan::before_one(fake.port, fake.port).service("login.cleartext", "always");
+    let gateway = Gateway::start_with_descriptors(64, &plan);
+    let mut inside = Vec::new();
+    let refused = loop {
+        let mut client = gateway.connect("imap");
+        match client.try_line() {
+            Ok(line) if line.starts_with("* OK") => inside.push(client),
+            other => break other.expect("an answer"),
+        }
+        assert!(inside.len() < 64, "there are no more descriptors than that");
+    };
+    assert!(refused.starts_with("* BYE ") && !inside.is_empty(), "{refused}");
+    gateway.logged(&["connection refused", "descriptors"]);
+    assert!(gateway.metric("refusals_total", &["descriptors"]) >= 1.0);
+    // Those that are left are for the back-ends of who is inside: with two logins, all are used.
+    let mut crowd = inside.split_off(inside.len() - 2);
+    for client in &mut crowd {
+        Mail::Imap.login(client, "alice");
+    }
+    let outside: Vec<_> = (0..20).map(|_| TcpStream::connect(gateway.address("imap")).unwrap()).collect();
     gateway.logged(&["accept failed"]);
     let (before, start) = (cpu(gateway.id()), Instant::now());
     wait::until_true("two seconds to pass", wait::SOON, || start.elapsed() > Duration::from_secs(2));
     let spent = cpu(gateway.id()) - before;
     assert!(spent < Duration::from_millis(500), "it spins: {spent:?} in two seconds");
-    drop(crowd);
-    let mut client = gateway.connect("imap");
-    client.expect("* OK");
-    client.ask_for("v NOOP", "v OK");
+    drop((crowd, inside, outside));
+    wait::until_true("a place inside", wait::SOON, || {
+        gateway.connect("imap").try_line().is_ok_and(|line| line.starts_with("* OK"))
+    });
     assert!(gateway.metric("accept_errors_total", &[]) >= 1.0);
 }
 

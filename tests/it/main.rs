@@ -27,6 +27,7 @@ mod machine;
 mod patience;
 mod port25;
 mod recipients;
+mod relayed;
 mod sending_after_pop;
 mod strangers;
 mod strangers_postfix;

@@ -1,11 +1,12 @@
 //! TLS towards clients: which certificate, which version, which protocol; and STARTTLS, with all that was tried
 //! against it.
 
-use std::io::Write;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::time::Duration;
 
 use rustls::version::{TLS12, TLS13};
-use rustls::{ALL_VERSIONS, ClientConnection, ProtocolVersion};
+use rustls::{ALL_VERSIONS, ClientConnection, ProtocolVersion, SupportedProtocolVersion};
 
 use crate::support::certs::{Leaf, certs};
 use crate::support::client::Client;
@@ -293,4 +294,38 @@ fn a_user_named_in_the_clear_is_forgotten_inside_tls() {
     client.ask_for("STLS", "+OK");
     let mut client = client.tls();
     client.ask_for("PASS alice-secret", "-ERR");
+}
+
+/// What has come, decrypted, when the client has heard all that comes before its own Finished.
+fn heard_before_finished(gateway: &Gateway, listener: &str, versions: &[&'static SupportedProtocolVersion]) -> String {
+    let mut stream = TcpStream::connect(gateway.address(listener)).expect("a connection");
+    stream.set_read_timeout(Some(Duration::from_millis(700))).unwrap();
+    let name = "mail.example.org".try_into().expect("a name");
+    let mut client = ClientConnection::new(certs().client(versions, &[]), name).expect("a TLS client");
+    client.write_tls(&mut stream).expect("the hello is sent");
+    let mut heard = String::new();
+    while client.read_tls(&mut stream).is_ok_and(|read| read > 0) {
+        client.process_new_packets().expect("of a server");
+        let _ = client.reader().read_to_string(&mut heard);
+        if !heard.is_empty() {
+            break;
+        }
+    }
+    heard
+}
+
+#[test]
+fn the_greeting_comes_with_the_first_flight_of_tls_1_3_unless_that_is_turned_off() {
+    let plan = plan().listener("smtps", "submission", "implicit").set("backends.stores.ports", "{ submission: 9 }");
+    let early = Gateway::start(&plan);
+    let late = Gateway::start(&plan.set("tls.early_greeting", "false"));
+    for (listener, greeting) in [("imaps", "* OK [CAPABILITY "), ("pop3s", "+OK "), ("smtps", "220 ")] {
+        let heard = heard_before_finished(&early, listener, &[&TLS13]);
+        assert!(heard.starts_with(greeting) && heard.ends_with("\r\n"), "{listener}: {heard:?}");
+        assert_eq!(heard_before_finished(&early, listener, &[&TLS12]), "", "{listener}");
+        assert_eq!(heard_before_finished(&late, listener, &[&TLS13]), "", "{listener}");
+        let mut client = late.connect(listener).tls();
+        client.expect(greeting);
+        client.silent(Duration::from_millis(50));
+    }
 }

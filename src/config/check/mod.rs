@@ -98,6 +98,7 @@ fn config(root: &mut Fields<'_>) -> Option<Config> {
     let after_pop = registry::after_pop(root, &pools);
     let store = registry::store(root);
     let lookups = registry::lookups(root, after_pop.is_some(), &mut bound);
+    let relay = process::relay(root);
     let admin = process::admin(root, &bound);
     let shutdown = process::shutdown(root);
     let used: Vec<_> = offers.iter().filter(|offer| bound.protocols.contains(&offer.service.protocol)).collect();
@@ -119,6 +120,7 @@ fn config(root: &mut Fields<'_>) -> Option<Config> {
         after_pop,
         store,
         lookups,
+        relay,
         admin,
         shutdown,
     })

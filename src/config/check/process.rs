@@ -1,4 +1,4 @@
-//! The sections about the process itself: hostname, threads, log, admin, shutdown.
+//! The sections about the process itself: hostname, threads, log, relay, admin, shutdown.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::listeners::Bound;
 use super::sheet::Fields;
 use super::values::{self, DAY};
-use crate::config::{Admin, Log, LogFormat, LogLevel, Shutdown, Threads};
+use crate::config::{Admin, Log, LogFormat, LogLevel, Relaying, Shutdown, Splice, Threads};
 
 pub(super) fn hostname(root: &mut Fields<'_>) -> Arc<str> {
     let written = root.take("hostname").and_then(|item| item.read(values::domain));
@@ -51,6 +51,16 @@ const LEVELS: [(&str, LogLevel); 5] = [
     ("debug", LogLevel::Debug),
     ("trace", LogLevel::Trace),
 ];
+
+pub(super) fn relay(root: &mut Fields<'_>) -> Relaying {
+    let mut fields = root.section("relay");
+    let splice = fields.take("splice").and_then(|item| item.choice(&SPLICES)).unwrap_or_default();
+    Relaying { splice, buffer: fields.or("buffer", values::size(1, MIB), Relaying::default().buffer) }
+}
+
+const SPLICES: [(&str, Splice); 3] = [("auto", Splice::Auto), ("never", Splice::Never), ("always", Splice::Always)];
+
+const MIB: u32 = 1024 * 1024;
 
 pub(super) fn admin(root: &mut Fields<'_>, bound: &Bound) -> Option<Admin> {
     let mut fields = root.take("admin")?.fields()?;

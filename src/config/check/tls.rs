@@ -33,9 +33,10 @@ pub(super) fn shown(root: &mut Fields<'_>) -> Shown {
         return Shown { is_written: true, tls: None };
     };
     let minimum = fields.take("minimum").and_then(|item| item.choice(&VERSIONS)).unwrap_or_default();
+    let early_greeting = fields.or("early_greeting", values::truth, true);
     let list = fields.need("certificates").map(|item| item.some_items()).unwrap_or_default();
     let certificates: Vec<_> = list.iter().filter_map(certificate).collect();
-    let tls = (!certificates.is_empty()).then_some(Tls { certificates, minimum });
+    let tls = (!certificates.is_empty()).then_some(Tls { certificates, minimum, early_greeting });
     Shown { is_written: true, tls }
 }
 

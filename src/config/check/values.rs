@@ -68,6 +68,23 @@ pub(super) fn whole<T: TryFrom<u64>>(min: u64, max: u64) -> impl Fn(&str) -> Rea
     }
 }
 
+/// A number of bytes from `min` to `max`, such as `1B`, `32KiB`, `1MiB`.
+pub(super) fn size(min: u32, max: u32) -> impl Fn(&str) -> Reading<u32> {
+    move |text| {
+        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+        let (count, unit) = text.split_at_checked(digits).unwrap_or_default();
+        let bytes = SIZES
+            .iter()
+            .find(|(name, _)| *name == unit)
+            .and_then(|(_, bytes)| count.parse::<u32>().ok()?.checked_mul(*bytes))
+            .ok_or_else(|| "is not a size such as 512B, 32KiB or 1MiB".to_owned())?;
+        let is_fit = (min..=max).contains(&bytes);
+        is_fit.then_some(bytes).ok_or_else(|| format!("is not a size from {min}B to {}MiB", max / 1024 / 1024))
+    }
+}
+
+const SIZES: [(&str, u32); 3] = [("B", 1), ("KiB", 1024), ("MiB", 1024 * 1024)];
+
 /// `true` or `false`.
 pub(super) fn truth(text: &str) -> Reading<bool> {
     text.parse().map_err(|_| "is neither true nor false".to_owned())
@@ -154,6 +171,20 @@ mod tests {
         assert_eq!(read("0s"), Err("is too short; at least 1ms".to_owned()));
         assert_eq!(read("3601s"), Err("is too long; at most 1h".to_owned()));
         assert_eq!(read("60m"), Ok(HOUR));
+    }
+
+    #[test]
+    fn a_size_has_a_unit_and_stays_between_its_bounds() {
+        let read = size(1, 1024 * 1024);
+        for (text, bytes) in [("1B", 1), ("512B", 512), ("32KiB", 32 * 1024), ("1MiB", 1024 * 1024)] {
+            assert_eq!(read(text), Ok(bytes), "{text}");
+        }
+        for text in ["", "1", "B", "-1B", "1kb", "1 KiB", "1.5KiB", "4194304KiB", "99999999999B"] {
+            assert!(read(text).is_err_and(|reason| reason.contains("not a size such as")), "{text}");
+        }
+        for text in ["0B", "1048577B", "2MiB"] {
+            assert!(read(text).is_err_and(|reason| reason.contains("from 1B to 1MiB")), "{text}");
+        }
     }
 
     #[test]

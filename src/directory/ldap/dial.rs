@@ -78,7 +78,8 @@ pub(super) async fn dial(
 /// All addresses of the host in turn, each with its share of the time.
 async fn connect(url: &LdapUrl, deadline: Instant) -> Result<TcpStream, DialProblem> {
     let addresses: Vec<SocketAddr> = lookup_host((url.host.as_str(), url.port)).await?.take(ADDRESSES_MAX).collect();
-    socket::connect_to_any(&addresses, |_| None, deadline).await.map_err(|error| match error.kind() {
+    let connected = socket::connect_to_any(&addresses, |_| None, deadline).await;
+    connected.map(|(stream, _)| stream).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => DialProblem::NoAddress,
         io::ErrorKind::TimedOut => DialProblem::TimedOut,
         _ => error.into(),

@@ -48,6 +48,7 @@ impl House {
 
 fn config(global: Written, listeners: Vec<Listener>) -> Config {
     Config {
+        relay: crate::config::Relaying::default(),
         hostname: "gate.example.com".into(),
         threads: Threads { min: 1, max: 1 },
         log: Log { format: LogFormat::Text, level: LogLevel::Info },

@@ -1,6 +1,8 @@
-//! The relay between two real sockets: order, half-close, back-pressure, idleness, goodbyes.
+//! The relay between two real sockets: order, half-close, back-pressure, idleness, goodbyes; each in every way of moving
+//! bytes.
 
 use super::*;
+use crate::config::Splice;
 use prometheus::IntCounter;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -21,7 +23,7 @@ async fn pair() -> (TcpStream, TcpStream) {
     (ours.expect("connect"), theirs.expect("accept").0)
 }
 
-async fn bench(from_client: &[u8], from_backend: &[u8], idle: Duration) -> Bench {
+async fn bench(how: Relaying, from_client: &[u8], from_backend: &[u8], idle: Duration) -> Bench {
     let (client, client_side) = pair().await;
     let (backend, backend_side) = pair().await;
     let meter = Meter {
@@ -34,8 +36,57 @@ async fn bench(from_client: &[u8], from_backend: &[u8], idle: Duration) -> Bench
         idle,
         Protocol::Imap,
         Arc::new(meter.clone()),
+        how,
     );
     Bench { client, backend, relay: tokio::spawn(relay), meter }
+}
+
+macro_rules! in_every_manner {
+    ($($name:ident $(($($clock:tt)*))?;)*) => {
+        in_every_manner! { @ copying COPYING $($name $(($($clock)*))?;)* }
+        in_every_manner! { @ splicing SPLICING $($name $(($($clock)*))?;)* }
+        in_every_manner! { @ turning TURNING $($name $(($($clock)*))?;)* }
+        in_every_manner! { @ bytewise BYTEWISE $($name $(($($clock)*))?;)* }
+    };
+    (@ $manner:ident $how:ident $($name:ident $(($($clock:tt)*))?;)*) => {
+        mod $manner {
+            $(#[tokio::test $(($($clock)*))?]
+            async fn $name() {
+                super::$name(super::$how).await;
+            })*
+        }
+    };
+}
+
+in_every_manner! {
+    what_was_heard_early_goes_first;
+    a_half_closed_side_is_passed_on_and_the_other_drained;
+    five_megabytes_cross_both_ways_at_once_through_small_buffers;
+    an_urgent_byte_in_the_way_stops_nobody;
+    one_turn_moves_no_more_than_is_fair;
+    a_reader_that_stops_holds_the_writer_back;
+    traffic_in_either_direction_counts_against_idleness (start_paused = true);
+    within_a_line_an_idle_session_is_only_closed (start_paused = true);
+    a_side_that_does_not_close_after_the_other_is_not_waited_for_long (start_paused = true);
+    a_reset_ends_the_relay_and_closes_the_other_side;
+    a_relay_that_is_cut_says_goodbye;
+    a_side_that_no_longer_hears_still_gets_its_last_words_through;
+}
+
+const COPYING: Relaying = Relaying { splice: Splice::Never, buffer: 32 * 1024 };
+const SPLICING: Relaying = Relaying { splice: Splice::Always, buffer: 32 * 1024 };
+/// The buffer is small, so that splicing begins and ends often.
+const TURNING: Relaying = Relaying { splice: Splice::Auto, buffer: 4096 };
+const BYTEWISE: Relaying = Relaying { splice: Splice::Never, buffer: 1 };
+
+/// Not more than is fair when each byte costs two system calls.
+fn much(how: Relaying, bytes: usize) -> usize {
+    if how == BYTEWISE { bytes / 20 } else { bytes }
+}
+
+/// Whether the relay looks at what it passes on.
+fn sees(how: Relaying) -> bool {
+    how != SPLICING
 }
 
 const IDLE: &str = Protocol::Imap.goodbye(Goodbye::TimedOut);
@@ -53,22 +104,20 @@ async fn rest(stream: &mut TcpStream) -> Vec<u8> {
     read
 }
 
-#[tokio::test]
-async fn what_was_heard_early_goes_first() {
-    let mut bench = bench(b"a SELECT INBOX\r\n", b"* early\r\n", LONG).await;
+async fn what_was_heard_early_goes_first(how: Relaying) {
+    let mut bench = bench(how, b"a SELECT INBOX\r\n", b"* early\r\n", LONG).await;
     bench.client.write_all(b"b NOOP\r\n").await.expect("write");
     bench.backend.write_all(b"b OK\r\n").await.expect("write");
     read_exactly(&mut bench.backend, b"a SELECT INBOX\r\nb NOOP\r\n").await;
     read_exactly(&mut bench.client, b"* early\r\nb OK\r\n").await;
 }
 
-#[tokio::test]
-async fn a_half_closed_side_is_passed_on_and_the_other_drained() {
-    let Bench { mut client, mut backend, relay, .. } = bench(b"", b"", LONG).await;
+async fn a_half_closed_side_is_passed_on_and_the_other_drained(how: Relaying) {
+    let Bench { mut client, mut backend, relay, .. } = bench(how, b"", b"", LONG).await;
     client.write_all(b"QUIT\r\n").await.expect("write");
     client.shutdown().await.expect("FIN");
     assert_eq!(rest(&mut backend).await, b"QUIT\r\n");
-    let mail = vec![b'm'; 1_000_000];
+    let mail = vec![b'm'; much(how, 1_000_000)];
     let (sent, received) = tokio::join!(
         async {
             backend.write_all(&mail).await.expect("write");
@@ -78,18 +127,18 @@ async fn a_half_closed_side_is_passed_on_and_the_other_drained() {
     );
     assert_eq!(((), received.len()), (sent, mail.len()));
     let tally = relay.await.expect("no panic");
-    assert_eq!((tally.up, tally.down), (6, 1_000_000));
+    assert_eq!((tally.up, tally.down), (6, mail.len() as u64));
     assert!(matches!(tally.end, End::Closed(Side::Client)), "{tally:?}");
 }
 
-#[tokio::test]
-async fn five_megabytes_cross_both_ways_at_once_through_small_buffers() {
-    let Bench { client, backend, relay, meter } = bench(b"", b"", LONG).await;
+async fn five_megabytes_cross_both_ways_at_once_through_small_buffers(how: Relaying) {
+    let Bench { client, backend, relay, meter } = bench(how, b"", b"", LONG).await;
     for socket in [&client, &backend] {
         let socket = socket2::SockRef::from(socket);
         socket.set_send_buffer_size(4096).expect("small");
     }
-    let pattern = |seed: u8| (0..5_000_000_u32).map(|n| (n % 251) as u8 ^ seed).collect::<Vec<u8>>();
+    let size = much(how, 5_000_000) as u64;
+    let pattern = |seed: u8| (0..size).map(|n| (n % 251) as u8 ^ seed).collect::<Vec<u8>>();
     async fn exchange(stream: TcpStream, send: Vec<u8>) -> Vec<u8> {
         let (mut read, mut write) = stream.into_split();
         let sending = tokio::spawn(async move {
@@ -104,12 +153,11 @@ async fn five_megabytes_cross_both_ways_at_once_through_small_buffers() {
     let (down, up) = tokio::join!(exchange(client, pattern(1)), exchange(backend, pattern(2)));
     assert!(down == pattern(2) && up == pattern(1), "not one byte changed");
     let tally = relay.await.expect("no panic");
-    assert_eq!((tally.up, tally.down, meter.up.get(), meter.down.get()), (5_000_000, 5_000_000, 5_000_000, 5_000_000));
+    assert_eq!((tally.up, tally.down, meter.up.get(), meter.down.get()), (size, size, size, size));
 }
 
-#[tokio::test]
-async fn a_reader_that_stops_holds_the_writer_back() {
-    let Bench { client, mut backend, .. } = bench(b"", b"", LONG).await;
+async fn a_reader_that_stops_holds_the_writer_back(how: Relaying) {
+    let Bench { client, mut backend, .. } = bench(how, b"", b"", LONG).await;
     let chunk = vec![0; 1 << 20];
     let mut written = 0_usize;
     while let Ok(sent) = tokio::time::timeout(Duration::from_millis(300), backend.write(&chunk)).await {
@@ -119,29 +167,27 @@ async fn a_reader_that_stops_holds_the_writer_back() {
     drop(client);
 }
 
-#[tokio::test(start_paused = true)]
-async fn traffic_in_either_direction_counts_against_idleness() {
-    let Bench { mut client, mut backend, relay, .. } = bench(b"", b"", Duration::from_secs(60)).await;
+async fn traffic_in_either_direction_counts_against_idleness(how: Relaying) {
+    let Bench { mut client, mut backend, relay, .. } = bench(how, b"", b"", Duration::from_secs(60)).await;
     for _ in 0..5 {
         tokio::time::sleep(Duration::from_secs(40)).await;
         backend.write_all(b"* 1 EXISTS\r\n").await.expect("write");
         read_exactly(&mut client, b"* 1 EXISTS\r\n").await;
     }
-    assert_eq!(rest(&mut client).await, IDLE.as_bytes(), "at a line border it says goodbye");
+    let words = if sees(how) { IDLE } else { "" };
+    assert_eq!(rest(&mut client).await, words.as_bytes(), "at a line border, where it is known, it says goodbye");
     assert!(matches!(relay.await.expect("no panic").end, End::Idle));
 }
 
-#[tokio::test(start_paused = true)]
-async fn within_a_line_an_idle_session_is_only_closed() {
-    let Bench { mut client, mut backend, relay, .. } = bench(b"", b"", Duration::from_secs(60)).await;
+async fn within_a_line_an_idle_session_is_only_closed(how: Relaying) {
+    let Bench { mut client, mut backend, relay, .. } = bench(how, b"", b"", Duration::from_secs(60)).await;
     backend.write_all(b"* 1 FETCH (BODY[] {100}\r\nhalf").await.expect("write");
     assert_eq!(rest(&mut client).await, b"* 1 FETCH (BODY[] {100}\r\nhalf");
     assert!(matches!(relay.await.expect("no panic").end, End::Idle));
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_side_that_does_not_close_after_the_other_is_not_waited_for_long() {
-    let Bench { client, mut backend, relay, .. } = bench(b"", b"", LONG).await;
+async fn a_side_that_does_not_close_after_the_other_is_not_waited_for_long(how: Relaying) {
+    let Bench { client, mut backend, relay, .. } = bench(how, b"", b"", LONG).await;
     let started = Instant::now();
     backend.shutdown().await.expect("FIN");
     let tally = relay.await.expect("no panic");
@@ -150,27 +196,24 @@ async fn a_side_that_does_not_close_after_the_other_is_not_waited_for_long() {
     drop(client);
 }
 
-#[tokio::test]
-async fn a_reset_ends_the_relay_and_closes_the_other_side() {
-    let Bench { mut client, backend, relay, .. } = bench(b"", b"", LONG).await;
+async fn a_reset_ends_the_relay_and_closes_the_other_side(how: Relaying) {
+    let Bench { mut client, backend, relay, .. } = bench(how, b"", b"", LONG).await;
     socket2::SockRef::from(&backend).set_linger(Some(Duration::ZERO)).expect("linger");
     drop(backend);
     assert!(rest(&mut client).await.is_empty());
     assert!(matches!(relay.await.expect("no panic").end, End::Lost(Side::Backend, _)));
 }
 
-#[tokio::test]
-async fn a_relay_that_is_cut_says_goodbye() {
-    let Bench { mut client, backend: _open, relay, .. } = bench(b"", b"* OK\r\n", LONG).await;
+async fn a_relay_that_is_cut_says_goodbye(how: Relaying) {
+    let Bench { mut client, backend: _open, relay, .. } = bench(how, b"", b"* OK\r\n", LONG).await;
     read_exactly(&mut client, b"* OK\r\n").await;
     relay.abort();
     assert_eq!(rest(&mut client).await, Protocol::Imap.goodbye(Goodbye::ShuttingDown).as_bytes());
 }
 
-#[tokio::test]
-async fn a_side_that_no_longer_hears_still_gets_its_last_words_through() {
-    let Bench { mut client, mut backend, relay, .. } = bench(b"", b"", LONG).await;
-    let mail = vec![b'm'; 3_000_000];
+async fn a_side_that_no_longer_hears_still_gets_its_last_words_through(how: Relaying) {
+    let Bench { mut client, mut backend, relay, .. } = bench(how, b"", b"", LONG).await;
+    let mail = vec![b'm'; much(how, 3_000_000)];
     let sending = tokio::spawn(async move {
         backend.write_all(&mail).await.expect("write");
         backend.shutdown().await.expect("FIN");
@@ -189,4 +232,42 @@ async fn a_side_that_no_longer_hears_still_gets_its_last_words_through() {
     let tally = relay.await.expect("no panic");
     assert_eq!(received + 1000, tally.down, "nothing that the relay had taken is lost");
     assert!(matches!(tally.end, End::Closed(Side::Backend) | End::Lost(Side::Backend, _)), "{tally:?}");
+}
+
+async fn an_urgent_byte_in_the_way_stops_nobody(how: Relaying) {
+    let Bench { mut client, mut backend, relay, .. } = bench(how, b"", b"", LONG).await;
+    backend.write_all(b"before").await.expect("write");
+    read_exactly(&mut client, b"before").await;
+    socket2::SockRef::from(&backend).send_out_of_band(b"!").expect("an urgent byte");
+    backend.write_all(b"behind").await.expect("write");
+    drop(backend);
+    let heard = tokio::time::timeout(Duration::from_secs(10), rest(&mut client)).await.expect("it goes on");
+    assert_eq!(heard, b"behind");
+    drop(client);
+    relay.await.expect("no panic");
+}
+
+async fn one_turn_moves_no_more_than_is_fair(how: Relaying) {
+    let ((_client, client_side), (backend, backend_side)) = (pair().await, pair().await);
+    // As much as the sockets take, which is more than a turn.
+    backend.writable().await.expect("writable");
+    let mut waiting = 0;
+    while let Ok(sent) = backend.try_write(&[0; 64 * 1024]) {
+        waiting += sent as u64;
+    }
+    backend_side.readable().await.expect("readable");
+    client_side.writable().await.expect("writable");
+    let meter = Meter {
+        up: IntCounter::new("up", "up").expect("counter"),
+        down: IntCounter::new("down", "down").expect("counter"),
+    };
+    let (client, backend) = (Stream::Plain(client_side), Stream::Plain(backend_side));
+    let early = BytesMut::new;
+    let mut relay = Relay::new((client, early()), (backend, early()), LONG, Protocol::Imap, Arc::new(meter), how);
+    let first = std::future::poll_fn(|cx| {
+        assert!(Pin::new(&mut relay).poll(cx).is_pending());
+        Poll::Ready(relay.bytes().1)
+    });
+    let moved = first.await;
+    assert!(waiting > TURN && moved > 0 && moved <= TURN, "{moved} of {waiting}");
 }

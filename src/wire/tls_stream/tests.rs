@@ -61,11 +61,12 @@ async fn with_peers(versions: Versions) -> [(TlsStream, tokio_rustls::TlsStream<
     let (server, client) = configs(versions);
     let (ours, theirs) = pair().await;
     let connector = TlsConnector::from(client.clone());
-    let (us, peer) = tokio::join!(TlsStream::handshake(ours, our_server(&server)), connector.connect(name(), theirs));
+    let (us, peer) =
+        tokio::join!(TlsStream::handshake(ours, our_server(&server), b""), connector.connect(name(), theirs));
     let first = (us.expect("handshake"), peer.expect("handshake").into());
     let (ours, theirs) = pair().await;
     let acceptor = TlsAcceptor::from(server);
-    let (us, peer) = tokio::join!(TlsStream::handshake(ours, our_client(&client)), acceptor.accept(theirs));
+    let (us, peer) = tokio::join!(TlsStream::handshake(ours, our_client(&client), b""), acceptor.accept(theirs));
     [first, (us.expect("handshake"), peer.expect("handshake").into())]
 }
 
@@ -109,7 +110,7 @@ async fn records_that_come_byte_by_byte_are_put_together() {
         tokio::spawn(trickle(read_two, write_one));
         let connector = TlsConnector::from(client);
         let handshakes =
-            tokio::join!(TlsStream::handshake(ours, our_server(&server)), connector.connect(name(), theirs));
+            tokio::join!(TlsStream::handshake(ours, our_server(&server), b""), connector.connect(name(), theirs));
         let (mut us, mut peer) = (handshakes.0.expect("handshake"), handshakes.1.expect("handshake"));
         peer.write_all(b"a NOOP\r\n").await.expect("write");
         us.write_all(b"* OK\r\n").await.expect("write");
@@ -212,7 +213,7 @@ async fn garbage_is_answered_with_an_alert_and_an_error() {
     let (server, _) = configs(EACH[1]);
     let (ours, mut theirs) = pair().await;
     theirs.write_all(b"a NOOP\r\nb NOOP\r\n").await.expect("write");
-    let error = TlsStream::handshake(ours, our_server(&server)).await.expect_err("no handshake");
+    let error = TlsStream::handshake(ours, our_server(&server), b"").await.expect_err("no handshake");
     assert_eq!(error.kind(), io::ErrorKind::InvalidData);
     let mut alert = Vec::new();
     let _ = theirs.read_to_end(&mut alert).await;
@@ -234,7 +235,7 @@ async fn a_handshake_message_that_never_ends_is_refused() {
             record.resize(5 + 16_384, 0);
         }
     });
-    let error = TlsStream::handshake(ours, our_server(&server)).await.expect_err("too long");
+    let error = TlsStream::handshake(ours, our_server(&server), b"").await.expect_err("too long");
     assert_eq!(error.kind(), io::ErrorKind::InvalidData);
     sending.await.expect("no panic");
 }
@@ -246,7 +247,7 @@ async fn a_wrong_name_is_a_certificate_problem() {
     let wrong = ServerName::try_from("elsewhere.example").expect("name");
     let session = Session::Client(Box::new(UnbufferedClientConnection::new(client, wrong).expect("session")));
     let acceptor = TlsAcceptor::from(server);
-    let (us, _) = tokio::join!(TlsStream::handshake(ours, session), acceptor.accept(theirs));
+    let (us, _) = tokio::join!(TlsStream::handshake(ours, session, b""), acceptor.accept(theirs));
     let error = us.expect_err("refused");
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     assert!(matches!(inner, Some(rustls::Error::InvalidCertificate(_))), "{error}");
@@ -272,7 +273,8 @@ async fn with_an_interleaved_message() -> (TlsStream, TcpStream) {
     client.enable_secret_extraction = true;
     let (ours, theirs) = pair().await;
     let connector = TlsConnector::from(Arc::new(client));
-    let (us, peer) = tokio::join!(TlsStream::handshake(ours, our_server(&server)), connector.connect(name(), theirs));
+    let (us, peer) =
+        tokio::join!(TlsStream::handshake(ours, our_server(&server), b""), connector.connect(name(), theirs));
     let (mut tcp, session) = peer.expect("handshake").into_inner();
     let suite = session.negotiated_cipher_suite().and_then(|suite| suite.tls13()).expect("TLS 1.3");
     let (number, secrets) = session.dangerous_extract_secrets().expect("secrets").tx;
@@ -301,4 +303,57 @@ async fn after_a_fault_nothing_is_asked_of_the_session_again() {
     let mut rest = Vec::new();
     peer.read_to_end(&mut rest).await.expect("the end");
     assert!(!rest.is_empty(), "the tickets, and the alert");
+}
+
+/// Whether the greeting has come when the client has heard all that comes before it says its own Finished.
+async fn greets_early(versions: Versions, half_rtt: bool) -> bool {
+    let (server, client) = configs(versions);
+    let mut server = Arc::unwrap_or_clone(server);
+    server.send_half_rtt_data = half_rtt;
+    let (ours, mut theirs) = pair().await;
+    let serving = tokio::spawn(TlsStream::handshake(ours, our_server(&Arc::new(server)), b"* OK hello\r\n"));
+    let mut client = rustls::ClientConnection::new(client, name()).expect("a client");
+    let mut hello = Vec::new();
+    client.write_tls(&mut hello).expect("a hello");
+    theirs.write_all(&hello).await.expect("write");
+    let mut early = Vec::new();
+    let mut flight = [0; 16 * 1024];
+    // A flight is one write; what came behind it would come within a moment.
+    while let Ok(read) = tokio::time::timeout(std::time::Duration::from_millis(300), theirs.read(&mut flight)).await {
+        let mut flight = &flight[..read.expect("read")];
+        while !flight.is_empty() {
+            client.read_tls(&mut flight).expect("records");
+            client.process_new_packets().expect("of a server");
+        }
+        let _ = std::io::Read::read_to_end(&mut client.reader(), &mut early);
+    }
+    let came = early == b"* OK hello\r\n";
+    assert!(came || early.is_empty(), "{early:?}");
+    while early.is_empty() || client.wants_write() {
+        let mut ours = Vec::new();
+        while client.wants_write() {
+            client.write_tls(&mut ours).expect("records");
+        }
+        theirs.write_all(&ours).await.expect("write");
+        if early.is_empty() {
+            let read = theirs.read(&mut flight).await.expect("read");
+            let mut flight = &flight[..read];
+            while !flight.is_empty() {
+                client.read_tls(&mut flight).expect("records");
+                client.process_new_packets().expect("of a server");
+            }
+            let _ = std::io::Read::read_to_end(&mut client.reader(), &mut early);
+        }
+    }
+    assert_eq!(early, b"* OK hello\r\n", "sooner or later, and once");
+    drop(serving.await.expect("no panic").expect("a handshake"));
+    came
+}
+
+#[tokio::test]
+async fn a_greeting_goes_with_the_first_flight_of_tls_1_3_where_it_may_and_is_never_said_twice() {
+    let [old, new] = EACH;
+    assert!(greets_early(new, true).await);
+    assert!(!greets_early(new, false).await);
+    assert!(!greets_early(old, true).await);
 }

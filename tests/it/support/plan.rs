@@ -78,7 +78,9 @@ impl Plan {
         for (name, service, tls) in LISTENERS {
             plan = plan.listener(name, service, tls);
         }
-        plan
+        relay_of_the_environment()
+            .into_iter()
+            .fold(plan, |plan, (key, value)| plan.set(&format!("relay.{key}"), &value))
     }
 
     /// Sets one key; whatever was below its path is replaced.
@@ -137,6 +139,16 @@ const LISTENERS: [(&str, &str, &str); 4] = [
 ];
 
 const FILTER: &str = "\"(&(objectClass=inetLocalMailRecipient)(|(mail={user})(uid={local})))\"";
+
+/// `PORTCULLIS_TEST_RELAY="splice=always,buffer=1B"` has every test run so; see `./test`.
+fn relay_of_the_environment() -> Vec<(String, String)> {
+    let wish = std::env::var("PORTCULLIS_TEST_RELAY").unwrap_or_default();
+    let pair = |pair: &str| {
+        let (key, value) = pair.split_once('=').expect("PORTCULLIS_TEST_RELAY is KEY=VALUE,…");
+        (key.to_owned(), value.to_owned())
+    };
+    wish.split(',').filter(|wish| !wish.is_empty()).map(pair).collect()
+}
 
 fn place(map: &mut Vec<(String, Node)>, path: &str, value: Option<&str>) {
     let (key, rest) = path.split_once('.').map_or((path, None), |(key, rest)| (key, Some(rest)));

@@ -1,0 +1,59 @@
+//! A direction in which so much moves that the kernel may do it alone.
+
+use std::task::{Context, Poll};
+
+use tokio::net::TcpStream;
+
+use super::{Flow, Rest, State, Trouble};
+use crate::wire::splice::{Filled, Manner, Pipe};
+use crate::wire::stream::Stream;
+
+impl Flow {
+    /// One step by splice(2); `None` where it is not for this direction, or not just now.
+    pub(super) fn poll_bulk(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &Stream,
+        to: &Stream,
+        most: usize,
+    ) -> Option<Poll<Result<(), Trouble>>> {
+        match (from, to) {
+            (Stream::Plain(from), Stream::Plain(to)) if self.manner.is_splicing() => {
+                self.poll_splice(cx, Pipe::take()?, from, to, most)
+            }
+            _ => None,
+        }
+    }
+
+    /// From socket to pipe, and as much of it as the other socket takes.
+    fn poll_splice(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut pipe: Pipe,
+        from: &TcpStream,
+        to: &TcpStream,
+        most: usize,
+    ) -> Option<Poll<Result<(), Trouble>>> {
+        match pipe.poll_fill(cx, from, most) {
+            Poll::Pending => return Some(Poll::Pending),
+            Poll::Ready(Err(error)) => return Some(Poll::Ready(Err(Trouble::Source(error)))),
+            Poll::Ready(Ok(Filled::NotNow)) => return None,
+            Poll::Ready(Ok(Filled::Never)) => {
+                self.manner = Manner::OnlyCopying;
+                return None;
+            }
+            Poll::Ready(Ok(Filled::With(0))) => self.state = State::Ending,
+            Poll::Ready(Ok(Filled::With(bytes))) => {
+                self.bytes += bytes as u64;
+                self.at_border = false;
+                self.manner = self.manner.spliced(bytes);
+                match pipe.poll_drain(cx, to) {
+                    Poll::Ready(Ok(())) => {}
+                    Poll::Ready(Err(error)) => return Some(Poll::Ready(Err(Trouble::Sink(error)))),
+                    Poll::Pending => self.rest = Some(Box::new(Rest::Pipe(pipe))),
+                }
+            }
+        }
+        Some(Poll::Ready(Ok(())))
+    }
+}
