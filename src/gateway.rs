@@ -20,6 +20,7 @@ use crate::lookup;
 use crate::metrics::Metrics;
 use crate::proto::Protocol;
 use crate::registry::{self, Registry};
+use crate::roster::Roster;
 use crate::session::{Entrance, Parts, RefusalTime, Turns};
 use crate::wire::relay::Meter;
 use crate::wire::{socket, tls, tls_client};
@@ -76,6 +77,7 @@ impl Gateway {
             directory: Directory::new(&config.directory, metrics.clone(), Handle::current())?,
             backends: Backends::new(&config.backends, &own, &metrics)?,
             registry: Registry::open(config.after_pop.as_ref(), &config.store, metrics.clone(), &Handle::current())?,
+            roster: Roster::new(),
             metrics: metrics.clone(),
             hostname: config.hostname.clone(),
             turns: Turns::default(),

@@ -104,6 +104,7 @@ pub mod lookup;
 pub mod metrics;
 pub mod proto;
 pub mod registry;
+pub mod roster;
 pub mod secret;
 pub mod session;
 pub mod wire;

@@ -18,7 +18,7 @@ use crate::wire::tls_client::{self, TlsSetupProblem};
 /// One server that users live on.
 #[derive(Debug)]
 pub struct Server {
-    name: Box<str>,
+    name: Arc<str>,
     /// A name or an address; resolved when needed.
     pub(super) address: Box<str>,
     /// In place of the pool's port, where the directory named one.
@@ -89,6 +89,12 @@ impl Server {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The same, for whoever keeps it.
+    #[must_use]
+    pub fn shared_name(&self) -> Arc<str> {
+        self.name.clone()
     }
 
     /// How users are logged in here.

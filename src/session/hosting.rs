@@ -44,7 +44,7 @@ impl From<Failure> for Denied {
 
 impl Session {
     pub(super) async fn host(&self, login: &Login, record: &mut Record) -> Result<Hosted, Denied> {
-        record.asks_for(&login.user);
+        record.asks_for(login.user.as_str().into());
         let (user, route) = match self.find(login, record).await {
             Err(denied) if denied.denial == Denial::BadCredentials => {
                 self.entrance.refusals.imitate().await;
@@ -67,7 +67,7 @@ impl Session {
     async fn find(&self, login: &Login, record: &mut Record) -> Result<(User, std::sync::Arc<Route>), Denied> {
         let directory = &self.parts.directory;
         let user = directory.user(&login.user).map_err(|e| Denied::new(Denial::BadCredentials, "user name", e))?;
-        record.asks_for(user.name());
+        record.asks_for(user.shared_name());
         let found = directory.find(&user).await.map_err(|e| Denied::new(Denial::Unavailable, "directory", e))?;
         let route = found.ok_or_else(|| Denied::new(Denial::BadCredentials, "directory", "unknown user"))?;
         Ok((user, route))
@@ -94,7 +94,7 @@ impl Session {
         let servers = servers.map_err(|error| Denied::new(Denial::Misconfigured, "directory", error))?;
         let mut last = Denied::new(Denial::Unavailable, "back-end", "no server");
         for server in servers {
-            record.goes_to(server.name());
+            record.goes_to(Some(server.shared_name()));
             match self.log_in(&server, login, user, route, record).await {
                 Ok(hosted) => return Ok(hosted),
                 Err(failure) if failure.down => last = failure.into(),

@@ -22,6 +22,7 @@ use crate::gate::{Door, Permit};
 use crate::metrics::Metrics;
 use crate::proto::{Protocol, Terms, Tls};
 use crate::registry::{Coverage, Registry};
+use crate::roster::Roster;
 use crate::wire::announced::HeaderProblem;
 use crate::wire::relay::Meter;
 use crate::wire::{Lost, Relay, Wire, tls};
@@ -49,6 +50,8 @@ pub struct Parts {
     pub backends: Backends,
     /// Who logged in from where.
     pub registry: Registry,
+    /// Who is logged in now.
+    pub roster: Roster,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Said in greetings.
@@ -115,7 +118,7 @@ impl Session {
     ) {
         let gateway = stream.local_addr().unwrap_or(peer);
         let client = Client { address: canonical(peer), gateway: canonical(gateway) };
-        let mut record = Record::open(&parts.metrics, &entrance, client.address, permit);
+        let mut record = Record::open(&parts.metrics, &parts.roster, &entrance, client.address, permit);
         let mut session = Self { parts, entrance, drain, client };
         let wire = Wire::new(stream, Instant::now() + session.entrance.service.login_timeout);
         match session.live(wire, &mut record).await {
@@ -130,14 +133,14 @@ impl Session {
         }
         if self.entrance.tls == ListenerTls::Implicit {
             wire = self.secure(wire).await?;
-            record.tls = wire.tls_facts();
+            record.speaks(wire.tls_facts());
         }
         let trusted = self.trusted(record).await;
         let front = self.entrance.protocol().front(self.terms(trusted));
         let mut conversation = Conversation::open(self, wire, front).await?;
         let hosted = loop {
             let login = conversation.next_login(record).await;
-            record.tls = conversation.tls_facts();
+            record.speaks(conversation.tls_facts());
             let (login, asked) = (login?, Instant::now());
             let hosted = tokio::select! {
                 hosted = timeout_at(conversation.deadline(), self.host(&login, record)) => hosted,
@@ -155,7 +158,7 @@ impl Session {
             }
         };
         let client = conversation.grant(&hosted.granted).await?;
-        record.vouches_for(&self.parts.registry, self.entrance.proxy_protocol.is_some());
+        record.logged_in(&self.parts.registry, self.entrance.proxy_protocol.is_some());
         Ok((client, hosted))
     }
 
@@ -170,7 +173,7 @@ impl Session {
         })?;
         if let Some((source, destination)) = announced {
             self.client = Client { address: canonical(source), gateway: canonical(destination) };
-            record.client = self.client.address;
+            record.comes_from(self.client.address);
         }
         match self.entrance.door.admit(self.client.address.ip()) {
             Ok(permit) => {
@@ -255,6 +258,7 @@ impl Session {
             self.entrance.service.idle_timeout,
             self.entrance.protocol(),
             self.entrance.meter.clone(),
+            record.watched(),
         );
         tokio::spawn(record::relayed(relay, Box::new(record), self.drain.token()));
     }

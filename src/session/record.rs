@@ -1,4 +1,4 @@
-//! What is remembered of a session until its one log line is written.
+//! What is remembered of a session until its one log line is written; what others may see of it stands in the roster.
 //!
 //! The line is written when the record is dropped, so no way out can forget it: a panic and the end of the gateway
 //! included.
@@ -7,7 +7,6 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
 use tokio::time::Instant;
@@ -21,41 +20,34 @@ use crate::gate::Permit;
 use crate::metrics::Metrics;
 use crate::proto::RefusedHere;
 use crate::registry::{Presence, Registry};
-use crate::wire::{Relay, tls};
+use crate::roster::{Entry, Guest, Roster};
+use crate::wire::{Relay, Watched, tls};
 
 /// See the module.
 pub(super) struct Record {
-    id: u64,
     metrics: Arc<Metrics>,
     entrance: Arc<Entrance>,
-    since: Instant,
-    pub client: SocketAddr,
-    pub tls: Option<tls::Facts>,
-    user: Option<Box<str>>,
-    backend: Option<Box<str>>,
+    guest: Guest,
     pub permit: Option<Permit>,
     lease: Option<Lease>,
     presence: Option<Presence>,
-    ending: Option<Ending>,
+    /// Boxed: it is there for a moment, and its place for the whole session.
+    ending: Option<Box<Ending>>,
 }
 
 impl Record {
     pub(super) fn open(
         metrics: &Arc<Metrics>,
+        roster: &Roster,
         entrance: &Arc<Entrance>,
         client: SocketAddr,
         permit: Option<Permit>,
     ) -> Self {
         metrics.open.with_label_values(&[entrance.protocol().name()]).inc();
         Self {
-            id: NEXT.fetch_add(1, Ordering::Relaxed),
             metrics: metrics.clone(),
+            guest: roster.guest(entrance.protocol(), &entrance.name, client),
             entrance: entrance.clone(),
-            since: Instant::now(),
-            client,
-            tls: None,
-            user: None,
-            backend: None,
             permit,
             lease: None,
             presence: None,
@@ -65,15 +57,34 @@ impl Record {
 
     /// Unique in this process; other systems see it (IMAP ID, XCLIENT), so letters and digits only.
     pub(super) fn id(&self) -> String {
-        format!("{:x}-{:x}", std::process::id(), self.id)
+        self.guest.id()
     }
 
-    pub(super) fn asks_for(&mut self, user: &str) {
-        self.user = Some(user.into());
+    /// Who has it may watch the session, and kick it.
+    pub(super) fn watched(&self) -> Arc<dyn Watched> {
+        self.guest.watched()
     }
 
-    pub(super) fn goes_to(&mut self, backend: &str) {
-        self.backend = Some(backend.into());
+    pub(super) fn comes_from(&mut self, client: SocketAddr) {
+        self.learns(|entry| entry.client = client);
+    }
+
+    pub(super) fn speaks(&mut self, tls: Option<tls::Facts>) {
+        self.learns(|entry| entry.tls = tls);
+    }
+
+    pub(super) fn asks_for(&mut self, user: Arc<str>) {
+        self.learns(|entry| entry.user = Some(user));
+    }
+
+    pub(super) fn goes_to(&mut self, backend: Option<Arc<str>>) {
+        self.learns(|entry| entry.backend = backend);
+    }
+
+    fn learns(&mut self, fact: impl FnOnce(&mut Entry)) {
+        if let Some(entry) = self.guest.facts() {
+            fact(entry);
+        }
     }
 
     pub(super) fn answered(&self, answer: &'static str, asked: Instant) {
@@ -88,15 +99,15 @@ impl Record {
         tracing::info!(
             session = %self.id(),
             protocol = self.entrance.protocol().name(),
-            client = %self.client,
-            user = said(self.user.as_deref()),
-            backend = said(self.backend.as_deref()),
+            client = %self.guest.client,
+            user = said(self.guest.user.as_deref()),
+            backend = said(self.guest.backend.as_deref()),
             denial = denied.denial.label(),
             stage = denied.stage,
             detail = denied.detail,
             "login denied"
         );
-        self.backend = None;
+        self.goes_to(None);
     }
 
     /// A login that the front refused by itself.
@@ -106,7 +117,7 @@ impl Record {
         tracing::info!(
             session = %self.id(),
             protocol,
-            client = %self.client,
+            client = %self.guest.client,
             denial = refused.label(),
             stage = "before login",
             detail = refused.detail(),
@@ -114,10 +125,12 @@ impl Record {
         );
     }
 
-    /// The back-end said yes, and the client was told: from now on the address is this user's.
-    pub(super) fn vouches_for(&mut self, registry: &Registry, announced: bool) {
-        let user = self.user.as_deref().unwrap_or_default();
-        self.presence = Some(registry.record(user, self.entrance.protocol(), self.client.ip(), announced));
+    /// The back-end said yes, and the client was told: from now on the session is on the roster, and the address is this
+    /// user's.
+    pub(super) fn logged_in(&mut self, registry: &Registry, announced: bool) {
+        self.guest.logged_in();
+        let user = self.guest.user.as_deref().unwrap_or_default();
+        self.presence = Some(registry.record(user, self.entrance.protocol(), self.guest.client.ip(), announced));
     }
 
     pub(super) fn relaying(&mut self, lease: Lease) {
@@ -126,7 +139,7 @@ impl Record {
     }
 
     pub(super) fn end(mut self, ending: Ending) {
-        self.ending = Some(ending);
+        self.ending = Some(Box::new(ending));
     }
 
     fn write(&self, ending: &Ending) {
@@ -138,14 +151,14 @@ impl Record {
                     session = %self.id(),
                     protocol = self.entrance.protocol().name(),
                     listener = &*self.entrance.name,
-                    client = %self.client,
-                    tls = said(self.tls.map(|facts| facts.version)),
-                    cipher = said(self.tls.map(|facts| facts.cipher)),
-                    user = said(self.user.as_deref()),
-                    backend = said(self.backend.as_deref()),
+                    client = %self.guest.client,
+                    tls = said(self.guest.tls.as_ref().map(tls::Facts::version)),
+                    cipher = said(self.guest.tls.as_ref().map(tls::Facts::cipher)),
+                    user = said(self.guest.user.as_deref()),
+                    backend = said(self.guest.backend.as_deref()),
                     up,
                     down,
-                    seconds = self.since.elapsed().as_millis() as f64 / 1000.0,
+                    seconds = self.guest.pulse().since().elapsed().as_millis() as f64 / 1000.0,
                     ending = ending.label(),
                     blame = ending.blame(),
                     detail = said(ending.detail().as_deref()),
@@ -163,7 +176,7 @@ impl Record {
 impl Drop for Record {
     fn drop(&mut self) {
         let ending = match self.ending.take() {
-            Some(ending) => ending,
+            Some(ending) => *ending,
             None if std::thread::panicking() => Ending::Panicked,
             None => Ending::Cut(0, 0),
         };
@@ -196,7 +209,7 @@ impl Future for Relayed {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let tally = ready!(Pin::new(&mut self.relay).poll(cx));
-        self.record.ending = Some(Ending::Relayed(tally));
+        self.record.ending = Some(Box::new(Ending::Relayed(tally)));
         Poll::Ready(())
     }
 }
@@ -205,7 +218,7 @@ impl Drop for Relayed {
     fn drop(&mut self) {
         if self.record.ending.is_none() && !std::thread::panicking() {
             let (up, down) = self.relay.bytes();
-            self.record.ending = Some(Ending::Cut(up, down));
+            self.record.ending = Some(Box::new(Ending::Cut(up, down)));
         }
     }
 }
@@ -215,8 +228,6 @@ impl Drop for Relayed {
 fn said(text: Option<&str>) -> &str {
     text.unwrap_or("-")
 }
-
-static NEXT: AtomicU64 = AtomicU64::new(1);
 
 #[cfg(test)]
 mod tests {

@@ -6,26 +6,31 @@
 //! ```text
 //! each direction: Open ──▶ source has ended, or broke ──▶ Ending ──▶ rest written, FIN passed on ──▶ Done
 //!                  └────── sink broke: nobody hears it any more ──────────────────────────────────▶ Done
-//! both Done, or nothing moved for the idle time-out ──▶ the relay is over
+//! both Done, or nothing moved for the idle time-out, or kicked ──▶ the relay is over
 //! ```
 //!
 //! A side that breaks ends only what it can no longer do: what the other one has said is still delivered.
 
 use std::future::Future;
 use std::io;
+use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::BytesMut;
 use prometheus::IntCounter;
 use tokio::io::AsyncWrite;
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::scratch;
+use super::pulse::Watched;
 use super::stream::Stream;
 use crate::proto::{Goodbye, Protocol};
+
+mod flow;
+
+use flow::{Flow, Trouble};
 
 /// Bytes each way, and how it ended.
 #[derive(Debug)]
@@ -47,6 +52,8 @@ pub enum End {
     Lost(Side, io::Error),
     /// Nothing moved for the idle time-out.
     Idle,
+    /// Somebody who may do so has asked for it.
+    Kicked,
 }
 
 /// One of the two.
@@ -77,10 +84,13 @@ pub struct Relay {
     first: Option<End>,
     /// In milliseconds.
     idle: u32,
-    moved: Instant,
+    /// Counts the bytes, tells when they moved, and takes a kick.
+    watch: Arc<dyn Watched>,
     alarm: Pin<Box<Sleep>>,
     protocol: Protocol,
     meter: Arc<Meter>,
+    /// A kick wakes this task.
+    wakes: bool,
     over: bool,
 }
 
@@ -94,7 +104,9 @@ impl Relay {
         idle: Duration,
         protocol: Protocol,
         meter: Arc<Meter>,
+        watch: Arc<dyn Watched>,
     ) -> Self {
+        watch.pulse().beat(0, 0);
         Self {
             client,
             backend,
@@ -102,10 +114,11 @@ impl Relay {
             down: Flow::starting_with(&from_backend),
             first: None,
             idle: millis(idle),
-            moved: Instant::now(),
+            watch,
             alarm: Box::pin(sleep(idle)),
             protocol,
             meter,
+            wakes: false,
             over: false,
         }
     }
@@ -113,18 +126,17 @@ impl Relay {
     /// Bytes so far: from the client, from the back-end.
     #[must_use]
     pub fn bytes(&self) -> (u64, u64) {
-        (self.up.bytes, self.down.bytes)
+        self.watch.pulse().bytes()
     }
 
     /// Ready when both directions are done.
     fn poll_flows(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let before = (self.up.bytes, self.down.bytes);
         let (mut above, mut below) = (None, None);
         let up = self.up.poll(cx, &mut self.client, &mut self.backend, &mut above);
         let down = self.down.poll(cx, &mut self.backend, &mut self.client, &mut below);
-        let (up_now, down_now) = (self.up.bytes - before.0, self.down.bytes - before.1);
+        let (up_now, down_now) = (u64::from(mem::take(&mut self.up.fresh)), u64::from(mem::take(&mut self.down.fresh)));
         if up_now + down_now > 0 {
-            self.moved = Instant::now();
+            self.watch.pulse().beat(up_now, down_now);
             self.meter.up.inc_by(up_now);
             self.meter.down.inc_by(down_now);
         }
@@ -167,13 +179,13 @@ impl Relay {
             Side::Client => LINGER,
             Side::Backend => AFTERWORD,
         }));
-        self.moved = Instant::now();
+        self.watch.pulse().beat(0, 0);
         let due = self.due();
         self.alarm.as_mut().reset(due);
     }
 
     fn due(&self) -> Instant {
-        self.moved + Duration::from_millis(self.idle.into())
+        self.watch.pulse().moved() + Duration::from_millis(self.idle.into())
     }
 
     /// The alarm is not moved at every byte: when it rings, it is set anew for what is left.
@@ -186,6 +198,15 @@ impl Relay {
             }
             self.alarm.as_mut().reset(due);
         }
+    }
+
+    /// Registered once: the task stays the same, and nothing but a load is paid at each turn.
+    fn is_kicked(&mut self, cx: &Context<'_>) -> bool {
+        if !self.wakes {
+            self.watch.pulse().wakes(cx);
+            self.wakes = true;
+        }
+        self.watch.pulse().is_kicked()
     }
 
     /// Best effort, without waiting: a line border, and nothing of the back-end's still on its way.
@@ -205,18 +226,24 @@ impl Future for Relay {
     type Output = Tally;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Tally> {
-        if self.poll_flows(cx).is_pending() {
+        let kicked = self.is_kicked(cx);
+        if !kicked && self.poll_flows(cx).is_pending() {
             ready!(self.poll_idle(cx));
         }
         let end = match self.first.take() {
             Some(end) => end,
+            None if kicked => {
+                self.say_goodbye(Goodbye::Kicked);
+                End::Kicked
+            }
             None => {
                 self.say_goodbye(Goodbye::TimedOut);
                 End::Idle
             }
         };
         self.over = true;
-        Poll::Ready(Tally { up: self.up.bytes, down: self.down.bytes, end })
+        let (up, down) = self.bytes();
+        Poll::Ready(Tally { up, down, end })
     }
 }
 
@@ -229,154 +256,10 @@ impl Drop for Relay {
     }
 }
 
-/// One direction.
-struct Flow {
-    state: State,
-    /// Read, but not taken by the other side yet; boxed, since it is rare.
-    rest: Option<Box<Bytes>>,
-    /// Something was written that may still be inside TLS.
-    unflushed: bool,
-    bytes: u64,
-    /// The last byte that was passed on.
-    last: Option<u8>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    Open,
-    Ending,
-    Done,
-}
-
-/// Which end of a direction broke.
-enum Trouble {
-    Source(io::Error),
-    Sink(io::Error),
-}
-
-impl Flow {
-    fn starting_with(heard: &BytesMut) -> Self {
-        let last = heard.last().copied();
-        Self { state: State::Open, rest: kept(heard), unflushed: false, bytes: heard.len() as u64, last }
-    }
-
-    fn has_ended(&self) -> bool {
-        self.state != State::Open
-    }
-
-    fn is_idle(&self) -> bool {
-        self.rest.is_none() && !self.unflushed
-    }
-
-    /// Nobody is there to hear it.
-    fn give_up(&mut self) {
-        self.rest = None;
-        self.unflushed = false;
-        self.state = State::Done;
-    }
-
-    /// Ready when this direction is done; after [`TURN`] reads it lets other sessions have the thread.
-    fn poll(
-        &mut self,
-        cx: &mut Context<'_>,
-        from: &mut Stream,
-        to: &mut Stream,
-        trouble: &mut Option<Trouble>,
-    ) -> Poll<()> {
-        for _ in 0..TURN {
-            if self.state == State::Done {
-                return Poll::Ready(());
-            }
-            match ready!(self.poll_step(cx, from, to)) {
-                Ok(()) => {}
-                Err(Trouble::Sink(error)) => {
-                    self.give_up();
-                    *trouble = Some(Trouble::Sink(error));
-                }
-                Err(Trouble::Source(error)) => {
-                    self.state = State::Ending;
-                    *trouble = Some(Trouble::Source(error));
-                }
-            }
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    }
-
-    /// One read, write or farewell.
-    fn poll_step(&mut self, cx: &mut Context<'_>, from: &mut Stream, to: &mut Stream) -> Poll<Result<(), Trouble>> {
-        ready!(self.poll_deliver(cx, to)).map_err(Trouble::Sink)?;
-        match self.state {
-            State::Open => self.poll_move(cx, from, to),
-            State::Ending => {
-                let shut = ready!(Pin::new(to).poll_shutdown(cx));
-                self.state = State::Done;
-                Poll::Ready(shut.or_else(ignore_not_connected).map_err(Trouble::Sink))
-            }
-            State::Done => Poll::Ready(Ok(())),
-        }
-    }
-
-    /// Gets rid of what is left from before.
-    fn poll_deliver(&mut self, cx: &mut Context<'_>, to: &mut Stream) -> Poll<io::Result<()>> {
-        while let Some(rest) = &mut self.rest {
-            let written = ready!(Pin::new(&mut *to).poll_write(cx, rest))?;
-            rest.advance(written);
-            self.unflushed = true;
-            self.rest.take_if(|rest| rest.is_empty());
-        }
-        if self.unflushed {
-            ready!(Pin::new(to).poll_flush(cx))?;
-            self.unflushed = false;
-        }
-        Poll::Ready(Ok(()))
-    }
-
-    /// Reads once, and writes what the other side takes of it.
-    fn poll_move(&mut self, cx: &mut Context<'_>, from: &mut Stream, to: &mut Stream) -> Poll<Result<(), Trouble>> {
-        scratch::with(|buffer| {
-            let read = match ready!(scratch::poll_read(from, cx, buffer)) {
-                Ok(read) => read,
-                // A TLS peer that left without close_notify: nobody parses here, so it is an end like any other.
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => &[],
-                Err(error) => return Poll::Ready(Err(Trouble::Source(error))),
-            };
-            let Some(&last) = read.last() else {
-                self.state = State::Ending;
-                return Poll::Ready(Ok(()));
-            };
-            self.bytes += read.len() as u64;
-            self.last = Some(last);
-            self.unflushed = true;
-            let written = match Pin::new(to).poll_write(cx, read) {
-                Poll::Ready(written) => written.map_err(Trouble::Sink)?,
-                Poll::Pending => 0,
-            };
-            self.rest = kept(read.get(written..).unwrap_or_default());
-            Poll::Ready(Ok(()))
-        })
-    }
-}
-
-fn kept(bytes: &[u8]) -> Option<Box<Bytes>> {
-    (!bytes.is_empty()).then(|| Box::new(Bytes::copy_from_slice(bytes)))
-}
-
 /// At most 49 days: an idle session pays for every byte of the relay.
 fn millis(time: Duration) -> u32 {
     u32::try_from(time.as_millis()).unwrap_or(u32::MAX)
 }
-
-/// The other side has gone already: what we wanted to tell it, it knows.
-fn ignore_not_connected(error: io::Error) -> io::Result<()> {
-    match error.kind() {
-        io::ErrorKind::NotConnected | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => Ok(()),
-        _ => Err(error),
-    }
-}
-
-/// Reads of one direction before the others on the thread have their turn: 512 KiB.
-const TURN: usize = 16;
 
 /// How long a back-end may be silent once the client has closed its side: it may still have an answer to find.
 pub const LINGER: Duration = Duration::from_secs(30);

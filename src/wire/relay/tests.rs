@@ -1,6 +1,7 @@
 //! The relay between two real sockets: order, half-close, back-pressure, idleness, goodbyes.
 
 use super::*;
+use crate::wire::Pulse;
 use prometheus::IntCounter;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -12,6 +13,7 @@ struct Bench {
     backend: TcpStream,
     relay: JoinHandle<Tally>,
     meter: Meter,
+    pulse: Arc<Pulse>,
 }
 
 async fn pair() -> (TcpStream, TcpStream) {
@@ -28,14 +30,16 @@ async fn bench(from_client: &[u8], from_backend: &[u8], idle: Duration) -> Bench
         up: IntCounter::new("up", "up").expect("counter"),
         down: IntCounter::new("down", "down").expect("counter"),
     };
+    let pulse = Arc::new(Pulse::new());
     let relay = Relay::new(
         (Stream::Plain(client_side), from_client.into()),
         (Stream::Plain(backend_side), from_backend.into()),
         idle,
         Protocol::Imap,
         Arc::new(meter.clone()),
+        pulse.clone(),
     );
-    Bench { client, backend, relay: tokio::spawn(relay), meter }
+    Bench { client, backend, relay: tokio::spawn(relay), meter, pulse }
 }
 
 const IDLE: &str = Protocol::Imap.goodbye(Goodbye::TimedOut);
@@ -84,7 +88,7 @@ async fn a_half_closed_side_is_passed_on_and_the_other_drained() {
 
 #[tokio::test]
 async fn five_megabytes_cross_both_ways_at_once_through_small_buffers() {
-    let Bench { client, backend, relay, meter } = bench(b"", b"", LONG).await;
+    let Bench { client, backend, relay, meter, pulse } = bench(b"", b"", LONG).await;
     for socket in [&client, &backend] {
         let socket = socket2::SockRef::from(socket);
         socket.set_send_buffer_size(4096).expect("small");
@@ -105,6 +109,7 @@ async fn five_megabytes_cross_both_ways_at_once_through_small_buffers() {
     assert!(down == pattern(2) && up == pattern(1), "not one byte changed");
     let tally = relay.await.expect("no panic");
     assert_eq!((tally.up, tally.down, meter.up.get(), meter.down.get()), (5_000_000, 5_000_000, 5_000_000, 5_000_000));
+    assert_eq!(pulse.bytes(), (5_000_000, 5_000_000));
 }
 
 #[tokio::test]
@@ -189,4 +194,36 @@ async fn a_side_that_no_longer_hears_still_gets_its_last_words_through() {
     let tally = relay.await.expect("no panic");
     assert_eq!(received + 1000, tally.down, "nothing that the relay had taken is lost");
     assert!(matches!(tally.end, End::Closed(Side::Backend) | End::Lost(Side::Backend, _)), "{tally:?}");
+}
+
+#[tokio::test]
+async fn who_is_kicked_hears_goodbye_at_a_line_border_and_the_back_end_is_closed() {
+    let Bench { mut client, mut backend, relay, pulse, .. } = bench(b"", b"* OK\r\n", LONG).await;
+    read_exactly(&mut client, b"* OK\r\n").await;
+    client.write_all(b"a IDLE\r\n").await.expect("write");
+    read_exactly(&mut backend, b"a IDLE\r\n").await;
+    assert_eq!(pulse.bytes(), (8, 6), "seen while it lives");
+    pulse.kick();
+    assert_eq!(rest(&mut client).await, Protocol::Imap.goodbye(Goodbye::Kicked).as_bytes());
+    assert!(rest(&mut backend).await.is_empty());
+    let tally = relay.await.expect("no panic");
+    assert!(matches!(tally, Tally { up: 8, down: 6, end: End::Kicked }), "{tally:?}");
+}
+
+#[tokio::test]
+async fn within_a_line_who_is_kicked_is_only_closed() {
+    let Bench { mut client, mut backend, relay, pulse, .. } = bench(b"", b"", LONG).await;
+    backend.write_all(b"* 1 FETCH (BODY[] {100}\r\nhalf").await.expect("write");
+    read_exactly(&mut client, b"* 1 FETCH (BODY[] {100}\r\nhalf").await;
+    pulse.kick();
+    assert!(rest(&mut client).await.is_empty());
+    assert!(matches!(relay.await.expect("no panic").end, End::Kicked));
+}
+
+#[tokio::test]
+async fn a_kick_that_comes_before_the_relay_is_not_lost() {
+    let Bench { client, relay, pulse, .. } = bench(b"", b"", LONG).await;
+    pulse.kick();
+    assert!(matches!(relay.await.expect("no panic").end, End::Kicked));
+    drop(client);
 }
