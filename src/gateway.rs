@@ -77,7 +77,7 @@ impl Gateway {
             directory: Directory::new(&config.directory, metrics.clone(), Handle::current())?,
             backends: Backends::new(&config.backends, &own, &metrics)?,
             registry: Registry::open(config.after_pop.as_ref(), &config.store, metrics.clone(), &Handle::current())?,
-            roster: Roster::new(),
+            roster: Roster::new(config.ipv6_prefix),
             metrics: metrics.clone(),
             hostname: config.hostname.clone(),
             turns: Turns::default(),
@@ -130,7 +130,7 @@ impl Gateway {
     }
 
     fn start_chores(&mut self, gate: Gate) -> Result<(), StartProblem> {
-        if let Some(admin) = self.config.admin {
+        if let Some(admin) = &self.config.admin {
             let socket = bind(admin.address)?;
             let listener = TcpListener::from_std(socket).map_err(|error| StartProblem::Bind(admin.address, error))?;
             self.admin = listener.local_addr().ok();

@@ -89,11 +89,23 @@ impl Cache {
         self.count(landed.unwrap_or(Landed { answer: Err(Unavailable::Lost), stale: false }))
     }
 
-    /// Forgets everything; questions in flight are answered but not remembered.
+    /// Whether there is something to answer from while the directory is down.
     pub(super) fn serves_stale(&self) -> bool {
         !self.times.stale.is_zero() && self.tables.as_ref().is_some_and(|tables| !tables.known.is_empty())
     }
 
+    /// Forgets one user; who asks from now on does not get the answer of a question that is in flight. Whether there was
+    /// something to forget.
+    pub(super) fn forget(&self, user: &str) -> bool {
+        let mut flights = self.flights();
+        flights.waiting.remove(user);
+        let Some(tables) = &self.tables else { return false };
+        let (known, unknown) = (tables.known.remove(user), tables.unknown.remove(user));
+        self.counts.users.set(i64::try_from(tables.known.len()).unwrap_or(i64::MAX));
+        known.is_some() || unknown.is_some()
+    }
+
+    /// Forgets everything; questions in flight are answered but not remembered.
     pub(super) fn clear(&self) {
         let mut flights = self.flights();
         flights.epoch += 1;
@@ -214,7 +226,10 @@ impl Flying {
     fn land(self, answer: Answer) {
         let mut flights = self.cache.flights();
         let mut landed = Landed { answer, stale: false };
-        if flights.epoch == self.epoch {
+        // Nobody waits for it any more when the user was forgotten meanwhile.
+        let is_awaited =
+            flights.waiting.get(&self.user).is_some_and(|flight| flight.same_channel(&self.landing.subscribe()));
+        if flights.epoch == self.epoch && is_awaited {
             match &landed.answer {
                 Ok(answer) => {
                     flights.down_until = None;
@@ -238,7 +253,8 @@ impl Flying {
 impl Drop for Flying {
     fn drop(&mut self) {
         let mut flights = self.cache.flights();
-        if flights.epoch == self.epoch {
+        let ours = self.landing.subscribe();
+        if flights.waiting.get(&self.user).is_some_and(|flight| flight.same_channel(&ours)) {
             flights.waiting.remove(&self.user);
         }
     }

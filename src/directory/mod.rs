@@ -109,6 +109,11 @@ impl Directory {
         self.0.cache.find(user.key(), question).await
     }
 
+    /// Forgets where a user lives; the next login asks again. Whether there was something to forget.
+    pub fn forget(&self, user: &User) -> bool {
+        self.0.cache.forget(user.key())
+    }
+
     /// Whether this is the password of the user who was found at this route. The answer is never remembered.
     ///
     /// # Errors

@@ -14,13 +14,22 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::Deref;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
+use crate::config::{UserLimits, address};
 use crate::proto::Protocol;
 use crate::wire::{Pulse, Watched};
 
 mod entry;
+mod history;
+mod seats;
 
 pub use entry::Entry;
+pub use history::{Known, Visit};
+pub use seats::Full;
+
+use history::History;
+use seats::Seats;
 
 /// All sessions of this process; a clone is the same roster.
 #[derive(Clone)]
@@ -29,6 +38,9 @@ pub struct Roster(Arc<Inner>);
 struct Inner {
     shards: Box<[Mutex<Shard>]>,
     next: AtomicU64,
+    seats: Seats,
+    history: History,
+    ipv6_prefix: u8,
 }
 
 type Shard = Vec<Arc<Entry>>;
@@ -67,11 +79,17 @@ pub struct Page {
 }
 
 impl Roster {
-    /// Nobody is on.
+    /// Nobody is on. IPv6 addresses are counted by prefixes of this length.
     #[must_use]
-    pub fn new() -> Self {
+    pub fn new(ipv6_prefix: u8) -> Self {
         let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
-        Self(Arc::new(Inner { shards, next: AtomicU64::new(1) }))
+        Self(Arc::new(Inner {
+            shards,
+            next: AtomicU64::new(1),
+            seats: Seats::default(),
+            history: History::new(USERS_MAX),
+            ipv6_prefix,
+        }))
     }
 
     /// A session begins; it is not on the roster until it has [logged in](Guest::logged_in).
@@ -121,7 +139,10 @@ impl Roster {
         let mut counts: Vec<_> = Protocol::ALL.into_iter().map(|protocol| (protocol, 0)).collect();
         for shard in &self.0.shards {
             for entry in lock(shard).iter() {
-                counts.iter_mut().filter(|(protocol, _)| *protocol == entry.protocol).for_each(|(_, count)| *count += 1);
+                counts
+                    .iter_mut()
+                    .filter(|(protocol, _)| *protocol == entry.protocol)
+                    .for_each(|(_, count)| *count += 1);
             }
         }
         counts
@@ -148,15 +169,30 @@ impl Roster {
         kicked
     }
 
+    /// A login was refused for its password or by a rule, of a user whom the directory knows.
+    pub fn failed(&self, user: &Arc<str>, address: IpAddr) {
+        self.0.history.failed(user, address, now());
+    }
+
+    /// What is remembered of a user; of so many users that this is `None` for who was not heard of for long.
+    #[must_use]
+    pub fn known(&self, user: &str) -> Option<Known> {
+        self.0.history.of(user)
+    }
+
+    /// Who logged in from an address, the latest first; at most `limit`.
+    #[must_use]
+    pub fn visitors(&self, address: IpAddr, limit: usize) -> Vec<(Arc<str>, Visit)> {
+        self.0.history.at(address, limit)
+    }
+
     fn shard(&self, number: u64) -> Option<MutexGuard<'_, Shard>> {
         self.0.shards.get(usize::try_from(number).ok()? % SHARDS).map(lock)
     }
 }
 
-impl Default for Roster {
-    fn default() -> Self {
-        Self::new()
-    }
+fn now() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 // Complete at every moment: a thread that panicked has left nothing half done.
@@ -176,8 +212,50 @@ impl Guest {
         Arc::get_mut(&mut self.entry)
     }
 
+    /// Takes a place among the user's sessions; it is given back at the end, or by [`stand_up`](Self::stand_up).
+    ///
+    /// # Errors
+    /// [`Full`].
+    pub fn sit_down(&mut self, limits: UserLimits) -> Result<(), Full> {
+        let Some(user) = self.entry.user.clone().filter(|_| limits.is_set() && !self.entry.is_seated) else {
+            return Ok(());
+        };
+        self.roster.0.seats.take(user, self.entry.protocol, self.counted_as(), limits)?;
+        if let Some(entry) = self.facts() {
+            entry.is_seated = true;
+        }
+        Ok(())
+    }
+
+    /// Gives the place back: the login was refused after all.
+    pub fn stand_up(&mut self) {
+        if self.entry.is_seated {
+            self.give_back();
+        }
+        if let Some(entry) = self.facts() {
+            entry.is_seated = false;
+        }
+    }
+
+    fn give_back(&self) {
+        if let Some(user) = &self.entry.user {
+            self.roster.0.seats.give_back(user, self.entry.protocol, self.counted_as());
+        }
+    }
+
+    fn counted_as(&self) -> IpAddr {
+        address::counted_as(self.entry.client.ip(), self.roster.0.ipv6_prefix)
+    }
+
     /// It is on from now on.
-    pub fn logged_in(&self) {
+    pub fn logged_in(&mut self) {
+        if let Some(user) = self.entry.user.clone() {
+            let (protocol, client) = (self.entry.protocol, self.entry.client.ip());
+            let name = self.roster.0.history.logged_in(&user, protocol, client, now());
+            if let Some(entry) = self.facts() {
+                entry.user = Some(name);
+            }
+        }
         let Some(mut shard) = self.roster.shard(self.entry.number) else { return };
         if self.entry.index.load(Ordering::Relaxed) == NOWHERE {
             self.entry.index.store(u32::try_from(shard.len()).unwrap_or(NOWHERE), Ordering::Relaxed);
@@ -202,6 +280,9 @@ impl Deref for Guest {
 
 impl Drop for Guest {
     fn drop(&mut self) {
+        if self.entry.is_seated {
+            self.give_back();
+        }
         if self.entry.index.load(Ordering::Relaxed) == NOWHERE {
             return;
         }
@@ -222,6 +303,8 @@ impl Drop for Guest {
 
 /// So many that a worker seldom waits for another, or for a page that is being read.
 const SHARDS: usize = 64;
+/// About 60 MB when it is full.
+const USERS_MAX: usize = 100_000;
 /// Not on the roster.
 const NOWHERE: u32 = u32::MAX;
 

@@ -19,8 +19,8 @@ fn numbers(page: &Page) -> Vec<u64> {
 
 #[test]
 fn a_session_is_on_from_its_login_to_its_end() {
-    let roster = Roster::new();
-    let guest = roster.guest(Protocol::Imap, &"imap".into(), "192.0.2.1:5000".parse().expect("an address"));
+    let roster = Roster::new(64);
+    let mut guest = roster.guest(Protocol::Imap, &"imap".into(), "192.0.2.1:5000".parse().expect("an address"));
     assert_eq!(roster.page(&Filter::default(), 0, 10).total, 0, "not before the login");
     guest.logged_in();
     guest.logged_in();
@@ -32,7 +32,7 @@ fn a_session_is_on_from_its_login_to_its_end() {
 
 #[test]
 fn whoever_leaves_nobody_else_is_lost() {
-    let roster = Roster::new();
+    let roster = Roster::new(64);
     let mut on: Vec<Guest> =
         (0..1000).map(|_| arrive(&roster, Protocol::Imap, "alice", "192.0.2.1:5000", "one")).collect();
     while !on.is_empty() {
@@ -49,9 +49,8 @@ fn whoever_leaves_nobody_else_is_lost() {
 
 #[test]
 fn pages_follow_each_other_without_a_gap_or_a_repetition() {
-    let roster = Roster::new();
-    let on: Vec<Guest> =
-        (0..250).map(|_| arrive(&roster, Protocol::Imap, "alice", "192.0.2.1:5000", "one")).collect();
+    let roster = Roster::new(64);
+    let on: Vec<Guest> = (0..250).map(|_| arrive(&roster, Protocol::Imap, "alice", "192.0.2.1:5000", "one")).collect();
     let (mut seen, mut after) = (Vec::new(), 0);
     loop {
         let page = roster.page(&Filter::default(), after, 100);
@@ -66,7 +65,7 @@ fn pages_follow_each_other_without_a_gap_or_a_repetition() {
 
 #[test]
 fn each_filter_finds_its_own_and_kicks_nobody_else() {
-    let roster = Roster::new();
+    let roster = Roster::new(64);
     let on = [
         arrive(&roster, Protocol::Imap, "alice", "192.0.2.1:5000", "one"),
         arrive(&roster, Protocol::Pop3, "alice", "192.0.2.2:5000", "one"),
@@ -91,7 +90,7 @@ fn each_filter_finds_its_own_and_kicks_nobody_else() {
 
 #[test]
 fn sessions_come_and_go_on_many_threads() {
-    let roster = Roster::new();
+    let roster = Roster::new(64);
     std::thread::scope(|scope| {
         for user in ["a", "b", "c", "d"] {
             let roster = &roster;
@@ -105,4 +104,27 @@ fn sessions_come_and_go_on_many_threads() {
         }
     });
     assert_eq!(roster.page(&Filter::default(), 0, 10).total, 0);
+}
+
+#[test]
+fn a_users_sessions_are_limited_in_all_and_from_one_address() {
+    let roster = Roster::new(64);
+    let limits = UserLimits { connections: Some(3), connections_per_ip: Some(2) };
+    let sit = |user: &str, protocol, client: &str| {
+        let mut guest = roster.guest(protocol, &"imap".into(), client.parse().expect("an address"));
+        guest.facts().expect("nobody else has it").user = Some(user.into());
+        guest.sit_down(limits).map(|()| guest)
+    };
+    let first = sit("alice", Protocol::Imap, "[2001:db8::1]:1").expect("room");
+    let second = sit("alice", Protocol::Imap, "[2001:db8::2]:1").expect("room");
+    assert_eq!(sit("alice", Protocol::Imap, "[2001:db8::3]:1").err(), Some(Full::PerAddress(2)), "one /64");
+    let third = sit("alice", Protocol::Imap, "192.0.2.1:1").expect("from elsewhere");
+    assert_eq!(sit("alice", Protocol::Imap, "192.0.2.2:1").err(), Some(Full::InAll(3)));
+    assert!(sit("alice", Protocol::Pop3, "192.0.2.1:1").is_ok() && sit("bob", Protocol::Imap, "192.0.2.1:1").is_ok());
+    drop(first);
+    let mut again = sit("alice", Protocol::Imap, "192.0.2.1:1").expect("a place was given back");
+    again.stand_up();
+    let last = sit("alice", Protocol::Imap, "192.0.2.2:1").expect("given back after a refusal too");
+    drop((second, third, last, again));
+    assert!(roster.0.seats.is_empty(), "nobody is remembered");
 }

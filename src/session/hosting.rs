@@ -55,10 +55,15 @@ impl Session {
         let Some(_turn) = self.parts.turns.take(user.name()) else {
             return Err(Denied::new(Denial::Limit, "logging in", "too many logins of this user at once, or a loop"));
         };
+        let seated = record.sits_down(self.entrance.service.user_limits);
+        seated.map_err(|full| Denied::new(Denial::Limit, "logging in", full))?;
         let asked = Instant::now();
         let hosted = self.lodge(login, &user, &route, record).await;
         if hosted.as_ref().is_err_and(|denied| denied.denial == Denial::BadCredentials) {
             self.entrance.refusals.took(asked.elapsed());
+        }
+        if hosted.as_ref().is_err_and(|denied| denied.denial.counts_as_failed_login()) {
+            self.parts.roster.failed(&user.shared_name(), self.client.address.ip());
         }
         hosted
     }
@@ -73,7 +78,14 @@ impl Session {
         Ok((user, route))
     }
 
-    fn may_log_in(&self, route: &Route) -> Result<(), Denied> {
+    fn may_log_in(&self, user: &User, route: &Route) -> Result<(), Denied> {
+        if self.parts.registry.switched_off(user.name()).contains(self.entrance.protocol()) {
+            return Err(Denied::new(
+                Denial::Policy,
+                "registry",
+                "an administrator has switched this protocol off for the user",
+            ));
+        }
         match route.standing {
             Standing::Active if route.allows(self.entrance.protocol()) => Ok(()),
             Standing::Active => Err(Denied::new(Denial::Policy, "directory", "service not allowed")),
@@ -89,7 +101,7 @@ impl Session {
             PasswordCheck::Backend => {}
             PasswordCheck::Directory | PasswordCheck::Both => self.check_password(login, route).await?,
         }
-        self.may_log_in(route)?;
+        self.may_log_in(user, route)?;
         let servers = self.parts.backends.candidates(&route.host, user.name());
         let servers = servers.map_err(|error| Denied::new(Denial::Misconfigured, "directory", error))?;
         let mut last = Denied::new(Denial::Unavailable, "back-end", "no server");

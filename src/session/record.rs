@@ -16,11 +16,12 @@ use tracing::Level;
 use super::hosting::Denied;
 use super::{Ending, Entrance};
 use crate::backend::Lease;
+use crate::config::UserLimits;
 use crate::gate::Permit;
 use crate::metrics::Metrics;
 use crate::proto::RefusedHere;
 use crate::registry::{Presence, Registry};
-use crate::roster::{Entry, Guest, Roster};
+use crate::roster::{Entry, Full, Guest, Roster};
 use crate::wire::{Relay, Watched, tls};
 
 /// See the module.
@@ -93,6 +94,11 @@ impl Record {
         self.metrics.login_seconds.with_label_values(&[protocol]).observe(asked.elapsed().as_secs_f64());
     }
 
+    /// A place among the user's sessions, until the session ends or the login is denied.
+    pub(super) fn sits_down(&mut self, limits: UserLimits) -> Result<(), Full> {
+        self.guest.sit_down(limits)
+    }
+
     /// Logged at once and not at the session's end: who watches for attacks must not wait for that.
     pub(super) fn denied(&mut self, denied: &Denied, asked: Instant) {
         self.answered(denied.denial.label(), asked);
@@ -108,6 +114,7 @@ impl Record {
             "login denied"
         );
         self.goes_to(None);
+        self.guest.stand_up();
     }
 
     /// A login that the front refused by itself.

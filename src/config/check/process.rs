@@ -1,12 +1,11 @@
-//! The sections about the process itself: hostname, threads, log, admin, shutdown.
+//! The sections about the process itself: hostname, threads, log, shutdown.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::listeners::Bound;
 use super::sheet::Fields;
 use super::values::{self, DAY};
-use crate::config::{Admin, Log, LogFormat, LogLevel, Shutdown, Threads};
+use crate::config::{Log, LogFormat, LogLevel, Shutdown, Threads};
 
 pub(super) fn hostname(root: &mut Fields<'_>) -> Arc<str> {
     let written = root.take("hostname").and_then(|item| item.read(values::domain));
@@ -51,16 +50,6 @@ const LEVELS: [(&str, LogLevel); 5] = [
     ("debug", LogLevel::Debug),
     ("trace", LogLevel::Trace),
 ];
-
-pub(super) fn admin(root: &mut Fields<'_>, bound: &Bound) -> Option<Admin> {
-    let mut fields = root.take("admin")?.fields()?;
-    let item = fields.need("address")?;
-    let address = item.read(values::bound_address)?;
-    if let Some(path) = bound.holder(address) {
-        item.fault(format!("`{address}` is also the address of {path}"));
-    }
-    Some(Admin { address })
-}
 
 pub(super) fn shutdown(root: &mut Fields<'_>) -> Shutdown {
     let mut fields = root.section("shutdown");

@@ -20,7 +20,7 @@ pub(super) fn unknown_key(key: &str, known: &[&str]) -> String {
 }
 
 /// Keys that later versions have: no typing errors, so nothing is suggested in their place.
-const LATER: [&str; 15] = [
+const LATER: [&str; 13] = [
     "bandwidth",
     "client_ca",
     "defence",
@@ -32,8 +32,6 @@ const LATER: [&str; 15] = [
     "sieve",
     "smtp",
     "submission",
-    "tokens",
-    "user_limits",
     "warm",
     "xclient",
 ];

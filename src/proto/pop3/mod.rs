@@ -43,9 +43,14 @@ mod tests {
 
     #[test]
     fn last_words_are_one_line_that_says_err() {
-        for why in
-            [Goodbye::Forbidden, Goodbye::TooMany, Goodbye::TimedOut, Goodbye::ShuttingDown, Goodbye::BackendGone, Goodbye::Kicked]
-        {
+        for why in [
+            Goodbye::Forbidden,
+            Goodbye::TooMany,
+            Goodbye::TimedOut,
+            Goodbye::ShuttingDown,
+            Goodbye::BackendGone,
+            Goodbye::Kicked,
+        ] {
             let words = Protocol::Pop3.goodbye(why);
             assert!(words.starts_with("-ERR ") && words.ends_with("\r\n") && words.len() < 512, "{words}");
             assert_eq!(words.matches('\n').count(), 1, "{words}");

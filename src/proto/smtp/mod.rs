@@ -65,9 +65,14 @@ mod tests {
 
     #[test]
     fn last_words_are_one_line_with_a_code() {
-        for why in
-            [Goodbye::Forbidden, Goodbye::TooMany, Goodbye::TimedOut, Goodbye::ShuttingDown, Goodbye::BackendGone, Goodbye::Kicked]
-        {
+        for why in [
+            Goodbye::Forbidden,
+            Goodbye::TooMany,
+            Goodbye::TimedOut,
+            Goodbye::ShuttingDown,
+            Goodbye::BackendGone,
+            Goodbye::Kicked,
+        ] {
             let words = Protocol::Submission.goodbye(why);
             let code = if why == Goodbye::Forbidden { "554 5.7.1 " } else { "421 4.7.0 " };
             assert!(words.starts_with(code) && words.ends_with("\r\n") && words.len() < 512, "{words}");
