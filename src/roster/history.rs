@@ -98,7 +98,7 @@ impl History {
                 found.extend(here.map(|visit| (user.clone(), *visit)));
             }
         }
-        found.sort_unstable_by(|(_, one), (_, other)| other.at.cmp(&one.at));
+        found.sort_unstable_by_key(|(_, visit): &(Arc<str>, Visit)| std::cmp::Reverse(visit.at));
         found.truncate(limit);
         found
     }

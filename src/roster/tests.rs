@@ -38,7 +38,7 @@ fn whoever_leaves_nobody_else_is_lost() {
     while !on.is_empty() {
         let leaving = (on.len() * 7 + 3) % on.len();
         on.swap_remove(leaving);
-        if on.len() % 50 == 0 {
+        if on.len().is_multiple_of(50) {
             let expected: BTreeSet<u64> = on.iter().map(|guest| guest.number).collect();
             let seen: BTreeSet<u64> = numbers(&roster.page(&Filter::default(), 0, 2000)).into_iter().collect();
             assert_eq!(seen, expected);

@@ -20,6 +20,7 @@ mod faults;
 mod gate;
 mod hostile;
 mod identity;
+mod live;
 mod login;
 mod machine;
 mod patience;
