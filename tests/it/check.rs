@@ -94,6 +94,7 @@ const A_SITES_OWN: [(&str, Content); 9] = [
     ("tls/ldap-ca.pem", Content::Authority),
     ("tls/backends-ca.pem", Content::Authority),
     ("secrets/ldap", Content::Text("secret\n")),
+    ("secrets/ops-token", Content::Text("secret-secret-secret\n")),
     ("secrets/master", Content::Text("secret\n")),
     ("users.yaml", Content::Text("alice@example.com: { host: stores }\n")),
 ];
