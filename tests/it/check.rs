@@ -86,7 +86,7 @@ fn a_fault_never_shows_a_secret() {
 }
 
 /// What the shipped files name, beside them, but do not bring: a site's certificates and secrets.
-const A_SITES_OWN: [(&str, Content); 9] = [
+const A_SITES_OWN: [(&str, Content); 10] = [
     ("tls/fullchain.pem", Content::Certificate),
     ("tls/privkey.pem", Content::Key),
     ("demo-certificate.pem", Content::Certificate),
