@@ -34,7 +34,8 @@ fn logins(criterion: &mut Criterion) {
         bad_commands: 10,
         failed_logins: 3,
         extensions: Arc::new(["SIZE 100000000".into(), "8BITMIME".into()]),
-        trusted: None,
+        vouching: false,
+        bare_newline: portcullis::proto::smtp::text::BareNewline::Reject,
     };
     let plain = "AGFsaWNlQGV4YW1wbGUuY29tAHNlY3JldA==";
     for (protocol, name, words) in [

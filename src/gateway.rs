@@ -20,6 +20,7 @@ use crate::lookup;
 use crate::metrics::Metrics;
 use crate::proto::Protocol;
 use crate::registry::{self, Registry};
+use crate::roster::Roster;
 use crate::session::{self, Counts, Entrance, Parts, RefusalTime, Turns};
 use crate::wire::relay::Meter;
 use crate::wire::{socket, tls, tls_client};
@@ -76,6 +77,7 @@ impl Gateway {
             directory: Directory::new(&config.directory, metrics.clone(), Handle::current())?,
             backends: Backends::new(&config.backends, &own, &metrics)?,
             registry: Registry::open(config.after_pop.as_ref(), &config.store, metrics.clone(), &Handle::current())?,
+            roster: Roster::new(config.ipv6_prefix),
             metrics: metrics.clone(),
             hostname: config.hostname.clone(),
             turns: Turns::default(),
@@ -132,11 +134,11 @@ impl Gateway {
     }
 
     fn start_chores(&mut self, gate: Gate) -> Result<(), StartProblem> {
-        if let Some(admin) = self.config.admin {
+        if let Some(admin) = &self.config.admin {
             let socket = bind(admin.address)?;
             let listener = TcpListener::from_std(socket).map_err(|error| StartProblem::Bind(admin.address, error))?;
             self.admin = listener.local_addr().ok();
-            let serving = admin::serve(listener, self.parts.clone(), self.drain.clone());
+            let serving = admin::serve(listener, admin.clone(), self.parts.clone(), self.drain.clone());
             self.chores.push(tokio::spawn(async move {
                 if let Err(error) = serving.await {
                     tracing::error!(%error, "the admin listener has failed");

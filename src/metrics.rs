@@ -63,6 +63,8 @@ pub struct Metrics {
     pub registry_writes: IntCounterVec,
     /// Whether the registry's store is there.
     pub registry_up: IntGauge,
+    /// Sessions that an administrator ended, by what was named.
+    pub kicks: IntCounterVec,
     /// Questions of other MTAs, by protocol and answer.
     pub lookups: IntCounterVec,
 }
@@ -127,6 +129,7 @@ impl Metrics {
                 &["outcome"],
             )?,
             registry_up: gauge(&r, "registry_up", "Whether the registry's store is there.")?,
+            kicks: counters(&r, "kicks_total", "Sessions that an administrator ended.", &["by"])?,
             lookups: counters(&r, "lookups_total", "Questions of other MTAs.", &["protocol", "answer"])?,
             registry: r,
         })

@@ -22,6 +22,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("wire", 2),
     ("directory", 3),
     ("registry", 3),
+    ("roster", 3),
     ("gate", 3),
     ("backend", 4),
     ("session", 5),

@@ -1,35 +1,95 @@
-//! The HTTP side: `/metrics` for Prometheus, `/healthz` and `/readyz` for whoever restarts or routes.
+//! The HTTP side: `/metrics` for Prometheus, `/healthz` and `/readyz` for whoever restarts or routes, and the API.
 
+use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use tokio::net::TcpListener;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
+use crate::config;
 use crate::drain::Drain;
 use crate::session::Parts;
+
+mod api;
+mod guard;
+mod refusal;
+
+use guard::Peer;
+use refusal::Refusal;
 
 #[derive(Clone)]
 struct Admin {
     parts: Arc<Parts>,
     drain: Drain,
+    tokens: Arc<[config::Token]>,
+    hosts: Arc<[String]>,
 }
 
 /// Serves while it is polled: during a drain too, when `/readyz` says so and `/metrics` shows who is left.
 ///
 /// # Errors
-/// Those of the listening socket.
-pub async fn serve(listener: TcpListener, parts: Arc<Parts>, drain: Drain) -> io::Result<()> {
-    let routes = Router::new()
+/// None that ends it; the type is what a chore returns.
+pub async fn serve(listener: TcpListener, asked: config::Admin, parts: Arc<Parts>, drain: Drain) -> io::Result<()> {
+    let routes = routes(Admin { parts, drain, tokens: asked.tokens, hosts: asked.hosts });
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    loop {
+        let Ok(place) = places.clone().acquire_owned().await else { return Ok(()) };
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                let routes = routes.clone();
+                tokio::spawn(async move {
+                    connection(stream, Peer(peer), routes).await;
+                    drop(place);
+                });
+            }
+            // EMFILE and its like would come back at once, for ever.
+            Err(error) => {
+                tracing::warn!(%error, "accept failed on the admin side");
+                tokio::time::sleep(BREATH).await;
+            }
+        }
+    }
+}
+
+fn routes(admin: Admin) -> Router {
+    Router::new()
         .route("/metrics", get(metrics))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
-        .with_state(Admin { parts, drain });
-    axum::serve(listener, routes).await
+        .with_state(admin.clone())
+        .nest("/api/v1", api::routes(admin))
+}
+
+async fn connection(stream: TcpStream, peer: Peer, routes: Router) {
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer);
+        let answer = hyper::service::Service::call(&TowerToHyperService::new(routes.clone()), request);
+        async move { Ok::<Response, Infallible>(in_time(answer).await) }
+    });
+    let mut http = hyper::server::conn::http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(HEAD_MAX);
+    // How a client breaks is its own affair.
+    let _ = http.serve_connection(TokioIo::new(stream), service).await;
+}
+
+async fn in_time(answer: impl Future<Output = Result<Response, Infallible>>) -> Response {
+    match timeout(ANSWER, answer).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(never)) => match never {},
+        Err(_) => Refusal::new(StatusCode::REQUEST_TIMEOUT, "this took too long").into_response(),
+    }
 }
 
 async fn metrics(State(admin): State<Admin>) -> impl IntoResponse {
@@ -49,3 +109,12 @@ async fn ready(State(admin): State<Admin>) -> impl IntoResponse {
         (StatusCode::OK, "ready\n")
     }
 }
+
+/// At the same time; others wait in the kernel.
+const CONNECTIONS: usize = 256;
+/// For a request's head to arrive, and for the next one on a connection.
+const HEAD: Duration = Duration::from_secs(30);
+const HEAD_MAX: usize = 16 * 1024;
+/// For a body to arrive and the answer to be made.
+const ANSWER: Duration = Duration::from_secs(20);
+const BREATH: Duration = Duration::from_millis(100);

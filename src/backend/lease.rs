@@ -1,6 +1,7 @@
 //! A place at a server, given back when it is dropped.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
@@ -30,6 +31,7 @@ impl Server {
             },
         };
         self.settings.metrics.backend_open.inc();
+        self.open.fetch_add(1, Ordering::Relaxed);
         Ok(Lease { server: self.clone(), _place: place })
     }
 
@@ -52,5 +54,6 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         self.server.settings.metrics.backend_open.dec();
+        self.server.open.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -87,6 +87,16 @@ impl Backends {
         self.found(&host).map(|server| vec![server]).ok_or(Unroutable(host))
     }
 
+    /// Every server that is known now, with its pool's name; those that only the directory named come last.
+    #[must_use]
+    pub fn servers(&self) -> Vec<Arc<Server>> {
+        let found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut named: Vec<_> = found.values().cloned().collect();
+        drop(found);
+        named.sort_unstable_by(|one, other| one.name().cmp(other.name()));
+        self.pools.iter().flat_map(|pool| pool.servers.iter().cloned()).chain(named).collect()
+    }
+
     /// A host that only the directory named, or a known one with a port of its own. Remembered, so that its
     /// connections are counted together.
     fn found(&self, host: &str) -> Option<Arc<Server>> {

@@ -19,7 +19,7 @@ use crate::wire::tls_client::{self, TlsSetupProblem};
 /// One server that users live on.
 #[derive(Debug)]
 pub struct Server {
-    name: Box<str>,
+    name: Arc<str>,
     /// A name or an address; resolved when needed.
     pub(super) address: Box<str>,
     /// In place of the pool's port, where the directory named one.
@@ -29,6 +29,8 @@ pub struct Server {
     pub(super) resolved: Arc<Resolved>,
     /// Whether the last connection failed.
     down: Arc<AtomicBool>,
+    /// Connections to it now, those of logins under way included.
+    pub(super) open: Arc<AtomicUsize>,
     /// What it said to EHLO.
     pub(super) offered: Offered,
     pub(super) settings: Arc<Settings>,
@@ -55,6 +57,7 @@ impl Server {
             places: self.places.clone(),
             resolved: self.resolved.clone(),
             down: self.down.clone(),
+            open: self.open.clone(),
             offered: self.offered.clone(),
             settings: self.settings.clone(),
         }
@@ -70,6 +73,7 @@ impl Server {
             places,
             resolved: Arc::default(),
             down: Arc::default(),
+            open: Arc::default(),
             offered: Offered::default(),
             settings: settings.clone(),
         }
@@ -96,6 +100,42 @@ impl Server {
     #[must_use]
     pub fn is(&self, other: &Self) -> bool {
         self.name == other.name && self.port == other.port
+    }
+
+    /// The same, for whoever keeps it.
+    #[must_use]
+    pub fn shared_name(&self) -> Arc<str> {
+        self.name.clone()
+    }
+
+    /// A name or an address.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// The name of its pool.
+    #[must_use]
+    pub fn pool(&self) -> &str {
+        self.settings.name()
+    }
+
+    /// Whether the last connection to it failed.
+    #[must_use]
+    pub fn is_down(&self) -> bool {
+        self.down.load(Ordering::Relaxed)
+    }
+
+    /// Connections to it now.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    /// How many there may be.
+    #[must_use]
+    pub fn max_connections(&self) -> Option<u32> {
+        self.settings.config.max_connections
     }
 
     /// How users are logged in here.

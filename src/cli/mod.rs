@@ -5,9 +5,15 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod admin;
 mod check;
 mod demo;
+mod remote;
 mod serve;
+mod table;
+
+use admin::{Which, Whom};
+use remote::Remote;
 
 /// A front-end IMAP and POP3 gateway: finds each user's back-end in a directory, logs in there, and relays.
 #[derive(Debug, Parser)]
@@ -24,6 +30,12 @@ Examples:
   portcullis demo                              try it, on loopback
   portcullis check portcullis.yaml             what is wrong with a configuration
   portcullis serve --config portcullis.yaml    run it
+  portcullis who --user alice                  who is on, of the gateway that runs here
+  portcullis kick --from 192.0.2.7             end the sessions from an address
+  portcullis disable alice pop3 --now          no POP3 for alice from now on
+
+Those that ask a running gateway find it by --admin URL or PORTCULLIS_ADMIN; to act they need a token with
+`may: admin` of its `admin.tokens`, in a file (--token-file) or in PORTCULLIS_TOKEN.
 
 config/portcullis.yaml in the source explains every key of a configuration.";
 
@@ -52,6 +64,60 @@ enum Verb {
         #[arg(long)]
         free_ports: bool,
     },
+    /// List the sessions that are on.
+    Who {
+        #[command(flatten)]
+        which: Which,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// End sessions: the mail program is told goodbye where its protocol allows that.
+    Kick {
+        #[command(flatten)]
+        whom: Whom,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Show a user: last logins, addresses, failed logins, sessions.
+    User {
+        /// The user's name.
+        name: String,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Switch a protocol off for a user, from the next login on.
+    Disable {
+        /// The user's name.
+        user: String,
+        /// Such as pop3.
+        protocol: String,
+        /// End the sessions that are on, too.
+        #[arg(long)]
+        now: bool,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Switch a protocol on again for a user.
+    Enable {
+        /// The user's name.
+        user: String,
+        /// Such as pop3.
+        protocol: String,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// List the addresses that a user logged in from.
+    Ips {
+        /// The user's name.
+        user: String,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Show how the gateway and its back-ends are.
+    Status {
+        #[command(flatten)]
+        remote: Remote,
+    },
 }
 
 /// Runs the verb that was asked for.
@@ -61,6 +127,13 @@ pub fn main() -> ExitCode {
         Verb::Serve { config } => serve::serve(&config),
         Verb::Check { file } => return check::check(&file),
         Verb::Demo { free_ports } => demo::demo(free_ports),
+        Verb::Who { which, remote } => admin::who(&remote, &which),
+        Verb::Kick { whom, remote } => admin::kick(&remote, &whom),
+        Verb::User { name, remote } => admin::user(&remote, &name),
+        Verb::Disable { user, protocol, now, remote } => admin::switch(&remote, &user, &protocol, false, now),
+        Verb::Enable { user, protocol, remote } => admin::switch(&remote, &user, &protocol, true, false),
+        Verb::Ips { user, remote } => admin::ips(&remote, &user),
+        Verb::Status { remote } => admin::status(&remote),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

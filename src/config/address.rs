@@ -132,6 +132,18 @@ const ANY: [AddressRange; 2] = [
     AddressRange { first: IpAddr::V6(Ipv6Addr::UNSPECIFIED), last: IpAddr::V6(Ipv6Addr::from_bits(u128::MAX)) },
 ];
 
+/// As whom a client is counted: one IPv6 user has a whole prefix, and may come from any address in it.
+#[must_use]
+pub fn counted_as(client: IpAddr, ipv6_prefix: u8) -> IpAddr {
+    match client {
+        IpAddr::V4(_) => client,
+        IpAddr::V6(address) => {
+            let mask = u128::MAX.checked_shl(128_u32.saturating_sub(ipv6_prefix.into())).unwrap_or(0);
+            IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & mask))
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

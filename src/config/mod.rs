@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::proto::Protocol;
+use crate::secret::Secret;
 
 pub mod address;
 pub mod check;
@@ -23,7 +24,7 @@ pub use address::AddressRange;
 pub use check::{Problem, load, parse};
 pub use pool::{BackendLogin, BackendTls, Pool, Server};
 pub use registry::{AfterPop, Lookup, LookupProtocol, Store};
-pub use service::{AccessRule, Cleartext, Limits, Listener, ListenerTls, PasswordCheck, Rate, Service};
+pub use service::{AccessRule, Cleartext, Limits, Listener, ListenerTls, PasswordCheck, Rate, Service, UserLimits};
 pub use source::{Cache, Directory, Ldap, LdapUrl, Source, Standing};
 
 /// Everything. Sessions hold it, or a part of it, behind an `Arc`.
@@ -173,10 +174,34 @@ pub enum Splice {
 }
 
 /// The HTTP side.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Admin {
     /// Where it listens.
     pub address: SocketAddr,
+    /// Who may use the API; with none, who asks on loopback may read.
+    pub tokens: Arc<[Token]>,
+    /// Names by which it may be asked, besides `hostname`, `localhost` and every IP address; in lower case.
+    pub hosts: Arc<[String]>,
+}
+
+/// Who may use the API.
+#[derive(Debug)]
+pub struct Token {
+    /// As the log calls whoever has it.
+    pub name: String,
+    /// At least 16 bytes.
+    pub secret: Secret,
+    /// What it is good for.
+    pub may: May,
+}
+
+/// What a token is good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum May {
+    /// Look.
+    Read,
+    /// Look and act.
+    Admin,
 }
 
 /// How to stop.

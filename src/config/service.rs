@@ -68,8 +68,27 @@ pub struct Service {
     pub idle_timeout: Duration,
     /// What becomes of bare CRs and LFs in a message that is taken here (SMTP).
     pub bare_newline: BareNewline,
+    /// How many sessions one user may have.
+    pub user_limits: UserLimits,
     /// The greeting's text.
     pub greeting: Arc<str>,
+}
+
+/// Simultaneous sessions of one user, at this gateway; `None` = no limit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct UserLimits {
+    /// In all.
+    pub connections: Option<u32>,
+    /// From one address.
+    pub connections_per_ip: Option<u32>,
+}
+
+impl UserLimits {
+    /// Whether anything has to be counted.
+    #[must_use]
+    pub fn is_set(self) -> bool {
+        self.connections.is_some() || self.connections_per_ip.is_some()
+    }
 }
 
 /// May a password come without TLS?

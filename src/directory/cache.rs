@@ -91,9 +91,20 @@ impl<T: Send + Sync + 'static> Cache<T> {
         self.count(landed.unwrap_or(Landed { answer: Err(Unavailable::Lost), stale: false }))
     }
 
-    /// Whether there is anything to answer with while the directory is down.
+    /// Whether there is something to answer from while the directory is down.
     pub(super) fn serves_stale(&self) -> bool {
         !self.times.stale.is_zero() && self.tables.as_ref().is_some_and(|tables| !tables.known.is_empty())
+    }
+
+    /// Forgets one name; who asks from now on does not get the answer of a question that is in flight. Whether there was
+    /// something to forget.
+    pub(super) fn forget(&self, name: &str) -> bool {
+        let mut flights = self.flights();
+        flights.waiting.remove(name);
+        let Some(tables) = &self.tables else { return false };
+        let (known, unknown) = (tables.known.remove(name), tables.unknown.remove(name));
+        self.remembered.set(i64::try_from(tables.known.len()).unwrap_or(i64::MAX));
+        known.is_some() || unknown.is_some()
     }
 
     /// Forgets everything; questions in flight are answered but not remembered.
@@ -230,7 +241,10 @@ impl<T: Send + Sync + 'static> Flying<T> {
     fn land(self, answer: Answer<T>) {
         let mut flights = self.cache.flights();
         let mut landed = Landed { answer, stale: false };
-        if flights.epoch == self.epoch {
+        // Nobody waits for it any more when the user was forgotten meanwhile.
+        let is_awaited =
+            flights.waiting.get(&self.name).is_some_and(|flight| flight.same_channel(&self.landing.subscribe()));
+        if flights.epoch == self.epoch && is_awaited {
             match &landed.answer {
                 Ok(answer) => {
                     flights.down_until = None;
@@ -254,7 +268,8 @@ impl<T: Send + Sync + 'static> Flying<T> {
 impl<T: Send + Sync + 'static> Drop for Flying<T> {
     fn drop(&mut self) {
         let mut flights = self.cache.flights();
-        if flights.epoch == self.epoch {
+        let ours = self.landing.subscribe();
+        if flights.waiting.get(&self.name).is_some_and(|flight| flight.same_channel(&ours)) {
             flights.waiting.remove(&self.name);
         }
     }

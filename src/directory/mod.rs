@@ -138,6 +138,11 @@ impl Directory {
         Ok(home.map_or(Recipient::Unknown, |home| Recipient::Lives(home.lodging(address))))
     }
 
+    /// Forgets where a user lives; the next login asks again. Whether there was something to forget.
+    pub fn forget(&self, user: &User) -> bool {
+        self.0.users.forget(user.key())
+    }
+
     /// Whether this is the password of the user who was found at this route. The answer is never remembered.
     ///
     /// # Errors

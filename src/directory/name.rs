@@ -68,6 +68,12 @@ impl User {
         &self.name
     }
 
+    /// The same, for whoever keeps it.
+    #[must_use]
+    pub fn shared_name(&self) -> Arc<str> {
+        Arc::clone(&self.name)
+    }
+
     /// The name as the client gave it.
     #[must_use]
     pub fn given(&self) -> &str {

@@ -7,10 +7,10 @@
 //! everyone. An allow rule with limits puts its own in place of those of its level.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use crate::config::address::canonical;
+use crate::config::address::{canonical, counted_as};
 use crate::config::{AccessRule, Config, Limits, Listener};
 use crate::metrics::Metrics;
 use crate::proto::Protocol;
@@ -222,16 +222,5 @@ impl Post {
     fn sweep(&self) -> usize {
         let of_rules = (0..).zip(&self.rules).filter_map(|(rule, _)| self.flow_of(rule));
         of_rules.chain([&self.flow]).map(Flow::sweep).sum()
-    }
-}
-
-/// As whom a client is counted: one IPv6 user has a whole prefix, and may come from any address in it.
-fn counted_as(client: IpAddr, ipv6_prefix: u8) -> IpAddr {
-    match client {
-        IpAddr::V4(_) => client,
-        IpAddr::V6(address) => {
-            let mask = u128::MAX.checked_shl(128_u32.saturating_sub(ipv6_prefix.into())).unwrap_or(0);
-            IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & mask))
-        }
     }
 }

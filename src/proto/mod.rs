@@ -159,6 +159,8 @@ pub enum Goodbye {
     ShuttingDown,
     /// The back-end has gone.
     BackendGone,
+    /// An administrator ends the session.
+    Kicked,
 }
 
 /// What a front offers and tolerates; fixed for one session.

@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use redb::{Database, ReadableTable, TableDefinition};
 
-use super::seen::Seen;
+use super::seen::{self, Protocols, Seen};
+use super::switches::Off;
 use super::table::Table;
 use super::{Away, Batch};
 
@@ -30,6 +31,8 @@ impl<E: Into<redb::Error>> From<E> for DiskProblem {
 
 /// An address as text → its users.
 const ROWS: TableDefinition<'_, &str, &str> = TableDefinition::new("auth_ips");
+/// A user → the protocols that are switched off.
+const SWITCHED_OFF: TableDefinition<'_, &str, &str> = TableDefinition::new("switched_off");
 
 impl Disk {
     /// Opens or makes the file, and puts what is still valid into the table. Blocks.
@@ -44,6 +47,7 @@ impl Disk {
         // Made here, so that reading finds it in a new file.
         let begun = self.0.begin_write()?;
         begun.open_table(ROWS)?;
+        begun.open_table(SWITCHED_OFF)?;
         begun.commit()?;
         let reading = self.0.begin_read()?;
         for row in reading.open_table(ROWS)?.iter()? {
@@ -56,10 +60,44 @@ impl Disk {
         Ok(())
     }
 
+    /// What is switched off, as it was written last.
+    pub(super) fn switches(&self) -> Result<Off, DiskProblem> {
+        let mut off = Off::new();
+        for row in self.0.begin_read()?.open_table(SWITCHED_OFF)?.iter()? {
+            let (user, protocols) = row?;
+            let protocols = Protocols::read(protocols.value());
+            if seen::is_name(user.value()) && !protocols.is_empty() {
+                off.insert(user.value().into(), protocols);
+            }
+        }
+        Ok(off)
+    }
+
+    /// Durable when it returns.
+    pub(super) async fn switch(&self, user: String, off: Protocols) -> Result<(), Away> {
+        self.blocking(move |disk| {
+            let writing = disk.0.begin_write()?;
+            {
+                let mut rows = writing.open_table(SWITCHED_OFF)?;
+                if off.is_empty() {
+                    rows.remove(user.as_str())?;
+                } else {
+                    rows.insert(user.as_str(), off.to_string().as_str())?;
+                }
+            }
+            Ok(writing.commit()?)
+        })
+        .await
+    }
+
     /// Durable when it returns.
     pub(super) async fn write(&self, batch: Batch) -> Result<(), Away> {
+        self.blocking(move |disk| disk.write_blocking(&batch)).await
+    }
+
+    async fn blocking(&self, work: impl FnOnce(&Self) -> Result<(), DiskProblem> + Send + 'static) -> Result<(), Away> {
         let disk = self.clone();
-        let written = tokio::task::spawn_blocking(move || disk.write_blocking(&batch)).await;
+        let written = tokio::task::spawn_blocking(move || work(&disk)).await;
         match written {
             Ok(written) => written.map_err(|error| Away(error.to_string())),
             Err(_) => Err(Away("the writing task has ended".to_owned())),

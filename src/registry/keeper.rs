@@ -13,7 +13,7 @@ pub(super) async fn keep(registry: Weak<Inner>) {
     loop {
         let Some(inner) = registry.upgrade() else { return };
         let now = inner.clock.now();
-        let every = (inner.rules.window.as_secs() / 3).max(1);
+        let every = inner.rules.as_ref().map_or(u64::MAX, |rules| (rules.window.as_secs() / 3).max(1));
         // A clock that was put back starts the count anew.
         if refreshed.is_none_or(|last: u64| now < last || now - last >= every) {
             inner.refresh().await;
@@ -27,6 +27,8 @@ pub(super) async fn keep(registry: Weak<Inner>) {
             inner.tell_again().await;
         }
         inner.write_out().await;
+        // An outage is told by who asks for more than this.
+        let _ = inner.follow_switches().await;
         tokio::select! {
             () = tokio::time::sleep(BEAT) => {}
             // While the server is away, every login would be a try to connect.

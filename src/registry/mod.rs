@@ -29,6 +29,7 @@ mod dial;
 mod disk;
 mod keeper;
 mod seen;
+mod switches;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -36,20 +37,24 @@ mod valkey;
 
 pub use disk::DiskProblem;
 pub use seen::Protocols;
+pub use switches::SwitchProblem;
 
 use clock::Clock;
 use dial::Way;
 use disk::Disk;
 use seen::Seen;
+use switches::Switches;
 use table::Table;
 use valkey::Valkey;
 
 /// The record of who logged in from where; a clone is the same record.
 #[derive(Clone)]
-pub struct Registry(Option<Arc<Inner>>);
+pub struct Registry(Arc<Inner>);
 
 struct Inner {
-    rules: AfterPop,
+    /// `None`: nothing is recorded and nobody covered.
+    rules: Option<AfterPop>,
+    switches: Switches,
     table: Mutex<Table>,
     clock: Clock,
     store: Backing,
@@ -107,7 +112,7 @@ pub enum SetupProblem {
 }
 
 impl Registry {
-    /// Opens the record; without rules nothing is recorded and nobody covered. A server that is away is no problem: it
+    /// Opens the record and the store; without rules nothing is recorded and nobody covered. A server that is away is no problem: it
     /// is tried again. The keeper runs on `control`. Blocks while a file is read.
     ///
     /// # Errors
@@ -128,13 +133,17 @@ impl Registry {
         metrics: Arc<Metrics>,
         control: &Handle,
     ) -> Result<Self, SetupProblem> {
-        let Some(rules) = rules.cloned() else { return Ok(Self(None)) };
-        let (now, window) = (clock.now(), rules.window.as_secs());
+        let (now, window) = (clock.now(), rules.map_or(UNUSED, |rules| rules.window.as_secs()));
+        let switches = Switches::default();
         let mut table = Table::new(window, ADDRESSES_MAX, now);
         let store = match store {
             Store::Memory => Backing::Memory,
             Store::Disk(path) => {
                 let disk = Disk::open(path, now, &mut table);
+                let disk = disk.and_then(|disk| {
+                    switches.replace(disk.switches()?);
+                    Ok(disk)
+                });
                 Backing::Disk(disk.map_err(|problem| SetupProblem::Disk(path.clone(), problem))?)
             }
             Store::Valkey { url, tls, prefix } => {
@@ -145,30 +154,32 @@ impl Registry {
         };
         metrics.registry_up.set(i64::from(!matches!(store, Backing::Valkey(_))));
         let (table, news, writing) = (Mutex::new(table), Notify::new(), tokio::sync::Mutex::default());
-        let inner = Arc::new(Inner { rules, table, clock, store, metrics, news, writing });
+        let rules = rules.cloned();
+        let inner = Arc::new(Inner { rules, switches, table, clock, store, metrics, news, writing });
         control.spawn(keeper::keep(Arc::downgrade(&inner)));
-        Ok(Self(Some(inner)))
+        Ok(Self(inner))
     }
 
     /// Whether anything is recorded at all.
     #[must_use]
     pub fn is_kept(&self) -> bool {
-        self.0.is_some()
+        self.0.rules.is_some()
     }
 
     /// The pool through which who is vouched for sends; `None` = each user's own back-end.
     #[must_use]
     pub fn relay(&self) -> Option<&str> {
-        self.0.as_ref()?.rules.relay.as_deref()
+        self.0.rules.as_ref()?.relay.as_deref()
     }
 
     /// A user has logged in. Keep the [`Presence`] as long as the session lives. `announced`: the address is what a
     /// PROXY header says, and then one that no client of the world has means nothing. Never waits for a store.
     pub fn record(&self, user: &str, protocol: Protocol, address: IpAddr, announced: bool) -> Presence {
-        let Some(inner) = &self.0 else { return Presence(None) };
+        let inner = &self.0;
+        let Some(rules) = &inner.rules else { return Presence(None) };
         let address = address.to_canonical();
         let count = |outcome| inner.metrics.records.with_label_values(&[outcome]).inc();
-        if let Some(refusal) = inner.refusal(user, protocol, address, announced) {
+        if let Some(refusal) = rules.refusal(user, protocol, address, announced) {
             count(refusal);
             return Presence(None);
         }
@@ -183,9 +194,10 @@ impl Registry {
     /// # Errors
     /// [`Away`]; the address is not authorised then.
     pub async fn covers(&self, address: IpAddr) -> Result<Coverage, Away> {
-        let Some(inner) = &self.0 else { return Ok(Coverage::Nobody) };
+        let inner = &self.0;
+        let Some(rules) = &inner.rules else { return Ok(Coverage::Nobody) };
         let address = address.to_canonical();
-        if inner.is_exempt(address) {
+        if rules.is_exempt(address) {
             return Ok(Coverage::Nobody);
         }
         let now = inner.clock.now();
@@ -198,14 +210,12 @@ impl Registry {
         // The time is asked for with the table locked: nobody else can have told it a later one.
         seen::merge(&mut users, table.users(inner.clock.now(), address));
         drop(table);
-        Ok(verdict(users, inner.rules.max_users))
+        Ok(verdict(users, rules.max_users))
     }
 
     /// Tells the store all that it has not heard yet; at the end of the gateway.
     pub async fn flush(&self) {
-        if let Some(inner) = &self.0 {
-            inner.write_out().await;
-        }
+        self.0.write_out().await;
     }
 }
 
@@ -225,13 +235,24 @@ impl Inner {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn changed(&self) {
+        match self.store {
+            Backing::Memory => self.table().told(),
+            // The keeper's next beat makes one batch of it.
+            Backing::Disk(_) => {}
+            Backing::Valkey(_) => self.news.notify_one(),
+        }
+    }
+}
+
+impl AfterPop {
     fn is_exempt(&self, address: IpAddr) -> bool {
-        self.rules.exempt.iter().any(|range| range.contains(address))
+        self.exempt.iter().any(|range| range.contains(address))
     }
 
     /// Why a login does not count, if it does not.
     fn refusal(&self, user: &str, protocol: Protocol, address: IpAddr, announced: bool) -> Option<&'static str> {
-        if !self.rules.record.contains(&protocol) {
+        if !self.record.contains(&protocol) {
             Some("other_protocol")
         } else if self.is_exempt(address) {
             Some("exempt")
@@ -239,15 +260,6 @@ impl Inner {
             Some("refused")
         } else {
             None
-        }
-    }
-
-    fn changed(&self) {
-        match self.store {
-            Backing::Memory => self.table().told(),
-            // The keeper's next beat makes one batch of it.
-            Backing::Disk(_) => {}
-            Backing::Valkey(_) => self.news.notify_one(),
         }
     }
 }
@@ -274,5 +286,7 @@ impl Drop for Presence {
     }
 }
 
+/// A window of a record that is not kept.
+const UNUSED: u64 = 900;
 /// About 300 MB when it is full; then the one that would go first goes.
 const ADDRESSES_MAX: usize = 1_000_000;

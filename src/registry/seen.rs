@@ -25,6 +25,24 @@ impl Protocols {
         Self(self.0 | bit(protocol))
     }
 
+    /// Without one of them.
+    #[must_use]
+    pub fn without(self, protocol: Protocol) -> Self {
+        Self(self.0 & !bit(protocol))
+    }
+
+    /// Whether it is one of them.
+    #[must_use]
+    pub fn contains(self, protocol: Protocol) -> bool {
+        self.0 & bit(protocol) != 0
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
     /// Those of both.
     #[must_use]
     pub fn and(self, other: Self) -> Self {

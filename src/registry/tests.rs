@@ -226,7 +226,7 @@ async fn a_file_holds_no_more_than_counts() {
     site.registry.flush().await;
     drop(site);
     let site = reopened(&store, &time).await;
-    assert_eq!(site.registry.0.as_ref().expect("rules").table().len(), 0);
+    assert_eq!(site.registry.0.table().len(), 0);
 }
 
 /// The keeper lets go of the file at its next beat.
@@ -250,4 +250,39 @@ async fn a_file_that_is_none_is_a_problem() {
     let metrics = Arc::new(Metrics::new().expect("metrics"));
     let opened = Registry::open(Some(&rules()), &Store::Disk(path), metrics, &Handle::current());
     assert!(matches!(opened, Err(super::SetupProblem::Disk(..))));
+}
+
+#[tokio::test]
+async fn what_is_switched_off_is_off_for_that_user_and_protocol_alone_until_it_is_switched_on() {
+    let site = Site::memory();
+    let off = |user: &str| site.registry.switched_off(user).to_string();
+    site.registry.switch("alice", Pop3, false).await.expect("memory");
+    assert_eq!((off("alice"), off("bob")), ("pop3".into(), String::new()));
+    site.registry.switch("alice", Imap, false).await.expect("memory");
+    site.registry.switch("alice", Pop3, true).await.expect("memory");
+    assert_eq!(off("alice"), "imap");
+    assert!(!site.registry.keeps(), "not over a restart");
+}
+
+#[tokio::test]
+async fn a_file_remembers_what_is_switched_off() {
+    let folder = tempfile::TempDir::new().expect("a folder");
+    let store = Store::Disk(folder.path().join("pc.redb"));
+    let site = Site::open(&rules(), &store, &noon());
+    site.registry.switch("alice", Pop3, false).await.expect("a disk");
+    site.registry.switch("bob", Imap, false).await.expect("a disk");
+    site.registry.switch("bob", Imap, true).await.expect("a disk");
+    assert!(site.registry.keeps());
+    drop(site);
+    // The keeper lets the file go at its next beat.
+    let mut again = None;
+    until("the file to be free", async || {
+        let metrics = Arc::new(Metrics::new().expect("metrics"));
+        again = Registry::open(None, &store, metrics, &Handle::current()).ok();
+        again.is_some()
+    })
+    .await;
+    let again = again.expect("a registry without rules has switches too");
+    assert_eq!(again.switched_off("alice").to_string(), "pop3");
+    assert!(again.switched_off("bob").is_empty());
 }

@@ -25,7 +25,7 @@ use crate::proto::Protocol;
 /// See the module.
 pub(super) struct Valkey {
     way: Way,
-    prefix: String,
+    pub(super) prefix: String,
     /// In seconds.
     window: u64,
     /// The generation tells a connection from the one that was made after it.
@@ -52,7 +52,7 @@ impl Valkey {
         }
     }
 
-    fn current(&self) -> Option<(u64, MultiplexedConnection)> {
+    pub(super) fn current(&self) -> Option<(u64, MultiplexedConnection)> {
         self.connection.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -87,7 +87,7 @@ impl Valkey {
         Away(why)
     }
 
-    fn lost(&self, generation: u64, why: String) -> Away {
+    pub(super) fn lost(&self, generation: u64, why: String) -> Away {
         let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
         if connection.as_ref().is_none_or(|(current, _)| *current != generation) {
             return Away(why);
@@ -97,7 +97,7 @@ impl Valkey {
         self.is_away(why)
     }
 
-    async fn ask(&self, connection: &mut MultiplexedConnection, command: &Cmd) -> Result<Value, String> {
+    pub(super) async fn ask(&self, connection: &mut MultiplexedConnection, command: &Cmd) -> Result<Value, String> {
         match timeout(DEADLINE, connection.req_packed_command(command)).await {
             Err(_) => Err(TIMED_OUT.to_owned()),
             Ok(Err(error)) => Err(label(&error)),
@@ -204,6 +204,8 @@ pub(super) const DEADLINE: Duration = Duration::from_millis(300);
 const SKEW: u64 = 60;
 const TIMED_OUT: &str = "timed out";
 const WRONG_TYPE: &str = "WRONGTYPE";
+
+mod switches;
 
 #[cfg(test)]
 #[path = "valkey_tests.rs"]

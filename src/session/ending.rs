@@ -89,6 +89,7 @@ impl Ending {
             Self::Relayed(Tally { end: End::Lost(Side::Client, _), .. }) => "client_lost",
             Self::Relayed(Tally { end: End::Lost(Side::Backend, _), .. }) => "backend_lost",
             Self::Relayed(Tally { end: End::Idle, .. }) => "idle",
+            Self::Relayed(Tally { end: End::Kicked, .. }) => "kicked",
             Self::LoggedOut => "logged_out",
             Self::Left(Stage::Mail | Stage::Message) => "client_closed",
             Self::Left(_) => "left_before_login",
@@ -111,6 +112,7 @@ impl Ending {
         match self {
             Self::Relayed(Tally { end: End::Closed(_) | End::Idle, .. }) | Self::LoggedOut => "nobody",
             Self::Relayed(Tally { end: End::Lost(Side::Backend, _), .. }) => "backend",
+            Self::Relayed(Tally { end: End::Kicked, .. }) => "operator",
             Self::ShuttingDown | Self::Cut(..) | Self::Panicked => "gateway",
             Self::Relayed(Tally { end: End::Lost(Side::Client, _), .. })
             | Self::Left(_)

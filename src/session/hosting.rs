@@ -64,10 +64,15 @@ impl Session {
         let Some(_turn) = self.parts.turns.take(user.name()) else {
             return Err(Denied::new(Denial::Limit, "logging in", "too many logins of this user at once, or a loop"));
         };
+        let seated = record.sits_down(self.entrance.service.user_limits);
+        seated.map_err(|full| Denied::new(Denial::Limit, "logging in", full))?;
         let (asked, route) = (Instant::now(), self.relayed(login, &user, route));
         let hosted = self.lodge(login, &user, &route, record).await;
         if hosted.as_ref().is_err_and(|denied| denied.denial == Denial::BadCredentials) {
             self.entrance.refusals.took(asked.elapsed());
+        }
+        if hosted.as_ref().is_err_and(|denied| denied.denial.counts_as_failed_login()) {
+            self.parts.roster.failed(&user.shared_name(), self.client.address.ip());
         }
         hosted
     }
@@ -76,13 +81,20 @@ impl Session {
     async fn find(&self, login: &Login, record: &mut Record) -> Result<(User, Arc<Route>), Denied> {
         let directory = &self.parts.directory;
         let user = directory.user(&login.user).map_err(|e| Denied::new(Denial::BadCredentials, "user name", e))?;
-        record.is_from(user.name());
+        record.is_from(user.shared_name());
         let found = directory.find(&user).await.map_err(|e| Denied::new(Denial::Unavailable, "directory", e))?;
         let route = found.ok_or_else(|| Denied::new(Denial::BadCredentials, "directory", "unknown user"))?;
         Ok((user, route))
     }
 
-    fn may_log_in(&self, route: &Route) -> Result<(), Denied> {
+    fn may_log_in(&self, user: &User, route: &Route) -> Result<(), Denied> {
+        if self.parts.registry.switched_off(user.name()).contains(self.entrance.protocol().login()) {
+            return Err(Denied::new(
+                Denial::Policy,
+                "registry",
+                "an administrator has switched this protocol off for the user",
+            ));
+        }
         match route.standing {
             Standing::Active if route.allows(self.entrance.protocol().login()) => Ok(()),
             Standing::Active => Err(Denied::new(Denial::Policy, "directory", "service not allowed")),
@@ -98,12 +110,12 @@ impl Session {
             PasswordCheck::Backend => {}
             PasswordCheck::Directory | PasswordCheck::Both => self.check_password(login, route).await?,
         }
-        self.may_log_in(route)?;
+        self.may_log_in(user, route)?;
         let servers = self.parts.backends.candidates(&route.host, user.name());
         let servers = servers.map_err(|error| Denied::new(Denial::Misconfigured, "directory", error))?;
         let mut last = Denied::new(Denial::Unavailable, "back-end", "no server");
         for server in servers {
-            record.goes_to(server.name());
+            record.goes_to(Some(server.shared_name()));
             match self.log_in(&server, login, user, route, record).await {
                 Ok(hosted) => return Ok(hosted),
                 Err(failure) if failure.down => last = failure.into(),

@@ -22,6 +22,7 @@ use crate::gate::{Door, Permit};
 use crate::metrics::Metrics;
 use crate::proto::{Protocol, Terms, Tls};
 use crate::registry::Registry;
+use crate::roster::Roster;
 use crate::wire::announced::HeaderProblem;
 use crate::wire::relay::Meter;
 use crate::wire::{Lost, Relay, Wire, tls};
@@ -57,6 +58,8 @@ pub struct Parts {
     pub backends: Backends,
     /// Who logged in from where.
     pub registry: Registry,
+    /// Who is logged in now.
+    pub roster: Roster,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Said in greetings.
@@ -136,7 +139,7 @@ impl Session {
     ) {
         let gateway = entrance.reached_by(&stream).unwrap_or(peer);
         let client = Client { address: canonical(peer), gateway: canonical(gateway) };
-        let mut record = Record::open(&parts.metrics, &entrance, client.address, permit);
+        let mut record = Record::open(&parts.metrics, &parts.roster, &entrance, client.address, permit);
         let mut session = Self { parts, entrance, drain, client };
         let wire = Wire::new(stream, Instant::now() + session.entrance.service.login_timeout);
         match session.live(wire, &mut record).await {
@@ -151,14 +154,14 @@ impl Session {
         }
         if self.entrance.tls == ListenerTls::Implicit {
             wire = self.secure(wire, &self.entrance.greeting).await?;
-            record.tls = wire.tls_facts();
+            record.speaks(wire.tls_facts());
         }
         let front = self.entrance.protocol().front(self.terms());
         let mut conversation = Conversation::open(self, wire, front).await?;
         let mut reception = Reception::new(self);
         let hosted = loop {
             let wish = conversation.next_wish(record).await;
-            record.tls = conversation.tls_facts();
+            record.speaks(conversation.tls_facts());
             let login = match wish? {
                 Wish::Login(login) => login,
                 Wish::Post(post) => {
@@ -186,7 +189,7 @@ impl Session {
             }
         };
         let client = conversation.grant(&hosted.granted).await?;
-        record.vouches_for(&self.parts.registry, self.entrance.proxy_protocol.is_some());
+        record.logged_in(&self.parts.registry, self.entrance.proxy_protocol.is_some());
         Ok((client, hosted))
     }
 
@@ -201,7 +204,7 @@ impl Session {
         })?;
         if let Some((source, destination)) = announced {
             self.client = Client { address: canonical(source), gateway: canonical(destination) };
-            record.client = self.client.address;
+            record.comes_from(self.client.address);
         }
         match self.entrance.door.admit(self.client.address.ip()) {
             Ok(permit) => {
@@ -276,6 +279,7 @@ impl Session {
             self.entrance.protocol(),
             self.entrance.meter.clone(),
             self.parts.relay,
+            record.watched(),
         );
         tokio::spawn(record::relayed(relay, Box::new(record), self.drain.token()));
     }

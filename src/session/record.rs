@@ -1,4 +1,4 @@
-//! What is remembered of a session until its one log line is written.
+//! What is remembered of a session until its one log line is written; what others may see of it stands in the roster.
 //!
 //! The line is written when the record is dropped, so no way out can forget it: a panic and the end of the gateway
 //! included.
@@ -6,8 +6,7 @@
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use tokio::time::Instant;
@@ -18,48 +17,42 @@ use super::counts::GRANTED;
 use super::hosting::Denied;
 use super::{Ending, Entrance};
 use crate::backend::{Failure, Lease};
+use crate::config::UserLimits;
 use crate::gate::Permit;
 use crate::metrics::Metrics;
 use crate::proto::{Answer, RefusedHere};
 use crate::registry::{Presence, Protocols, Registry};
-use crate::wire::{Relay, tls};
+use crate::roster::{Entry, Full, Guest, Roster};
+use crate::wire::{Relay, Watched, tls};
 
 /// See the module.
 pub(super) struct Record {
-    id: u64,
     metrics: Arc<Metrics>,
     entrance: Arc<Entrance>,
-    since: Instant,
-    pub client: SocketAddr,
-    pub tls: Option<tls::Facts>,
-    user: Option<Box<str>>,
+    guest: Guest,
     /// The logins from the client's address that stand for one of its own.
     vouched_by: Option<Protocols>,
-    backend: Option<Box<str>>,
     pub permit: Option<Permit>,
     lease: Option<Lease>,
     presence: Option<Presence>,
-    ending: Option<Ending>,
+    /// Boxed: it is there for a moment, and its place for the whole session.
+    ending: Option<Box<Ending>>,
 }
 
 impl Record {
     pub(super) fn open(
         metrics: &Arc<Metrics>,
+        roster: &Roster,
         entrance: &Arc<Entrance>,
         client: SocketAddr,
         permit: Option<Permit>,
     ) -> Self {
         entrance.counts.open.inc();
         Self {
-            id: NEXT.fetch_add(1, Ordering::Relaxed),
             metrics: metrics.clone(),
+            guest: roster.guest(entrance.protocol(), &entrance.name, client),
             entrance: entrance.clone(),
-            since: Instant::now(),
-            client,
-            tls: None,
-            user: None,
             vouched_by: None,
-            backend: None,
             permit,
             lease: None,
             presence: None,
@@ -69,28 +62,47 @@ impl Record {
 
     /// Unique in this process; other systems see it (IMAP ID, XCLIENT), so letters and digits only.
     pub(super) fn id(&self) -> String {
-        format!("{:x}-{:x}", *PROCESS, self.id)
+        self.guest.id()
+    }
+
+    /// Who has it may watch the session, and kick it.
+    pub(super) fn watched(&self) -> Arc<dyn Watched> {
+        self.guest.watched()
+    }
+
+    pub(super) fn comes_from(&mut self, client: SocketAddr) {
+        self.learns(|entry| entry.client = client);
+    }
+
+    pub(super) fn speaks(&mut self, tls: Option<tls::Facts>) {
+        self.learns(|entry| entry.tls = tls);
     }
 
     /// A login begins; without a name, where the client's address is to say whose.
     pub(super) fn asks_for(&mut self, user: &str) {
-        self.user = (!user.is_empty()).then(|| user.into());
+        self.learns(|entry| entry.user = (!user.is_empty()).then(|| user.into()));
         self.vouched_by = None;
     }
 
     /// The login that began is this user's, and the name may be another than the one given.
-    pub(super) fn is_from(&mut self, user: &str) {
-        self.user = Some(user.into());
+    pub(super) fn is_from(&mut self, user: Arc<str>) {
+        self.learns(|entry| entry.user = Some(user));
     }
 
     /// The client's address says whose login it is.
-    pub(super) fn is_vouched_for(&mut self, user: &str, by: Protocols) {
+    pub(super) fn is_vouched_for(&mut self, user: Arc<str>, by: Protocols) {
         self.is_from(user);
         self.vouched_by = Some(by);
     }
 
-    pub(super) fn goes_to(&mut self, backend: &str) {
-        self.backend = Some(backend.into());
+    pub(super) fn goes_to(&mut self, backend: Option<Arc<str>>) {
+        self.learns(|entry| entry.backend = backend);
+    }
+
+    fn learns(&mut self, fact: impl FnOnce(&mut Entry)) {
+        if let Some(entry) = self.guest.facts() {
+            fact(entry);
+        }
     }
 
     pub(super) fn answered(&self, answer: &'static str, asked: Instant) {
@@ -101,21 +113,28 @@ impl Record {
         self.entrance.counts.login_seconds.observe(asked.elapsed().as_secs_f64());
     }
 
+    /// A place among the user's sessions, until the session ends or the login is denied.
+    pub(super) fn sits_down(&mut self, limits: UserLimits) -> Result<(), Full> {
+        self.guest.sit_down(limits)
+    }
+
     /// Logged at once and not at the session's end: who watches for attacks must not wait for that.
     pub(super) fn denied(&mut self, denied: &Denied, asked: Instant) {
         self.answered(denied.label, asked);
         tracing::info!(
             session = %self.id(),
             protocol = self.entrance.protocol().name(),
-            client = %self.client,
-            user = said(self.user.as_deref()),
-            backend = said(self.backend.as_deref()),
+            client = %self.guest.client,
+            user = said(self.guest.user.as_deref()),
+            backend = said(self.guest.backend.as_deref()),
             denial = denied.label,
             stage = denied.stage,
             detail = denied.detail,
             "login denied"
         );
-        (self.backend, self.vouched_by) = (None, None);
+        self.goes_to(None);
+        self.vouched_by = None;
+        self.guest.stand_up();
     }
 
     /// A login that the front refused by itself.
@@ -125,7 +144,7 @@ impl Record {
         tracing::info!(
             session = %self.id(),
             protocol,
-            client = %self.client,
+            client = %self.guest.client,
             denial = refused.label(),
             stage = "before login",
             detail = refused.detail(),
@@ -135,7 +154,7 @@ impl Record {
 
     /// Logged at once, as a refused login is.
     pub(super) fn refuses_recipient(&self, sender: &str, recipient: &str, verdict: &'static str, answer: &Answer) {
-        let (client, backend, answer) = (self.client, said(self.backend.as_deref()), &*answer.to_string());
+        let (client, backend, answer) = (self.guest.client, said(self.guest.backend.as_deref()), &*answer.to_string());
         tracing::info!(
             session = %self.id(), protocol = self.entrance.protocol().name(), %client, sender, recipient, backend,
             verdict, answer, "recipient refused"
@@ -145,13 +164,13 @@ impl Record {
     /// No transaction could be opened at the server that was tried last.
     pub(super) fn cannot_deliver(&self, failure: &Failure) {
         let Failure { denial, stage, detail, .. } = failure;
-        let (client, backend, denial) = (self.client, said(self.backend.as_deref()), denial.label());
+        let (client, backend, denial) = (self.guest.client, said(self.guest.backend.as_deref()), denial.label());
         tracing::info!(session = %self.id(), %client, backend, denial, stage, detail, "no transaction at the back-end");
     }
 
     /// A message, and the server's word on it.
     pub(super) fn message(&self, sender: &str, recipients: u32, bytes: u64, answer: &Answer) {
-        let (client, backend, answer) = (self.client, said(self.backend.as_deref()), &*answer.to_string());
+        let (client, backend, answer) = (self.guest.client, said(self.guest.backend.as_deref()), &*answer.to_string());
         self.entrance.meter.up.inc_by(bytes);
         tracing::info!(
             session = %self.id(), protocol = self.entrance.protocol().name(), %client, sender, recipients, backend,
@@ -159,10 +178,12 @@ impl Record {
         );
     }
 
-    /// The back-end said yes, and the client was told: from now on the address is this user's.
-    pub(super) fn vouches_for(&mut self, registry: &Registry, announced: bool) {
-        let user = self.user.as_deref().unwrap_or_default();
-        self.presence = Some(registry.record(user, self.entrance.protocol(), self.client.ip(), announced));
+    /// The back-end said yes, and the client was told: from now on the session is on the roster, and the address is this
+    /// user's.
+    pub(super) fn logged_in(&mut self, registry: &Registry, announced: bool) {
+        self.guest.logged_in();
+        let user = self.guest.user.as_deref().unwrap_or_default();
+        self.presence = Some(registry.record(user, self.entrance.protocol(), self.guest.client.ip(), announced));
     }
 
     pub(super) fn relaying(&mut self, lease: Lease) {
@@ -171,12 +192,12 @@ impl Record {
     }
 
     pub(super) fn end(mut self, ending: Ending) {
-        self.ending = Some(ending);
+        self.ending = Some(Box::new(ending));
     }
 
     fn write(&self, ending: &Ending) {
         let (up, down) = ending.bytes();
-        let user = said(self.user.as_deref());
+        let user = said(self.guest.user.as_deref());
         let vouched_by = self.vouched_by.map(|protocols| format!("{protocols} login of {user}"));
         macro_rules! line {
             ($level:expr) => {
@@ -185,15 +206,15 @@ impl Record {
                     session = %self.id(),
                     protocol = self.entrance.protocol().name(),
                     listener = &*self.entrance.name,
-                    client = %self.client,
-                    tls = said(self.tls.map(|facts| facts.version)),
-                    cipher = said(self.tls.map(|facts| facts.cipher)),
+                    client = %self.guest.client,
+                    tls = said(self.guest.tls.as_ref().map(tls::Facts::version)),
+                    cipher = said(self.guest.tls.as_ref().map(tls::Facts::cipher)),
                     user,
                     vouched_by = said(vouched_by.as_deref()),
-                    backend = said(self.backend.as_deref()),
+                    backend = said(self.guest.backend.as_deref()),
                     up,
                     down,
-                    seconds = self.since.elapsed().as_millis() as f64 / 1000.0,
+                    seconds = self.guest.pulse().since().elapsed().as_millis() as f64 / 1000.0,
                     ending = ending.label(),
                     blame = ending.blame(),
                     detail = said(ending.detail().as_deref()),
@@ -211,7 +232,7 @@ impl Record {
 impl Drop for Record {
     fn drop(&mut self) {
         let ending = match self.ending.take() {
-            Some(ending) => ending,
+            Some(ending) => *ending,
             None if std::thread::panicking() => Ending::Panicked,
             None => Ending::Cut(0, 0),
         };
@@ -244,7 +265,7 @@ impl Future for Relayed {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let tally = ready!(Pin::new(&mut self.relay).poll(cx));
-        self.record.ending = Some(Ending::Relayed(tally));
+        self.record.ending = Some(Box::new(Ending::Relayed(tally)));
         Poll::Ready(())
     }
 }
@@ -253,7 +274,7 @@ impl Drop for Relayed {
     fn drop(&mut self) {
         if self.record.ending.is_none() && !std::thread::panicking() {
             let (up, down) = self.relay.bytes();
-            self.record.ending = Some(Ending::Cut(up, down));
+            self.record.ending = Some(Box::new(Ending::Cut(up, down)));
         }
     }
 }
@@ -263,11 +284,6 @@ impl Drop for Relayed {
 fn said(text: Option<&str>) -> &str {
     text.unwrap_or("-")
 }
-
-/// Asked for once: libc asks the kernel each time.
-static PROCESS: LazyLock<u32> = LazyLock::new(std::process::id);
-
-static NEXT: AtomicU64 = AtomicU64::new(1);
 
 #[cfg(test)]
 mod tests {

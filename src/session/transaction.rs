@@ -48,7 +48,7 @@ impl Transaction {
     ) -> Result<Self, Answer> {
         let mut denial = Denial::Unavailable;
         for server in servers {
-            record.goes_to(server.name());
+            record.goes_to(Some(server.shared_name()));
             match Self::dial(session, mail, server, record).await {
                 Ok(mut transaction) => {
                     let said = transaction.mail(mail).await;

@@ -17,7 +17,7 @@ impl Session {
     pub(super) async fn vouched(&self, login: &Login, record: &mut Record) -> Result<Login, Denied> {
         match self.parts.registry.covers(self.client.address.ip()).await {
             Ok(Coverage::User { name, protocols, .. }) => {
-                record.is_vouched_for(&name, protocols);
+                record.is_vouched_for(name.clone(), protocols);
                 Ok(Login { user: name.to_string(), ..login.clone() })
             }
             Ok(Coverage::Nobody) => Err(unvouched("nobody logged in from this address lately")),

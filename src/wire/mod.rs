@@ -12,6 +12,7 @@ use tokio::time::{Instant, timeout_at};
 
 pub mod announced;
 pub mod proxy_header;
+pub mod pulse;
 pub mod relay;
 pub mod scratch;
 pub mod socket;
@@ -22,6 +23,7 @@ pub mod tls;
 pub mod tls_client;
 pub mod tls_stream;
 
+pub use pulse::{Pulse, Watched};
 pub use relay::{Relay, Side, Tally};
 pub use stream::Stream;
 

@@ -22,6 +22,8 @@ pub enum End {
     Lost(Side, io::Error),
     /// Nothing moved for the idle time-out.
     Idle,
+    /// Somebody who may do so has asked for it.
+    Kicked,
 }
 
 /// One of the two.

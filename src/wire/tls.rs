@@ -13,7 +13,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert, UnbufferedServerConnection};
 use rustls::sign::CertifiedKey;
-use rustls::{ClientConfig, CommonState, ServerConfig};
+use rustls::{CipherSuite, ClientConfig, CommonState, ProtocolVersion, ServerConfig};
 
 /// Certificates and keys did not load; the old ones, if any, stay.
 #[derive(Debug, thiserror::Error)]
@@ -86,18 +86,25 @@ impl Connector {
 /// What was agreed on, as words for the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Facts {
-    /// `TLSv1_3`.
-    pub version: &'static str,
-    /// `TLS13_AES_128_GCM_SHA256`.
-    pub cipher: &'static str,
+    version: ProtocolVersion,
+    cipher: CipherSuite,
 }
 
 impl Facts {
     pub(super) fn of(connection: &CommonState) -> Option<Self> {
-        Some(Self {
-            version: connection.protocol_version()?.as_str()?,
-            cipher: connection.negotiated_cipher_suite()?.suite().as_str()?,
-        })
+        Some(Self { version: connection.protocol_version()?, cipher: connection.negotiated_cipher_suite()?.suite() })
+    }
+
+    /// `TLSv1_3`.
+    #[must_use]
+    pub fn version(&self) -> &'static str {
+        self.version.as_str().unwrap_or("unknown")
+    }
+
+    /// `TLS13_AES_128_GCM_SHA256`.
+    #[must_use]
+    pub fn cipher(&self) -> &'static str {
+        self.cipher.as_str().unwrap_or("unknown")
     }
 }
 

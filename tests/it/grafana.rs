@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::after_pop::Desk;
+use crate::live;
 use crate::port25;
 use crate::submission::{hello, login, shared, talks_with};
 use crate::support::certs::certs;
@@ -44,7 +45,7 @@ impl House {
             )
             .set("backends.down.connect_timeout", "1s")
             .set("access", &format!("[{{ deny: {DENIED} }}]"));
-        let (desk, plan) = Desk::of(plan);
+        let (desk, plan) = Desk::of(live::with_tokens(plan));
         let gateway = Gateway::start(&redis.keeps(plan));
         gateway.metric_becomes("registry_up", &[], 1.0);
         Self { gateway, slapd, redis, certificate, desk }
@@ -52,6 +53,8 @@ impl House {
 
     /// What a site does all day; the sessions that stay.
     fn good_traffic(&self) -> Vec<Client> {
+        let _unwanted = Mail::Imap.session(&self.gateway, "alice");
+        live::run(&self.gateway, &["kick", "--user", "alice"]);
         let mut sessions: Vec<Client> = BOTH.map(|mail| mail.session(&self.gateway, "alice")).into();
         assert_eq!(Mail::Imap.server_of(&mut sessions[0]), "one");
         let mut sender = self.open_submission(HERE);

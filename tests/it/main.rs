@@ -22,6 +22,7 @@ mod gate;
 mod grafana;
 mod hostile;
 mod identity;
+mod live;
 mod login;
 mod machine;
 mod patience;

@@ -14,6 +14,7 @@ use super::{Config, raw};
 use sheet::{Fields, Sheet};
 
 mod access;
+mod admin;
 mod backends;
 mod cross;
 mod directory;
@@ -99,7 +100,7 @@ fn config(root: &mut Fields<'_>) -> Option<Config> {
     let store = registry::store(root);
     let lookups = registry::lookups(root, after_pop.is_some(), &mut bound);
     let relay = process::relay(root);
-    let admin = process::admin(root, &bound);
+    let admin = admin::admin(root, &bound);
     let shutdown = process::shutdown(root);
     let used: Vec<_> = offers.iter().filter(|offer| bound.protocols.contains(&offer.service.protocol)).collect();
     cross::passwords(root.sheet, &used, &lives, &pools);

@@ -1,12 +1,11 @@
-//! The sections about the process itself: hostname, threads, log, relay, admin, shutdown.
+//! The sections about the process itself: hostname, threads, log, relay, shutdown.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::listeners::Bound;
 use super::sheet::Fields;
 use super::values::{self, DAY};
-use crate::config::{Admin, Log, LogFormat, LogLevel, Relaying, Shutdown, Splice, Threads};
+use crate::config::{Log, LogFormat, LogLevel, Relaying, Shutdown, Splice, Threads};
 
 pub(super) fn hostname(root: &mut Fields<'_>) -> Arc<str> {
     let written = root.take("hostname").and_then(|item| item.read(values::domain));
@@ -61,16 +60,6 @@ pub(super) fn relay(root: &mut Fields<'_>) -> Relaying {
 const SPLICES: [(&str, Splice); 3] = [("auto", Splice::Auto), ("never", Splice::Never), ("always", Splice::Always)];
 
 const MIB: u32 = 1024 * 1024;
-
-pub(super) fn admin(root: &mut Fields<'_>, bound: &Bound) -> Option<Admin> {
-    let mut fields = root.take("admin")?.fields()?;
-    let item = fields.need("address")?;
-    let address = item.read(values::bound_address)?;
-    if let Some(path) = bound.holder(address) {
-        item.fault(format!("`{address}` is also the address of {path}"));
-    }
-    Some(Admin { address })
-}
 
 pub(super) fn shutdown(root: &mut Fields<'_>) -> Shutdown {
     let mut fields = root.section("shutdown");

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::access;
 use super::sheet::{Fields, Place};
 use super::values::{self, DAY, HOUR, MILLISECOND, Reading};
-use crate::config::{Cleartext, PasswordCheck, Service};
+use crate::config::{Cleartext, PasswordCheck, Service, UserLimits};
 use crate::proto::smtp::text::BareNewline;
 use crate::proto::{Mechanism, Protocol};
 
@@ -33,6 +33,7 @@ fn offer(protocol: Protocol, fields: &mut Fields<'_>) -> Offer {
     let count = || values::whole(1, 10_000);
     let mut timeouts = fields.section("timeouts");
     let bare_newline = bare_newline(protocol, fields);
+    let user_limits = user_limits(&mut fields.section("user_limits"));
     let greeting = fields.or("greeting", greeting(protocol), "ready".to_owned());
     let service = Service {
         protocol,
@@ -46,9 +47,15 @@ fn offer(protocol: Protocol, fields: &mut Fields<'_>) -> Offer {
         login_timeout: timeouts.or("login", values::time(MILLISECOND, HOUR), Duration::from_secs(60)),
         idle_timeout: timeouts.or("idle", values::time(MILLISECOND, 7 * DAY), idle(protocol)),
         bare_newline,
+        user_limits,
         greeting: greeting.into(),
     };
     Offer { service: Arc::new(service), check: login.place, mechanisms: login.written }
+}
+
+fn user_limits(fields: &mut Fields<'_>) -> UserLimits {
+    let mut most = |key| fields.take(key).and_then(|item| item.read(values::whole(1, u64::from(u32::MAX))));
+    UserLimits { connections: most("connections"), connections_per_ip: most("connections_per_ip") }
 }
 
 struct Login {

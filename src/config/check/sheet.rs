@@ -172,4 +172,5 @@ impl Drop for Fields<'_> {
 }
 
 /// Keys that keep people out: with all their lines commented out they are a mistake, not a default.
-const GUARDS: [&str; 6] = ["access", "limits", "proxy_protocol", "check", "cleartext", "verify"];
+const GUARDS: [&str; 8] =
+    ["access", "limits", "user_limits", "proxy_protocol", "check", "cleartext", "verify", "tokens"];

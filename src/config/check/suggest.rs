@@ -20,19 +20,7 @@ pub(super) fn unknown_key(key: &str, known: &[&str]) -> String {
 }
 
 /// Keys that later versions have: no typing errors, so nothing is suggested in their place.
-const LATER: &[&str] = &[
-    "bandwidth",
-    "client_ca",
-    "defence",
-    "health",
-    "http",
-    "rules",
-    "sieve",
-    "tokens",
-    "user_limits",
-    "warm",
-    "xclient",
-];
+const LATER: &[&str] = &["bandwidth", "client_ca", "defence", "health", "http", "rules", "sieve", "warm", "xclient"];
 
 /// A value as a message shows it: one line, not too long.
 pub(super) fn quoted(text: &str) -> String {

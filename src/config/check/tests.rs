@@ -27,6 +27,7 @@ impl Site {
         site.write("tls/garbage.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
         site.write("tls/empty.pem", "");
         site.write("secrets/ldap", "hunter2\n");
+        site.write("secrets/ops-token", "hunter2-hunter2-hunter2\n");
         site.write("secrets/valkey", "redis://gate:hunter2@10.0.0.9:6379/1\n");
         site.write("secrets/master", "hunter2\r\n");
         site.write("secrets/two-lines", "hunter2\n\n");

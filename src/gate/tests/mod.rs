@@ -86,6 +86,7 @@ fn service_of(protocol: Protocol, written: Written) -> Service {
         failed_logins: 3,
         login_timeout: Duration::from_secs(60),
         idle_timeout: Duration::from_secs(60),
+        user_limits: UserLimits::default(),
         greeting: "ready".into(),
         bare_newline: BareNewline::Reject,
     }

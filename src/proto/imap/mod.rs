@@ -31,5 +31,6 @@ pub(super) const fn goodbye(why: Goodbye) -> &'static str {
         Goodbye::TimedOut => "* BYE Disconnected for inactivity.\r\n",
         Goodbye::ShuttingDown => "* BYE [UNAVAILABLE] Server shutting down.\r\n",
         Goodbye::BackendGone => "* BYE [UNAVAILABLE] Internal connection lost.\r\n",
+        Goodbye::Kicked => "* BYE Disconnected by an administrator.\r\n",
     }
 }

@@ -30,6 +30,7 @@ pub(super) const fn goodbye(why: Goodbye) -> &'static str {
         Goodbye::TimedOut => "421 4.7.0 Timed out.\r\n",
         Goodbye::ShuttingDown => "421 4.7.0 The server is shutting down, please try again later.\r\n",
         Goodbye::BackendGone => "421 4.7.0 The mail server is not available now, please try again later.\r\n",
+        Goodbye::Kicked => "421 4.7.0 Disconnected by an administrator.\r\n",
     }
 }
 
@@ -72,9 +73,14 @@ mod tests {
 
     #[test]
     fn last_words_are_one_line_with_a_code() {
-        for why in
-            [Goodbye::Forbidden, Goodbye::TooMany, Goodbye::TimedOut, Goodbye::ShuttingDown, Goodbye::BackendGone]
-        {
+        for why in [
+            Goodbye::Forbidden,
+            Goodbye::TooMany,
+            Goodbye::TimedOut,
+            Goodbye::ShuttingDown,
+            Goodbye::BackendGone,
+            Goodbye::Kicked,
+        ] {
             let words = Protocol::Submission.goodbye(why);
             let code = if why == Goodbye::Forbidden { "554 5.7.1 " } else { "421 4.7.0 " };
             assert!(words.starts_with(code) && words.ends_with("\r\n") && words.len() < 512, "{words}");

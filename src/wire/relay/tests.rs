@@ -1,8 +1,10 @@
 //! The relay between two real sockets: order, half-close, back-pressure, idleness, goodbyes; each in every way of moving
 //! bytes.
 
+use super::flow::TURN;
 use super::*;
 use crate::config::Splice;
+use crate::wire::Pulse;
 use prometheus::IntCounter;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -14,6 +16,7 @@ struct Bench {
     backend: TcpStream,
     relay: JoinHandle<Tally>,
     meter: Meter,
+    pulse: Arc<Pulse>,
 }
 
 async fn pair() -> (TcpStream, TcpStream) {
@@ -30,6 +33,7 @@ async fn bench(how: Relaying, from_client: &[u8], from_backend: &[u8], idle: Dur
         up: IntCounter::new("up", "up").expect("counter"),
         down: IntCounter::new("down", "down").expect("counter"),
     };
+    let pulse = Arc::new(Pulse::new());
     let relay = Relay::new(
         (Stream::Plain(client_side), from_client.into()),
         (Stream::Plain(backend_side), from_backend.into()),
@@ -37,8 +41,9 @@ async fn bench(how: Relaying, from_client: &[u8], from_backend: &[u8], idle: Dur
         Protocol::Imap,
         Arc::new(meter.clone()),
         how,
+        pulse.clone(),
     );
-    Bench { client, backend, relay: tokio::spawn(relay), meter }
+    Bench { client, backend, relay: tokio::spawn(relay), meter, pulse }
 }
 
 macro_rules! in_every_manner {
@@ -70,6 +75,9 @@ in_every_manner! {
     a_side_that_does_not_close_after_the_other_is_not_waited_for_long (start_paused = true);
     a_reset_ends_the_relay_and_closes_the_other_side;
     a_relay_that_is_cut_says_goodbye;
+    who_is_kicked_hears_goodbye_at_a_line_border_and_the_back_end_is_closed;
+    within_a_line_who_is_kicked_is_only_closed;
+    a_kick_that_comes_before_the_relay_is_not_lost;
     a_side_that_no_longer_hears_still_gets_its_last_words_through;
 }
 
@@ -132,7 +140,7 @@ async fn a_half_closed_side_is_passed_on_and_the_other_drained(how: Relaying) {
 }
 
 async fn five_megabytes_cross_both_ways_at_once_through_small_buffers(how: Relaying) {
-    let Bench { client, backend, relay, meter } = bench(how, b"", b"", LONG).await;
+    let Bench { client, backend, relay, meter, pulse } = bench(how, b"", b"", LONG).await;
     for socket in [&client, &backend] {
         let socket = socket2::SockRef::from(socket);
         socket.set_send_buffer_size(4096).expect("small");
@@ -154,6 +162,7 @@ async fn five_megabytes_cross_both_ways_at_once_through_small_buffers(how: Relay
     assert!(down == pattern(2) && up == pattern(1), "not one byte changed");
     let tally = relay.await.expect("no panic");
     assert_eq!((tally.up, tally.down, meter.up.get(), meter.down.get()), (size, size, size, size));
+    assert_eq!(pulse.bytes(), (size, size));
 }
 
 async fn a_reader_that_stops_holds_the_writer_back(how: Relaying) {
@@ -263,11 +272,48 @@ async fn one_turn_moves_no_more_than_is_fair(how: Relaying) {
     };
     let (client, backend) = (Stream::Plain(client_side), Stream::Plain(backend_side));
     let early = BytesMut::new;
-    let mut relay = Relay::new((client, early()), (backend, early()), LONG, Protocol::Imap, Arc::new(meter), how);
+    let mut relay = Relay::new(
+        (client, early()),
+        (backend, early()),
+        LONG,
+        Protocol::Imap,
+        Arc::new(meter),
+        how,
+        Arc::new(Pulse::new()),
+    );
     let first = std::future::poll_fn(|cx| {
         assert!(Pin::new(&mut relay).poll(cx).is_pending());
         Poll::Ready(relay.bytes().1)
     });
     let moved = first.await;
-    assert!(waiting > TURN && moved > 0 && moved <= TURN, "{moved} of {waiting}");
+    assert!(waiting > u64::from(TURN) && moved > 0 && moved <= u64::from(TURN), "{moved} of {waiting}");
+}
+
+async fn who_is_kicked_hears_goodbye_at_a_line_border_and_the_back_end_is_closed(how: Relaying) {
+    let Bench { mut client, mut backend, relay, pulse, .. } = bench(how, b"", b"* OK\r\n", LONG).await;
+    read_exactly(&mut client, b"* OK\r\n").await;
+    client.write_all(b"a IDLE\r\n").await.expect("write");
+    read_exactly(&mut backend, b"a IDLE\r\n").await;
+    assert_eq!(pulse.bytes(), (8, 6), "seen while it lives");
+    pulse.kick();
+    assert_eq!(rest(&mut client).await, Protocol::Imap.goodbye(Goodbye::Kicked).as_bytes());
+    assert!(rest(&mut backend).await.is_empty());
+    let tally = relay.await.expect("no panic");
+    assert!(matches!(tally, Tally { up: 8, down: 6, end: End::Kicked }), "{tally:?}");
+}
+
+async fn within_a_line_who_is_kicked_is_only_closed(how: Relaying) {
+    let Bench { mut client, mut backend, relay, pulse, .. } = bench(how, b"", b"", LONG).await;
+    backend.write_all(b"* 1 FETCH (BODY[] {100}\r\nhalf").await.expect("write");
+    read_exactly(&mut client, b"* 1 FETCH (BODY[] {100}\r\nhalf").await;
+    pulse.kick();
+    assert!(rest(&mut client).await.is_empty());
+    assert!(matches!(relay.await.expect("no panic").end, End::Kicked));
+}
+
+async fn a_kick_that_comes_before_the_relay_is_not_lost(how: Relaying) {
+    let Bench { client, relay, pulse, .. } = bench(how, b"", b"", LONG).await;
+    pulse.kick();
+    assert!(matches!(relay.await.expect("no panic").end, End::Kicked));
+    drop(client);
 }

@@ -4,7 +4,7 @@ use std::task::{Context, Poll};
 
 use tokio::net::TcpStream;
 
-use super::{Flow, Rest, State, Trouble};
+use super::{Flow, Rest, State, Trouble, count};
 use crate::wire::splice::{Filled, Manner, Pipe};
 use crate::wire::stream::Stream;
 
@@ -44,7 +44,7 @@ impl Flow {
             }
             Poll::Ready(Ok(Filled::With(0))) => self.state = State::Ending,
             Poll::Ready(Ok(Filled::With(bytes))) => {
-                self.bytes += bytes as u64;
+                self.fresh = self.fresh.saturating_add(count(bytes));
                 self.at_border = false;
                 self.manner = self.manner.spliced(bytes);
                 match pipe.poll_drain(cx, to) {

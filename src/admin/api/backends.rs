@@ -1,0 +1,59 @@
+//! Back-ends: the servers and their state, and the end of all sessions at one.
+
+use axum::{Extension, Json};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{Admin, Caller, Dropped, Refusal, State};
+use crate::admin::refusal::Path;
+use crate::roster::Filter;
+
+/// Every server that is known now.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Backends {
+    backends: Vec<Server>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct Server {
+    name: String,
+    pool: String,
+    /// As it is dialled: a name or an address.
+    address: String,
+    /// `up`, or `down` when the last connection to it failed.
+    state: &'static str,
+    /// Open now, those of logins under way included.
+    connections: usize,
+    max_connections: Option<u32>,
+}
+
+/// The back-ends and their state.
+#[utoipa::path(get, path = "/backends", responses((status = 200, body = Backends), (status = "4XX", body = Refusal)))]
+pub(super) async fn list(State(admin): State<Admin>) -> Json<Backends> {
+    let servers = admin.parts.backends.servers();
+    let backends = servers.iter().map(|server| Server {
+        name: server.name().to_owned(),
+        pool: server.pool().to_owned(),
+        address: server.address().to_owned(),
+        state: if server.is_down() { "down" } else { "up" },
+        connections: server.connections(),
+        max_connections: server.max_connections(),
+    });
+    Json(Backends { backends: backends.collect() })
+}
+
+/// Drops the sessions at a server.
+#[utoipa::path(delete, path = "/backends/{name}/sessions", params(("name" = String, Path, description = "A server's name")),
+    responses((status = 200, body = Dropped), (status = "4XX", body = Refusal)))]
+pub(super) async fn drop_sessions(
+    State(admin): State<Admin>,
+    Extension(caller): Extension<Caller>,
+    Path(name): Path<String>,
+) -> Result<Json<Dropped>, Refusal> {
+    let name = name.to_ascii_lowercase();
+    if !admin.parts.backends.servers().iter().any(|server| server.name() == name) {
+        return Err(Refusal::not_found("no back-end has this name"));
+    }
+    let filter = Filter { backend: Some(name.as_str().into()), ..Filter::default() };
+    Ok(admin.drop_matching(&caller, "backend", &name, &filter))
+}

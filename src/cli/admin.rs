@@ -1,0 +1,186 @@
+//! The verbs of an administrator: who is on, who is known, and acts. All of them ask the running gateway.
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::remote::{Remote, part};
+use super::table::{ago, bytes, shown, table};
+
+/// Which sessions.
+#[derive(Debug, Args)]
+pub(super) struct Which {
+    /// Of this user.
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
+    /// Of this protocol, such as imap.
+    #[arg(long)]
+    protocol: Option<String>,
+    /// From this IP address.
+    #[arg(long, value_name = "ADDRESS")]
+    from: Option<String>,
+    /// At this server.
+    #[arg(long, value_name = "SERVER")]
+    backend: Option<String>,
+}
+
+/// Whose sessions end.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(super) struct Whom {
+    /// This one, by its id.
+    #[arg(long, value_name = "ID")]
+    session: Option<String>,
+    /// All of this user.
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
+    /// All from this IP address.
+    #[arg(long, value_name = "ADDRESS")]
+    from: Option<String>,
+    /// All at this server.
+    #[arg(long, value_name = "SERVER")]
+    backend: Option<String>,
+}
+
+pub(super) fn who(remote: &Remote, which: &Which) -> anyhow::Result<()> {
+    let wanted =
+        [("user", &which.user), ("protocol", &which.protocol), ("client", &which.from), ("backend", &which.backend)];
+    let wanted: String =
+        wanted.iter().filter_map(|(key, value)| Some(format!("&{key}={}", part(value.as_ref()?)))).collect();
+    let (mut sessions, mut cursor) = (Vec::new(), 0);
+    loop {
+        let page = &remote.get(&format!("/sessions?limit=1000&cursor={cursor}{wanted}"))?;
+        sessions.extend(at(page, "sessions").as_array().into_iter().flatten().cloned());
+        match at(page, "cursor").as_u64() {
+            Some(next) if next > cursor => cursor = next,
+            _ => break,
+        }
+    }
+    if remote.json {
+        return print_json(&json!({ "sessions": sessions }));
+    }
+    print!("{}", on(&sessions));
+    let count = sessions.len();
+    println!("{count} session{}", if count == 1 { "" } else { "s" });
+    Ok(())
+}
+
+fn on(sessions: &[Value]) -> String {
+    let row = |one: &Value| {
+        let tls = if at(one, "tls").is_null() { Value::Null } else { at(at(one, "tls"), "version").clone() };
+        let times = [ago(at(one, "since")), ago(at(one, "moved"))];
+        let sizes = [bytes(at(one, "up")), bytes(at(one, "down"))];
+        let facts = [at(one, "id"), at(one, "user"), at(one, "protocol"), at(one, "client"), &tls, at(one, "backend")]
+            .map(shown);
+        [facts.to_vec(), times.to_vec(), sizes.to_vec()].concat()
+    };
+    let head = ["ID", "USER", "PROTOCOL", "CLIENT", "TLS", "BACK-END", "SINCE", "IDLE", "UP", "DOWN"];
+    table(&head, &sessions.iter().map(row).collect::<Vec<_>>())
+}
+
+pub(super) fn kick(remote: &Remote, whom: &Whom) -> anyhow::Result<()> {
+    let path = match (&whom.session, &whom.user, &whom.from, &whom.backend) {
+        (Some(id), ..) => format!("/sessions/{}", part(id)),
+        (_, Some(user), ..) => format!("/users/{}/sessions", part(user)),
+        (_, _, Some(address), _) => format!("/addresses/{}/sessions", part(address)),
+        (_, _, _, backend) => format!("/backends/{}/sessions", part(backend.as_deref().unwrap_or_default())),
+    };
+    let done = &remote.delete(&path)?;
+    tell(remote, done, || format!("sessions dropped: {}", shown(at(done, "dropped"))))
+}
+
+pub(super) fn switch(remote: &Remote, user: &str, protocol: &str, on: bool, now: bool) -> anyhow::Result<()> {
+    let path = format!("/users/{}/protocols/{}", part(user), part(protocol));
+    let done = &remote.put(&path, &json!({ "enabled": on, "now": now }))?;
+    tell(remote, done, || {
+        let word = if on { "enabled" } else { "disabled" };
+        let kept =
+            if at(done, "kept") == true { "" } else { ", until the gateway restarts (registry.store is memory)" };
+        format!("{protocol} is {word} for {user}{kept}; sessions dropped: {}", shown(at(done, "dropped")))
+    })
+}
+
+pub(super) fn user(remote: &Remote, name: &str) -> anyhow::Result<()> {
+    let one = &remote.get(&format!("/users/{}", part(name)))?;
+    tell(remote, one, || {
+        let switch =
+            |each: &Value| vec![shown(at(each, "protocol")), yes(at(each, "enabled")), ago(at(each, "last_login"))];
+        let failed = at(one, "failed_logins");
+        format!(
+            "user           {}\nlast address   {}\nfailed logins  {} (the last {} ago from {})\n\n{}\n{}\n{}",
+            shown(at(one, "user")),
+            shown(at(one, "last_address")),
+            shown(at(failed, "count")),
+            ago(at(failed, "last_at")),
+            shown(at(failed, "last_address")),
+            table(&["PROTOCOL", "ENABLED", "LAST LOGIN"], &rows(at(one, "protocols"), switch)),
+            addresses(one),
+            on(at(one, "sessions").as_array().map_or(&[], Vec::as_slice)).trim_end(),
+        )
+    })
+}
+
+pub(super) fn ips(remote: &Remote, name: &str) -> anyhow::Result<()> {
+    let one = &remote.get(&format!("/users/{}", part(name)))?;
+    if remote.json {
+        return print_json(at(one, "addresses"));
+    }
+    print!("{}", addresses(one));
+    Ok(())
+}
+
+pub(super) fn status(remote: &Remote) -> anyhow::Result<()> {
+    let (status, servers) = (&remote.get("/status")?, &remote.get("/backends")?);
+    if remote.json {
+        return print_json(&json!({ "status": status, "backends": at(servers, "backends") }));
+    }
+    let count = |each: &Value| format!("{} {}", shown(at(each, "protocol")), shown(at(each, "sessions")));
+    let sessions: Vec<String> = at(status, "sessions").as_array().into_iter().flatten().map(count).collect();
+    println!(
+        "{}, Portcullis {}{}",
+        shown(at(status, "hostname")),
+        shown(at(status, "version")),
+        if at(status, "stopping") == true { ", stopping" } else { "" }
+    );
+    println!("sessions   {}", sessions.join(", "));
+    println!("directory  {}", if at(status, "directory_answers") == true { "answers" } else { "does not answer" });
+    println!("registry   {}\n", if at(status, "registry_up") == true { "there" } else { "away" });
+    let server = |one: &Value| {
+        ["name", "pool", "address", "state", "connections", "max_connections"].map(|key| shown(at(one, key))).to_vec()
+    };
+    print!(
+        "{}",
+        table(&["BACK-END", "POOL", "ADDRESS", "STATE", "CONNECTIONS", "MOST"], &rows(at(servers, "backends"), server))
+    );
+    Ok(())
+}
+
+fn addresses(user: &Value) -> String {
+    let visit = |one: &Value| vec![shown(at(one, "address")), shown(at(one, "protocol")), ago(at(one, "at"))];
+    table(&["ADDRESS", "PROTOCOL", "LAST LOGIN"], &rows(at(user, "addresses"), visit))
+}
+
+/// What an older gateway does not say is nothing.
+fn at<'v>(value: &'v Value, key: &str) -> &'v Value {
+    value.get(key).unwrap_or(&Value::Null)
+}
+
+fn rows(list: &Value, row: impl Fn(&Value) -> Vec<String>) -> Vec<Vec<String>> {
+    list.as_array().into_iter().flatten().map(row).collect()
+}
+
+fn yes(value: &Value) -> String {
+    if *value == true { "yes" } else { "no" }.to_owned()
+}
+
+fn tell(remote: &Remote, answer: &Value, words: impl Fn() -> String) -> anyhow::Result<()> {
+    if remote.json {
+        return print_json(answer);
+    }
+    println!("{}", words());
+    Ok(())
+}
+
+fn print_json(value: &Value) -> anyhow::Result<()> {
+    println!("{}", serde_json::to_string_pretty(value)?);
+    Ok(())
+}
