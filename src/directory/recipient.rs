@@ -90,6 +90,10 @@ impl Domains {
         if !self.ours.contains(&domain) {
             return Err(Recipient::NotOurs);
         }
+        // user%elsewhere@ours: a server that believes us may read on behind a domain of its own, and send it there.
+        if local.contains(['%', '!']) {
+            return Err(Recipient::Unknown);
+        }
         // Canonical from the start: the answer is remembered, and given to who writes it otherwise.
         let user = |local: &str| User::new(&format!("{}@{domain}", local.to_ascii_lowercase()), None);
         let whole = user(local).map_err(|_| Recipient::Unknown)?;

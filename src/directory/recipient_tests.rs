@@ -105,6 +105,15 @@ fn a_name_that_is_nobody_s_is_unknown_without_a_question() {
 }
 
 #[test]
+fn an_address_that_says_how_to_go_on_is_nobody_s() {
+    // The server might go there for us: it trusts the gateway.
+    for local in ["bob%example.net", "bob+x%example.net", "example.net!bob", "bob+example.net!x", "%", "!"] {
+        assert_eq!(domains().mailbox(&format!("{local}@example.com")).err(), Some(Recipient::Unknown), "{local}");
+        assert_eq!(domains().mailbox(local).err(), Some(Recipient::Unknown), "{local}");
+    }
+}
+
+#[test]
 fn a_tag_begins_at_the_first_delimiter_behind_something() {
     let users = |address: &str| mailbox(address).users().map(|user| user.name().to_owned()).collect::<Vec<_>>();
     assert_eq!(users("Alice+Tag+x@example.com"), ["alice+tag+x@example.com", "alice@example.com"]);
