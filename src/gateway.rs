@@ -79,6 +79,7 @@ impl Gateway {
             metrics: metrics.clone(),
             hostname: config.hostname.clone(),
             turns: Turns::default(),
+            recipients: Turns::default(),
         });
         let gate = Gate::new(&config, metrics);
         let acceptors = Protocol::ALL

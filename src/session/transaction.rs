@@ -36,7 +36,7 @@ pub(super) struct Transaction {
 }
 
 impl Transaction {
-    /// Connects to the first of these servers that is there, and says MAIL.
+    /// Connects to the first of these servers that is there; MAIL comes next.
     ///
     /// # Errors
     /// What every recipient is to be told.
@@ -50,10 +50,7 @@ impl Transaction {
         for server in servers {
             record.goes_to(server.name());
             match Self::dial(session, mail, server, record).await {
-                Ok(mut transaction) => {
-                    let said = transaction.mail(mail).await;
-                    return if said.is_yes() { Ok(transaction) } else { Err(said) };
-                }
+                Ok(transaction) => return Ok(transaction),
                 Err(failure) => {
                     record.cannot_deliver(&failure);
                     denial = failure.denial;
@@ -86,12 +83,17 @@ impl Transaction {
         })
     }
 
-    async fn mail(&mut self, mail: &Mail) -> Answer {
+    /// MAIL; without a yes there is nothing more to do here.
+    pub(super) async fn mail(&mut self, mail: &Mail) -> Answer {
         let mut command = Vec::new();
-        match self.delivery.mail(mail, &mut command) {
+        let answer = match self.delivery.mail(mail, &mut command) {
             Ok(()) => self.ask(&command, COMMAND).await,
             Err(answer) => answer,
+        };
+        if !answer.is_yes() {
+            self.settle(&answer);
         }
+        answer
     }
 
     /// RCPT, by the address that it has there.
@@ -109,7 +111,12 @@ impl Transaction {
     pub(super) async fn data(&mut self) -> Answer {
         let mut command = Vec::new();
         self.delivery.data(&mut command);
-        self.ask(&command, DATA).await
+        let answer = self.ask(&command, DATA).await;
+        if answer.is_yes() || answer.is_go_ahead() && self.is_lost() {
+            self.lose("said yes before it had the message");
+            return self.last_word.clone();
+        }
+        answer
     }
 
     /// Passes the text on as it comes, up to its end, and returns the server's word on it.
@@ -128,6 +135,9 @@ impl Transaction {
             let is_over = text.pass(&mut client.heard, &mut lines);
             if text.fault().is_some() {
                 self.server = None;
+            }
+            if is_over {
+                self.listen().await;
             }
             wasted += self.pass_on(&lines, heard - client.heard.len()).await;
             lines.clear();
@@ -158,6 +168,7 @@ impl Transaction {
         idle: Duration,
     ) -> Result<Answer, Lost> {
         let mut command = Vec::new();
+        self.listen().await;
         match self.delivery.chunk(size, last, &mut command) {
             Ok(()) => self.say(&command).await,
             Err(answer) => self.give_up(answer),
@@ -190,6 +201,11 @@ impl Transaction {
         })
     }
 
+    /// Whether there is no server any more whose word the last answer could have been.
+    pub(super) const fn is_lost(&self) -> bool {
+        self.server.is_none()
+    }
+
     /// How many recipients the server has accepted.
     pub(super) const fn recipients(&self) -> u32 {
         self.recipients
@@ -204,8 +220,9 @@ impl Transaction {
     pub(super) fn settle(&mut self, answer: &Answer) {
         self.outcome = match answer.code() {
             200..=299 => "accepted",
-            400..=499 => "deferred",
-            _ => "refused",
+            500..=599 => "refused",
+            // What is no answer is told as a 4xx of our own.
+            _ => "deferred",
         };
     }
 
@@ -247,10 +264,25 @@ impl Transaction {
     /// One command, one answer: whatever came before the command is no answer to it.
     async fn ask(&mut self, command: &[u8], patience: Duration) -> Answer {
         if self.server.as_ref().is_some_and(|wire| !wire.heard.is_empty()) {
-            self.lose("spoke out of turn");
+            self.lose(OUT_OF_TURN);
         }
         self.say(command).await;
         self.hear(patience).await
+    }
+
+    /// What the server says before it has all of a message is no yes to it; but it may have refused the message already.
+    async fn listen(&mut self) {
+        let Some(wire) = &mut self.server else { return };
+        wire.deadline = Instant::now();
+        // If it is gone, that will be seen.
+        let _: Result<(), Lost> = wire.hear().await;
+        if !wire.heard.is_empty() {
+            let answer = self.hear(FAREWELL).await;
+            if answer.is_no() {
+                self.last_word = answer;
+            }
+            self.lose(OUT_OF_TURN);
+        }
     }
 
     /// What cannot be said is known by the next answer: the server may have refused the text before its end.
@@ -274,6 +306,10 @@ impl Transaction {
             match self.delivery.reply(&mut wire.heard) {
                 Ok(Some(said)) => {
                     tracing::debug!(session = self.session, backend = self.lease.server().name(), said.text);
+                    // What is behind it would be taken for the next one.
+                    if !wire.heard.is_empty() {
+                        self.lose(OUT_OF_TURN);
+                    }
                     return said.answer;
                 }
                 Ok(None) => {
@@ -305,6 +341,7 @@ impl Drop for Transaction {
     }
 }
 
+const OUT_OF_TURN: &str = "spoke out of turn";
 const BAD_LINES: &str = "550 5.5.2 A CR or LF alone, or a NUL, in the message.";
 /// A server's answer to a command, and the room for a block of text there (RFC 5321 §4.5.3.2).
 const COMMAND: Duration = Duration::from_secs(5 * 60);

@@ -24,6 +24,7 @@ mod login;
 mod machine;
 mod patience;
 mod port25;
+mod port25_faults;
 mod recipients;
 mod sending_after_pop;
 mod strangers;
