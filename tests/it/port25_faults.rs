@@ -64,7 +64,13 @@ fn a_word_in_the_middle_of_a_message_may_be_a_no_but_no_yes() {
 
 #[test]
 fn a_yes_to_one_chunk_is_none_to_the_next() {
-    let fake = server(vec![hear("bdat"), say("250 ok\r\n250 queued\r\n"), hear("last"), say("554 5.7.1 no\r\n")]);
+    let fake = server(vec![
+        hear("bdat"),
+        hear("hello"),
+        say("250 ok\r\n250 queued\r\n"),
+        hear("last"),
+        say("554 5.7.1 no\r\n"),
+    ]);
     let gateway = Gateway::start(&plan(fake.port));
     wait::until_true("CHUNKING to be learnt", wait::SOON, || {
         let mut client = gateway.connect("smtp");
