@@ -73,7 +73,8 @@ impl Domains {
     pub(super) fn new(config: &config::Directory) -> Self {
         Self {
             ours: config.domains.iter().cloned().collect(),
-            default: config.default_domain.clone(),
+            // `<postmaster>` has no domain, and is somebody where mail is taken (RFC 5321 §4.5.1).
+            default: config.default_domain.as_ref().or(config.domains.first()).cloned(),
             delimiter: config.recipient_delimiter,
         }
     }

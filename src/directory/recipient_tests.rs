@@ -81,6 +81,9 @@ fn a_domain_is_ours_in_any_case_and_in_no_other_spelling() {
 #[test]
 fn a_bare_local_part_belongs_to_the_default_domain() {
     assert_eq!(mailbox("Postmaster").whole.name(), "postmaster@example.com");
+    let listed = config::Directory { default_domain: None, ..config(vec![]) };
+    let postmaster = Domains::new(&listed).mailbox("postmaster").expect("RFC 5321 §4.5.1: it is always somebody");
+    assert_eq!(postmaster.whole.name(), "postmaster@example.com");
     let mut nowhere = domains();
     nowhere.default = None;
     assert_eq!(nowhere.mailbox("postmaster").err(), Some(Recipient::NotOurs));
