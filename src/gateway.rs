@@ -82,6 +82,7 @@ impl Gateway {
             hostname: config.hostname.clone(),
             turns: Turns::default(),
             relay: config.relay,
+            recipients: Turns::default(),
         });
         let gate = Gate::new(&config, metrics);
         let acceptors = Protocol::ALL

@@ -118,7 +118,7 @@ impl Directory {
     }
 
     /// Where mail for a recipient goes. The address is as RCPT TO has it, without the brackets: `local@domain`, or a bare
-    /// `local`, to which the default domain is added (RFC 5321 §4.1.1.3 knows `postmaster`).
+    /// `local`, to which the default domain is added, or the first of ours (RFC 5321 §4.1.1.3 knows `postmaster`).
     ///
     /// May be cancelled as [`Self::find`]. A user and a recipient of one name are two questions, with two answers.
     ///

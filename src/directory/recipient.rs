@@ -73,7 +73,8 @@ impl Domains {
     pub(super) fn new(config: &config::Directory) -> Self {
         Self {
             ours: config.domains.iter().cloned().collect(),
-            default: config.default_domain.clone(),
+            // `<postmaster>` has no domain, and is somebody where mail is taken (RFC 5321 §4.5.1).
+            default: config.default_domain.as_ref().or(config.domains.first()).cloned(),
             delimiter: config.recipient_delimiter,
         }
     }
@@ -89,6 +90,10 @@ impl Domains {
         let domain = domain.to_ascii_lowercase();
         if !self.ours.contains(&domain) {
             return Err(Recipient::NotOurs);
+        }
+        // user%elsewhere@ours: a server that believes us may read on behind a domain of its own, and send it there.
+        if local.contains(['%', '!']) {
+            return Err(Recipient::Unknown);
         }
         // Canonical from the start: the answer is remembered, and given to who writes it otherwise.
         let user = |local: &str| User::new(&format!("{}@{domain}", local.to_ascii_lowercase()), None);

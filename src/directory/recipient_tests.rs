@@ -81,6 +81,9 @@ fn a_domain_is_ours_in_any_case_and_in_no_other_spelling() {
 #[test]
 fn a_bare_local_part_belongs_to_the_default_domain() {
     assert_eq!(mailbox("Postmaster").whole.name(), "postmaster@example.com");
+    let listed = config::Directory { default_domain: None, ..config(vec![]) };
+    let postmaster = Domains::new(&listed).mailbox("postmaster").expect("RFC 5321 §4.5.1: it is always somebody");
+    assert_eq!(postmaster.whole.name(), "postmaster@example.com");
     let mut nowhere = domains();
     nowhere.default = None;
     assert_eq!(nowhere.mailbox("postmaster").err(), Some(Recipient::NotOurs));
@@ -101,6 +104,15 @@ fn a_name_that_is_nobody_s_is_unknown_without_a_question() {
         &long,
     ] {
         assert_eq!(domains().mailbox(address).err(), Some(Recipient::Unknown), "{address:?}");
+    }
+}
+
+#[test]
+fn an_address_that_says_how_to_go_on_is_nobody_s() {
+    // The server might go there for us: it trusts the gateway.
+    for local in ["bob%example.net", "bob+x%example.net", "example.net!bob", "bob+example.net!x", "%", "!"] {
+        assert_eq!(domains().mailbox(&format!("{local}@example.com")).err(), Some(Recipient::Unknown), "{local}");
+        assert_eq!(domains().mailbox(local).err(), Some(Recipient::Unknown), "{local}");
     }
 }
 

@@ -149,7 +149,7 @@ impl<'s> Conversation<'s> {
     }
 
     /// The last words that this ending has for the client, and a polite close.
-    async fn leave(&mut self, ending: Ending) -> Ending {
+    pub(super) async fn leave(&mut self, ending: Ending) -> Ending {
         if let Some(mut wire) = self.wire.take() {
             wire.wipe();
             if let Some(goodbye) = ending.goodbye() {

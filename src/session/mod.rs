@@ -68,6 +68,8 @@ pub struct Parts {
     pub turns: Turns,
     /// How bytes are moved after the login.
     pub relay: Relaying,
+    /// Recipients being asked for: a loop may go around by their mail as well, but they are not to keep users out.
+    pub recipients: Turns,
 }
 
 /// What all sessions of one listener share.
@@ -164,10 +166,10 @@ impl Session {
             record.speaks(conversation.tls_facts());
             let login = match wish? {
                 Wish::Login(login) => login,
-                Wish::Post(post) => {
-                    reception.serve(post, &mut conversation, record).await?;
-                    continue;
-                }
+                Wish::Post(post) => match reception.serve(post, &mut conversation, record).await {
+                    Ok(()) => continue,
+                    Err(ending) => return Err(conversation.leave(ending).await),
+                },
             };
             let asked = Instant::now();
             let hosted = tokio::select! {

@@ -42,7 +42,7 @@ struct Chosen {
 enum State {
     Open(Box<Transaction>),
     /// No server there takes it: all its recipients are told so.
-    Refused(Answer),
+    Refused(Verdict, Answer),
 }
 
 /// What became of a recipient; the label is a metric's.
@@ -107,24 +107,39 @@ impl<'s> Reception<'s> {
         let Ok((servers, Some(home))) = servers.map(|servers| (servers.clone(), servers.into_iter().next())) else {
             return (Verdict::Unavailable, Answer::ours(UNROUTABLE));
         };
+        let Some(_turn) = self.session.parts.recipients.take(lodging.user.name()) else {
+            return (Verdict::Unavailable, Answer::ours(BUSY));
+        };
         match self.chosen.as_ref().filter(|chosen| Arc::ptr_eq(&chosen.mail, &mail)) {
             Some(chosen) if chosen.home.is(&home) => {}
             Some(chosen) if chosen.has_recipients() => return (Verdict::Elsewhere, Answer::ours(ELSEWHERE)),
             Some(_) | None => {
                 self.give_up().await;
-                let state = match Transaction::open(self.session, &mail, &servers, record).await {
-                    Ok(transaction) => State::Open(Box::new(transaction)),
-                    Err(answer) => State::Refused(answer),
-                };
+                let state = self.begin(&mail, &servers, record).await;
                 self.chosen = Some(Chosen { mail, home, state });
             }
         }
-        let answer = match self.chosen.as_mut().map(|chosen| &mut chosen.state) {
-            Some(State::Open(transaction)) => transaction.recipient(recipient, &lodging.address).await,
-            Some(State::Refused(answer)) => answer.clone(),
-            None => Answer::ours(AWAY),
+        match self.chosen.as_mut().map(|chosen| &mut chosen.state) {
+            Some(State::Open(transaction)) => {
+                let answer = transaction.recipient(recipient, &lodging.address).await;
+                (Verdict::of(transaction, &answer), answer)
+            }
+            Some(State::Refused(verdict, answer)) => (*verdict, answer.clone()),
+            None => (Verdict::Unavailable, Answer::ours(AWAY)),
+        }
+    }
+
+    /// The transaction at the first of these servers that is there.
+    async fn begin(&self, mail: &Mail, servers: &[Arc<Server>], record: &mut Record) -> State {
+        let mut transaction = match Transaction::open(self.session, mail, servers, record).await {
+            Ok(transaction) => Box::new(transaction),
+            Err(answer) => return State::Refused(Verdict::Unavailable, answer),
         };
-        (if answer.is_yes() { Verdict::Accepted } else { Verdict::Refused }, answer)
+        let answer = transaction.mail(mail).await;
+        match Verdict::of(&transaction, &answer) {
+            Verdict::Accepted => State::Open(transaction),
+            verdict => State::Refused(verdict, answer),
+        }
     }
 
     /// Whose recipient it is; or why nobody's, and the words for that.
@@ -165,7 +180,8 @@ impl<'s> Reception<'s> {
         record: &mut Record,
     ) -> Result<(), Ending> {
         let idle = self.session.entrance.service.idle_timeout;
-        let Some(transaction) = self.open() else { return conversation.answer(&Answer::ours(AWAY)).await };
+        // The front asks for nothing of the kind; but the chunk's bytes would be read as commands.
+        let Some(transaction) = self.open() else { return Err(Ending::Violation("chunk_of_no_message")) };
         let taken = transaction.chunk(size, last, conversation.wire()?, idle).await;
         let answer = taken.map_err(|lost| Ending::lost(Stage::Message, lost))?;
         if last || !answer.is_yes() {
@@ -189,7 +205,7 @@ impl<'s> Reception<'s> {
                 record.message(&mail.sender, transaction.recipients(), transaction.bytes(), answer);
                 Some(transaction)
             }
-            Some(Chosen { state: State::Refused(_), .. }) | None => None,
+            Some(Chosen { state: State::Refused(..), .. }) | None => None,
         };
         conversation.bear_with(self.session.entrance.service.idle_timeout);
         conversation.answer(answer).await?;
@@ -202,7 +218,7 @@ impl<'s> Reception<'s> {
     fn open(&mut self) -> Option<&mut Transaction> {
         match &mut self.chosen.as_mut()?.state {
             State::Open(transaction) => Some(transaction),
-            State::Refused(_) => None,
+            State::Refused(..) => None,
         }
     }
 
@@ -220,6 +236,15 @@ impl Chosen {
 }
 
 impl Verdict {
+    /// What a server's answer means, if it is one.
+    const fn of(transaction: &Transaction, answer: &Answer) -> Self {
+        match (answer.is_yes(), transaction.is_lost()) {
+            (true, _) => Self::Accepted,
+            (false, true) => Self::Unavailable,
+            (false, false) => Self::Refused,
+        }
+    }
+
     const fn label(self) -> &'static str {
         match self {
             Self::Accepted => "accepted",
@@ -233,5 +258,6 @@ impl Verdict {
 }
 
 const AWAY: &str = "451 4.3.0 The mail server is not available now, please try again later.";
+const BUSY: &str = "451 4.3.2 Too much mail for this recipient at once, please try again later.";
 const ELSEWHERE: &str = "452 4.5.3 Too many recipients for one transaction.";
 const UNROUTABLE: &str = "451 4.3.5 The mail server cannot be reached, please ask your administrator.";

@@ -13,9 +13,11 @@ use super::record::Record;
 use crate::backend::{Failure, Lease, Server};
 use crate::metrics::Metrics;
 use crate::proto::smtp::delivery::Delivery;
-use crate::proto::smtp::text::{BareNewline, Chunks, Text};
+use crate::proto::smtp::text::Chunks;
 use crate::proto::{Answer, Credential, Denial, Mail, Recipient};
 use crate::wire::{Lost, Wire};
+
+mod text;
 
 /// See the module. Dropped before [`settle`](Self::settle), it counts as abandoned.
 pub(super) struct Transaction {
@@ -36,7 +38,7 @@ pub(super) struct Transaction {
 }
 
 impl Transaction {
-    /// Connects to the first of these servers that is there, and says MAIL.
+    /// Connects to the first of these servers that is there; MAIL comes next.
     ///
     /// # Errors
     /// What every recipient is to be told.
@@ -50,10 +52,7 @@ impl Transaction {
         for server in servers {
             record.goes_to(Some(server.shared_name()));
             match Self::dial(session, mail, server, record).await {
-                Ok(mut transaction) => {
-                    let said = transaction.mail(mail).await;
-                    return if said.is_yes() { Ok(transaction) } else { Err(said) };
-                }
+                Ok(transaction) => return Ok(transaction),
                 Err(failure) => {
                     record.cannot_deliver(&failure);
                     denial = failure.denial;
@@ -86,12 +85,17 @@ impl Transaction {
         })
     }
 
-    async fn mail(&mut self, mail: &Mail) -> Answer {
+    /// MAIL; without a yes there is nothing more to do here.
+    pub(super) async fn mail(&mut self, mail: &Mail) -> Answer {
         let mut command = Vec::new();
-        match self.delivery.mail(mail, &mut command) {
+        let answer = match self.delivery.mail(mail, &mut command) {
             Ok(()) => self.ask(&command, COMMAND).await,
             Err(answer) => answer,
+        };
+        if !answer.is_yes() {
+            self.settle(&answer);
         }
+        answer
     }
 
     /// RCPT, by the address that it has there.
@@ -105,89 +109,9 @@ impl Transaction {
         answer
     }
 
-    /// DATA; the text follows if the answer is a go-ahead.
-    pub(super) async fn data(&mut self) -> Answer {
-        let mut command = Vec::new();
-        self.delivery.data(&mut command);
-        self.ask(&command, DATA).await
-    }
-
-    /// Passes the text on as it comes, up to its end, and returns the server's word on it.
-    ///
-    /// # Errors
-    /// The client is gone, or stays on with a text that nobody takes.
-    pub(super) async fn text(
-        &mut self,
-        client: &mut Wire,
-        idle: Duration,
-        bare_newline: BareNewline,
-    ) -> Result<Answer, Lost> {
-        let (mut text, mut lines, mut wasted) = (Text::new(bare_newline), Vec::new(), 0);
-        loop {
-            let heard = client.heard.len();
-            let is_over = text.pass(&mut client.heard, &mut lines);
-            if text.fault().is_some() {
-                self.server = None;
-            }
-            wasted += self.pass_on(&lines, heard - client.heard.len()).await;
-            lines.clear();
-            if is_over {
-                break;
-            }
-            if wasted > WASTE_MAX {
-                return Err(Lost::Flooded);
-            }
-            client.deadline = Instant::now() + idle;
-            client.hear().await?;
-        }
-        Ok(match text.fault() {
-            Some(fault) => self.refuse(fault),
-            None => self.hear(END).await,
-        })
-    }
-
-    /// Passes on one chunk of so many bytes, and returns the server's word on it.
-    ///
-    /// # Errors
-    /// As for [`text`](Self::text).
-    pub(super) async fn chunk(
-        &mut self,
-        size: u64,
-        last: bool,
-        client: &mut Wire,
-        idle: Duration,
-    ) -> Result<Answer, Lost> {
-        let mut command = Vec::new();
-        match self.delivery.chunk(size, last, &mut command) {
-            Ok(()) => self.say(&command).await,
-            Err(answer) => self.give_up(answer),
-        }
-        let (mut left, mut wasted) = (size, 0);
-        loop {
-            let here = usize::try_from(left).unwrap_or(usize::MAX).min(client.heard.len());
-            let bytes = client.heard.split_to(here);
-            left -= here as u64;
-            self.chunks.see(&bytes);
-            if last && left == 0 {
-                self.chunks.end();
-            }
-            if self.chunks.fault().is_some() {
-                self.server = None;
-            }
-            wasted += self.pass_on(&bytes, here).await;
-            if left == 0 {
-                break;
-            }
-            if wasted > WASTE_MAX {
-                return Err(Lost::Flooded);
-            }
-            client.deadline = Instant::now() + idle;
-            client.hear().await?;
-        }
-        Ok(match self.chunks.fault() {
-            Some(fault) => self.refuse(fault),
-            None => self.hear(if last { END } else { COMMAND }).await,
-        })
+    /// Whether there is no server any more whose word the last answer could have been.
+    pub(super) const fn is_lost(&self) -> bool {
+        self.server.is_none()
     }
 
     /// How many recipients the server has accepted.
@@ -204,8 +128,9 @@ impl Transaction {
     pub(super) fn settle(&mut self, answer: &Answer) {
         self.outcome = match answer.code() {
             200..=299 => "accepted",
-            400..=499 => "deferred",
-            _ => "refused",
+            500..=599 => "refused",
+            // What is no answer is told as a 4xx of our own.
+            _ => "deferred",
         };
     }
 
@@ -220,34 +145,16 @@ impl Transaction {
         }
     }
 
-    /// Passes on what there is; returns how many of the client's bytes nobody has taken.
-    async fn pass_on(&mut self, bytes: &[u8], heard: usize) -> usize {
-        self.say(bytes).await;
-        match self.server {
-            Some(_) => {
-                self.bytes += bytes.len() as u64;
-                0
-            }
-            None => heard,
-        }
-    }
-
     /// From now on there is no server, and this is its last word.
     fn give_up(&mut self, answer: Answer) {
         self.server = None;
         self.last_word = answer;
     }
 
-    /// Lines that two servers could read as two different messages.
-    fn refuse(&self, fault: &'static str) -> Answer {
-        tracing::info!(session = self.session, fault, "a message's text is refused");
-        Answer::ours(BAD_LINES)
-    }
-
     /// One command, one answer: whatever came before the command is no answer to it.
     async fn ask(&mut self, command: &[u8], patience: Duration) -> Answer {
         if self.server.as_ref().is_some_and(|wire| !wire.heard.is_empty()) {
-            self.lose("spoke out of turn");
+            self.lose(OUT_OF_TURN);
         }
         self.say(command).await;
         self.hear(patience).await
@@ -274,6 +181,10 @@ impl Transaction {
             match self.delivery.reply(&mut wire.heard) {
                 Ok(Some(said)) => {
                     tracing::debug!(session = self.session, backend = self.lease.server().name(), said.text);
+                    // What is behind it would be taken for the next one.
+                    if !wire.heard.is_empty() {
+                        self.lose(OUT_OF_TURN);
+                    }
                     return said.answer;
                 }
                 Ok(None) => {
@@ -305,13 +216,8 @@ impl Drop for Transaction {
     }
 }
 
-const BAD_LINES: &str = "550 5.5.2 A CR or LF alone, or a NUL, in the message.";
+const OUT_OF_TURN: &str = "spoke out of turn";
 /// A server's answer to a command, and the room for a block of text there (RFC 5321 §4.5.3.2).
 const COMMAND: Duration = Duration::from_secs(5 * 60);
-const DATA: Duration = Duration::from_secs(2 * 60);
 const BLOCK: Duration = Duration::from_secs(3 * 60);
-/// After the end of data the client waits so long too: who gives up sooner makes two messages of one.
-const END: Duration = Duration::from_secs(10 * 60);
 const FAREWELL: Duration = Duration::from_secs(1);
-/// How much of a text is read that nobody takes, so that the client hears why; then the connection is closed.
-const WASTE_MAX: usize = 64 * 1024 * 1024;

@@ -1,7 +1,7 @@
-//! How many logins of one user are looked after at the same time.
+//! How many logins of one user are looked after at the same time, and how many senders of mail for one recipient.
 //!
-//! Two gateways that point at each other would log the user in for ever, and no protocol but IMAP carries hops: but in
-//! a loop every one of these logins is still waiting for the next.
+//! Two gateways that point at each other would log the user in for ever, or ask for the recipient, and no protocol but
+//! IMAP carries hops: but in a loop every one of these logins is still waiting for the next.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};

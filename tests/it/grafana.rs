@@ -73,6 +73,12 @@ impl House {
 
     /// What goes wrong all day: wrong passwords, nobody's name, a locked user, one whose back-end is down …
     fn bad_traffic(&self) {
+        // First, so that what is remembered of them is seen by a scrape.
+        let mut server = port25::open(&self.gateway);
+        server.ask_for("MAIL FROM:<>", "250 ");
+        for recipient in ["nobody", "alice"] {
+            server.ask(&format!("RCPT TO:<{recipient}@example.org>"));
+        }
         for mail in BOTH {
             for user in ["alice", "nobody", "carol", "dave"] {
                 let answer = mail.try_login(&mut mail.open(&self.gateway), user, "wrong");
@@ -82,11 +88,6 @@ impl House {
         }
         let mut stranger = self.open_submission("127.0.0.79");
         assert!(!stranger.ask("MAIL FROM:<alice@example.org>").starts_with("250 "));
-        let mut server = port25::open(&self.gateway);
-        server.ask_for("MAIL FROM:<>", "250 ");
-        for recipient in ["nobody", "alice"] {
-            server.ask(&format!("RCPT TO:<{recipient}@example.org>"));
-        }
         // No handshake.
         self.gateway.connect("imaps").send("a NOOP\r\n");
     }

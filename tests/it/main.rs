@@ -27,6 +27,7 @@ mod login;
 mod machine;
 mod patience;
 mod port25;
+mod port25_faults;
 mod recipients;
 mod relayed;
 mod sending_after_pop;

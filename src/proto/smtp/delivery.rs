@@ -98,11 +98,6 @@ impl Delivery {
         put(&format!("BDAT {size}{}", if last { " LAST" } else { "" }), say)
     }
 
-    /// RSET.
-    pub fn reset(&self, say: &mut Vec<u8>) {
-        say.extend_from_slice(b"RSET\r\n");
-    }
-
     /// QUIT.
     pub fn quit(&self, say: &mut Vec<u8>) {
         say.extend_from_slice(b"QUIT\r\n");

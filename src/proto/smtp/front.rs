@@ -25,12 +25,14 @@ use super::{HELLO_FIRST, refusal, refusal_of_mail};
 use crate::proto::line::{self, Line, TooLong};
 use crate::proto::patience::Patience;
 use crate::proto::sasl::{Exchange, Fault, Turn};
-use crate::proto::{Answer, Closing, Denial, Front, Granted, Login, Mechanism, Need, Post, RefusedHere, Terms, Tls};
+use crate::proto::{Answer, Closing, Denial, Front, Granted, Login, Need, Post, RefusedHere, Terms, Tls};
 
+mod border;
 mod obey;
 mod reception;
 mod take;
 
+use border::{COMMAND_MAX, Stranger, line_max, stranger};
 use reception::{Asked, Reception};
 
 /// An SMTP server up to the login.
@@ -288,42 +290,8 @@ impl SmtpFront {
     }
 }
 
-enum Stranger {
-    No,
-    /// One byte is too little to say.
-    Unknown,
-    Yes(&'static str),
-}
-
-/// No command begins with anything but a letter; an empty line is one wrong command.
-fn stranger(heard: &[u8]) -> Stranger {
-    if let Some(what) = line::stranger(heard) {
-        return Stranger::Yes(what);
-    }
-    match heard {
-        [TLS_RECORD] => Stranger::Unknown,
-        [] | [b'\r' | b'\n', ..] => Stranger::No,
-        [first, ..] if first.is_ascii_alphabetic() => Stranger::No,
-        [..] => Stranger::Yes("not_a_command"),
-    }
-}
-
-/// A TLS record that holds a handshake begins so.
-const TLS_RECORD: u8 = 0x16;
-
-fn line_max(heard: &[u8]) -> usize {
-    let is_auth = heard.get(..AUTH.len()).is_some_and(|start| start.eq_ignore_ascii_case(AUTH));
-    if is_auth { AUTH_MAX } else { COMMAND_MAX }
-}
-
-/// RFC 5321 §4.5.3.1.4 wants 512 bytes, and extensions add to MAIL and RCPT.
-const COMMAND_MAX: usize = 2 * 1024;
 const CRLF: usize = 2;
 /// A server that has passed such a line on may have taken it for a part of another.
 const BARE_LF: &str = "500 5.5.2 A line ends with CR and LF.";
-const AUTH: &[u8] = b"AUTH ";
-/// An AUTH with the longest initial response.
-const AUTH_MAX: usize = AUTH.len() + "OAUTHBEARER ".len() + Mechanism::OAuthBearer.line_max();
-
 #[cfg(test)]
 mod tests;

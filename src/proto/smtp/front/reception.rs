@@ -32,6 +32,8 @@ struct Transaction {
     /// Somebody was asked for a recipient, and may have told a back-end.
     is_known: bool,
     accepted: usize,
+    /// Recipients who are to be sent the message once more: a long list is no flood of idle commands.
+    put_off: usize,
     /// The bytes in chunks so far, once there was one.
     chunked: Option<u64>,
 }
@@ -114,7 +116,7 @@ impl Reception {
             Ok(mail) if self.is_too_large(mail.size.unwrap_or(0)) => Outcome::Idle(TOO_LARGE),
             Ok(mail) => {
                 let mail = Arc::new(mail);
-                self.transaction = Some(Transaction { mail, is_known: false, accepted: 0, chunked: None });
+                self.transaction = Some(Transaction { mail, is_known: false, accepted: 0, put_off: 0, chunked: None });
                 Outcome::Say("250 2.1.0 OK.")
             }
         }
@@ -128,7 +130,10 @@ impl Reception {
         }
         match envelope::recipient(arguments) {
             Err(answer) => Outcome::Wrong(answer),
-            Ok(_) if transaction.accepted >= RECIPIENTS_MAX => Outcome::Idle("452 4.5.3 Too many recipients."),
+            Ok(_) if transaction.accepted >= RECIPIENTS_MAX => match transaction.puts_off() {
+                true => Outcome::Say(TOO_MANY),
+                false => Outcome::Idle(TOO_MANY),
+            },
             Ok(recipient) => {
                 transaction.is_known = true;
                 Outcome::Ask(Asked::Recipient, Post::Recipient(transaction.mail.clone(), recipient))
@@ -184,7 +189,10 @@ impl Reception {
                 }
                 (None, false)
             }
-            Asked::Recipient => (None, true),
+            Asked::Recipient => {
+                let is_put_off = answer.code() == 452 && self.transaction.as_mut().is_some_and(Transaction::puts_off);
+                (None, !is_put_off)
+            }
             Asked::Data if answer.code() == 354 => (Some(Asked::Text), false),
             Asked::Chunk { last: false } if answer.is_yes() => (None, false),
             Asked::Data | Asked::Chunk { last: false } => {
@@ -201,6 +209,16 @@ impl Reception {
 
     fn is_too_large(&self, size: u64) -> bool {
         self.size_max.is_some_and(|most| size > most)
+    }
+}
+
+impl Transaction {
+    /// Takes note of one recipient more who is for another transaction, if that can be borne: the message can go to
+    /// somebody, and such a list has an end.
+    const fn puts_off(&mut self) -> bool {
+        let is_borne = self.accepted > 0 && self.put_off < RECIPIENTS_MAX;
+        self.put_off += is_borne as usize;
+        is_borne
     }
 }
 
@@ -225,6 +243,7 @@ impl Command<'_> {
 const MAIL_FIRST: &str = "503 5.5.1 MAIL comes first.";
 const NO_RECIPIENTS: &str = "554 5.5.1 No valid recipients.";
 const TOO_LARGE: &str = "552 5.3.4 The message is too large.";
+const TOO_MANY: &str = "452 4.5.3 Too many recipients.";
 /// RFC 5321 §4.5.3.1.8 wants 100 at least.
 const RECIPIENTS_MAX: usize = 1000;
 /// So many EHLO, HELO, NOOP, RSET, VRFY, HELP and refused recipients between two messages are more than anybody

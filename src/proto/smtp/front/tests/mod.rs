@@ -1,7 +1,8 @@
 //! Conversations with clients: the good, the hasty and the hostile; each under every cut.
 
+use super::border::AUTH_MAX;
 use super::*;
-use crate::proto::{Credential, HEARD_MAX, cut};
+use crate::proto::{Credential, HEARD_MAX, Mechanism, cut};
 
 mod auth;
 mod hostile;

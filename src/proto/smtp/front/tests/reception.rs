@@ -318,6 +318,31 @@ fn an_answer_that_nobody_asked_for_is_not_passed_on() {
     assert!(say.is_empty());
 }
 
+#[test]
+fn a_long_list_of_recipients_who_live_elsewhere_loses_no_message() {
+    let elsewhere = |what: &str| match what {
+        _ if what.starts_with("recipient far@") => Answer::ours("452 4.5.3 Too many recipients for one transaction."),
+        _ => clerk(what),
+    };
+    let rounds = |rounds: &[&str]| {
+        let make = || -> Box<dyn Front> { Box::new(SmtpFront::taking_mail(port_25())) };
+        let all: Vec<_> = [&["HELO x\r\n"], rounds].concat().iter().map(|round| round.as_bytes()).collect();
+        cut::mail_front_uncut(make, judge, elsewhere, &all)
+    };
+    const FAR: &str = "RCPT TO:<far@c>\r\n";
+    assert!(rounds(&[MAIL, BOB, &FAR.repeat(999), "DATA\r\n"]).ends_with("(data)\n354 Go on.\n"));
+    // A thousand are the most of these too, and of those who are not even elsewhere.
+    let end = "421 4.7.0 Too many errors.\n(close TooManyBadCommands)\n";
+    let asked = |transcript: &str| transcript.matches("(recipient far@c").count();
+    let many = rounds(&[MAIL, BOB, &FAR.repeat(2000)]);
+    assert!(many.ends_with(end) && asked(&many) == 1000 + 98 + 10, "{}", asked(&many));
+    // Before anybody is accepted each may cost a dial.
+    let nobody = rounds(&[MAIL, &FAR.repeat(200)]);
+    assert!(nobody.ends_with(end) && asked(&nobody) < 110, "{}", asked(&nobody));
+    let over = rounds(&[MAIL, &BOB.repeat(1500), "DATA\r\n"]);
+    assert!(over.ends_with("(data)\n354 Go on.\n"));
+}
+
 /// What a client may say that knows SMTP, and means ill.
 fn noise() -> impl Strategy<Value = Vec<u8>> {
     let parts: Vec<&[u8]> = vec![
