@@ -26,6 +26,7 @@ mod patience;
 mod port25;
 mod recipients;
 mod sending_after_pop;
+mod smuggling;
 mod strangers;
 mod strangers_postfix;
 mod submission;

@@ -5,42 +5,20 @@ use std::sync::LazyLock;
 use crate::support::client::Client;
 use crate::support::gateway::Gateway;
 use crate::support::mail::Mail;
-use crate::support::plan::Plan;
 use crate::support::postfix::{Pair, Postfix};
 use crate::support::program;
 use crate::support::site::{self, Site};
+use crate::support::smtp::{self, open};
 use crate::support::wait;
 
 /// The Postfixes beside the shared site's Dovecots; nobody stops them.
-fn shared() -> &'static Pair {
+pub fn shared() -> &'static Pair {
     static PAIR: LazyLock<Pair> = LazyLock::new(|| Pair::beside(site::shared()));
     &PAIR
 }
 
-/// In front of a site with its Postfixes.
-fn plan(site: &Site, pair: &Pair) -> Plan {
-    let (imap, pop3, submission, smtp) =
-        (site.one.ports.imap, site.one.ports.pop3, pair.ports.submission, pair.ports.smtp);
-    site.plan()
-        .set(
-            "backends.stores.ports",
-            &format!("{{ imap: {imap}, pop3: {pop3}, submission: {submission}, smtp: {smtp} }}"),
-        )
-        .listener("smtp", "smtp", "starttls")
-}
-
 fn gateway() -> Gateway {
-    Gateway::start(&plan(site::shared(), shared()))
-}
-
-/// Connects and says EHLO.
-#[track_caller]
-fn open(gateway: &Gateway) -> Client {
-    let mut client = gateway.connect_from("127.0.0.77", "smtp");
-    client.expect("220 mail.example.org ESMTP ");
-    client.send("EHLO client.example.org\r\n");
-    client.lines_to("250 ");
-    client
+    Gateway::start(&smtp::plan(site::shared(), shared().ports))
 }
 
 /// A message with this subject to these recipients, each to be accepted.
@@ -56,7 +34,7 @@ fn send(client: &mut Client, subject: &str, recipients: &[&str]) -> String {
 }
 
 /// For whom a server has delivered the message with this subject, in order.
-fn delivered(postfix: &Postfix, subject: &str) -> Vec<String> {
+pub fn delivered(postfix: &Postfix, subject: &str) -> Vec<String> {
     let heads = postfix.messages(&format!("Subject: {subject}\n"));
     let recipient =
         |head: &String| head.lines().find_map(|line| line.strip_prefix("X-Original-To: ").map(str::to_owned));
@@ -66,7 +44,7 @@ fn delivered(postfix: &Postfix, subject: &str) -> Vec<String> {
 }
 
 #[track_caller]
-fn arrives(postfix: &Postfix, subject: &str, recipients: &[&str]) {
+pub fn arrives(postfix: &Postfix, subject: &str, recipients: &[&str]) {
     let whole: Vec<_> = recipients.iter().map(|local| format!("{local}@example.org")).collect();
     wait::until_true(&format!("{subject} for {recipients:?}"), wait::SOON, || delivered(postfix, subject) == whole);
 }
@@ -153,7 +131,7 @@ fn each_refused_recipient_has_its_code() {
 fn while_ldap_or_a_server_is_down_the_sender_is_told_to_come_back() {
     let mut site = Site::start();
     let mut pair = Pair::beside(&site);
-    let gateway = Gateway::start(&plan(&site, &pair));
+    let gateway = Gateway::start(&smtp::plan(&site, pair.ports));
     let mut client = open(&gateway);
     site.slapd.kill();
     client.ask_for("MAIL FROM:<>", "250 ");
@@ -179,7 +157,7 @@ fn while_ldap_or_a_server_is_down_the_sender_is_told_to_come_back() {
 fn a_server_that_dies_inside_a_message_has_no_message_and_the_sender_keeps_it() {
     let site = Site::start();
     let mut pair = Pair::beside(&site);
-    let gateway = Gateway::start(&plan(&site, &pair));
+    let gateway = Gateway::start(&smtp::plan(&site, pair.ports));
     let mut client = open(&gateway);
     client.ask_for("MAIL FROM:<>", "250 ");
     client.ask_for("RCPT TO:<alice@example.org>", "250 ");
@@ -198,7 +176,7 @@ fn a_server_that_dies_inside_a_message_has_no_message_and_the_sender_keeps_it() 
 #[test]
 fn who_fetched_mail_lately_may_send_anywhere_through_port_25_and_nobody_else_may() {
     let pair = shared();
-    let gateway = Gateway::start(&plan(site::shared(), pair).set("smtp_after_pop", "{ exempt: [] }"));
+    let gateway = Gateway::start(&smtp::plan(site::shared(), pair.ports).set("smtp_after_pop", "{ exempt: [] }"));
     let relay = |gateway: &Gateway| {
         let mut client = open(gateway);
         client.ask_for("MAIL FROM:<alice@example.org>", "250 ");

@@ -93,6 +93,11 @@ impl Postfix {
         SocketAddr::from((self.address, self.ports.submission))
     }
 
+    /// Where it takes mail for its own domain.
+    pub fn port_25(&self) -> SocketAddr {
+        SocketAddr::from((self.address, self.ports.smtp))
+    }
+
     /// It and all its children die at once.
     pub fn kill(&mut self) {
         self.process.kill();
@@ -261,11 +266,13 @@ smtp_tls_security_level = may
 smtp_send_xforward_command = no
 ";
 
-/// None of them in a chroot.
+/// None of them in a chroot. On port 25 an end of data is what it was before 2023, so that all that keeps messages apart is
+/// the gateway.
 const SERVICES: &str = "\
 {address}:{submission} inet n - n - - smtpd
 {address}:{submissions} inet n - n - - smtpd -o smtpd_tls_wrappermode=yes
 {address}:{smtp} inet n - n - - smtpd -o smtpd_relay_restrictions=permit_auth_destination,reject
+ -o smtpd_forbid_bare_newline=no
 smtp unix - - n - - smtp
 pickup unix n - n 60 1 pickup
 cleanup unix n - n - 0 cleanup
