@@ -109,7 +109,8 @@ impl Transaction {
     pub(super) async fn data(&mut self) -> Answer {
         let mut command = Vec::new();
         self.delivery.data(&mut command);
-        self.ask(&command, DATA).await
+        let answer = self.ask(&command, DATA).await;
+        self.only_where(answer.is_go_ahead() || answer.is_no(), answer)
     }
 
     /// Passes the text on as it comes, up to its end, and returns the server's word on it.
@@ -129,6 +130,9 @@ impl Transaction {
             if text.fault().is_some() {
                 self.server = None;
             }
+            if is_over {
+                self.has_not_spoken().await;
+            }
             wasted += self.pass_on(&lines, heard - client.heard.len()).await;
             lines.clear();
             if is_over {
@@ -142,7 +146,7 @@ impl Transaction {
         }
         Ok(match text.fault() {
             Some(fault) => self.refuse(fault),
-            None => self.hear(END).await,
+            None => self.verdict(END).await,
         })
     }
 
@@ -174,6 +178,9 @@ impl Transaction {
             if self.chunks.fault().is_some() {
                 self.server = None;
             }
+            if left == 0 && here > 0 {
+                self.has_not_spoken().await;
+            }
             wasted += self.pass_on(&bytes, here).await;
             if left == 0 {
                 break;
@@ -186,7 +193,7 @@ impl Transaction {
         }
         Ok(match self.chunks.fault() {
             Some(fault) => self.refuse(fault),
-            None => self.hear(if last { END } else { COMMAND }).await,
+            None => self.verdict(if last { END } else { COMMAND }).await,
         })
     }
 
@@ -244,10 +251,40 @@ impl Transaction {
         Answer::ours(BAD_LINES)
     }
 
+    /// Before all of it is there, nothing can be said of a text but no: that is the server's word, and it gets no end.
+    /// An earlier yes would be told to the client as the yes to what nobody has taken.
+    async fn has_not_spoken(&mut self) {
+        let Some(wire) = &mut self.server else { return };
+        wire.deadline = Instant::now();
+        // A server that is gone is noticed by the next word.
+        if wire.heard.is_empty() && wire.hear().await.is_err() {
+            return;
+        }
+        match self.delivery.reply(&mut wire.heard) {
+            Ok(Some(said)) if said.answer.is_no() => self.give_up(said.answer),
+            _ => self.lose(OUT_OF_TURN),
+        }
+    }
+
+    /// What the server says to what it was given.
+    async fn verdict(&mut self, patience: Duration) -> Answer {
+        let answer = self.hear(patience).await;
+        self.only_where(answer.is_yes() || answer.is_no(), answer)
+    }
+
+    /// Whoever answers something else is not understood any more.
+    fn only_where(&mut self, fits: bool, answer: Answer) -> Answer {
+        if fits {
+            return answer;
+        }
+        self.lose("answered something else");
+        self.last_word.clone()
+    }
+
     /// One command, one answer: whatever came before the command is no answer to it.
     async fn ask(&mut self, command: &[u8], patience: Duration) -> Answer {
         if self.server.as_ref().is_some_and(|wire| !wire.heard.is_empty()) {
-            self.lose("spoke out of turn");
+            self.lose(OUT_OF_TURN);
         }
         self.say(command).await;
         self.hear(patience).await
@@ -305,6 +342,7 @@ impl Drop for Transaction {
     }
 }
 
+const OUT_OF_TURN: &str = "spoke out of turn";
 const BAD_LINES: &str = "550 5.5.2 A CR or LF alone, or a NUL, in the message.";
 /// A server's answer to a command, and the room for a block of text there (RFC 5321 §4.5.3.2).
 const COMMAND: Duration = Duration::from_secs(5 * 60);

@@ -5,6 +5,7 @@ use super::gateway::Gateway;
 use super::plan::Plan;
 use super::postfix;
 use super::site::Site;
+use super::wait;
 
 /// In front of a site whose Postfixes have these ports.
 pub fn plan(site: &Site, ports: postfix::Ports) -> Plan {
@@ -23,6 +24,24 @@ pub fn plan_before_one(port: u16) -> Plan {
     Plan::before_one(port, port)
         .set("backends.stores.ports", &format!("{{ imap: {port}, pop3: {port}, smtp: {port} }}"))
         .listener("smtp", "smtp", "starttls")
+}
+
+/// A gateway that has learnt what its servers offer, and shows this.
+#[track_caller]
+pub fn start_and_learn(plan: &Plan, offer: &str) -> Gateway {
+    let gateway = Gateway::start(plan);
+    wait::until_true(&format!("{offer} to be shown"), wait::SOON, || {
+        hello_of(&gateway).iter().any(|line| line.contains(offer))
+    });
+    gateway
+}
+
+fn hello_of(gateway: &Gateway) -> Vec<String> {
+    let mut client = gateway.connect("smtp");
+    client.expect("220 ");
+    let offers = hello(&mut client);
+    client.ask_for("QUIT", "221 ");
+    offers
 }
 
 /// Connects and says EHLO.
