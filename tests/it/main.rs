@@ -34,6 +34,7 @@ mod strangers;
 mod strangers_postfix;
 mod submission;
 mod support_works;
+mod ten_thousand;
 mod tls;
 mod torn;
 mod watched;
