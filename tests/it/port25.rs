@@ -99,8 +99,42 @@ fn three_recipients_on_two_servers_get_a_real_senders_message_once_each() {
     arrives(&pair.one, "to-three", &["alice", "frank"]);
     arrives(&pair.two, "to-three", &["bob"]);
     wait::until_true("the sender to have nothing left", wait::SOON, || sender.queued() == 0);
+    let log = sender.log();
+    assert!(log.contains("status=deferred (host 127.0.0.1") && log.contains("said: 452 4.5.3 "), "{log}");
     arrives(&pair.one, "to-three", &["alice", "frank"]);
     arrives(&pair.two, "to-three", &["bob"]);
+    gateway.is_calm();
+}
+
+#[test]
+fn each_recipient_has_one_report_from_the_server_that_took_it() {
+    let (gateway, pair) = (gateway(), shared());
+    let mut client = open(&gateway);
+    let mut refused = Vec::new();
+    for recipients in [&["alice", "bob"][..], &["bob"]] {
+        client.ask_for("MAIL FROM:<reports@elsewhere.example.net> RET=HDRS ENVID=envelope-1", "250 ");
+        for recipient in recipients {
+            let answer = client.ask(&format!("RCPT TO:<{recipient}@example.org> NOTIFY=SUCCESS"));
+            refused.extend(answer.starts_with("452 4.5.3 ").then_some(*recipient));
+        }
+        client.ask_for("DATA", "354 ");
+        client.send("Subject: reported\r\n\r\nHello.\r\n");
+        client.ask_for(".", "250 ");
+    }
+    client.ask_for("QUIT", "221 ");
+    assert_eq!(refused, ["bob"]);
+    for (server, recipient) in [(&pair.one, "alice"), (&pair.two, "bob")] {
+        arrives(server, "reported", &[recipient]);
+        let message = server.message("Subject: reported\n");
+        let (_, rest) = message.split_once(" id ").expect("a number in the queue");
+        let number: String = rest.chars().take_while(char::is_ascii_alphanumeric).collect();
+        let reports = || {
+            let line = format!(" {number}: sender delivery status notification: ");
+            server.log().lines().filter(|logged| logged.contains(&line)).count()
+        };
+        wait::until_true("a report", wait::SOON, || reports() > 0);
+        assert_eq!(reports(), 1, "{recipient}: {}", server.log());
+    }
     gateway.is_calm();
 }
 

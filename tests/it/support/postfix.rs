@@ -310,7 +310,7 @@ smtp_send_xforward_command = no
 const SERVICES: &str = "\
 {address}:{submission} inet n - n - - smtpd
 {address}:{submissions} inet n - n - - smtpd -o smtpd_tls_wrappermode=yes
-{address}:{smtp} inet n - n - - smtpd -o smtpd_relay_restrictions=permit_auth_destination,reject
+{address}:{smtp} inet n - n - - smtpd -o smtpd_relay_restrictions=permit_sasl_authenticated,reject_unauth_destination
  -o smtpd_forbid_bare_newline=no
 smtp unix - - n - - smtp
 pickup unix n - n 60 1 pickup
