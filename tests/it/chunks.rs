@@ -163,6 +163,41 @@ fn who_leaves_inside_a_message_leaves_none_b61() {
 }
 
 #[test]
+fn behind_the_end_of_tls_a_chunk_does_not_go_on_b59() {
+    let gateway = gateway();
+    for start in ["BDAT 30\r\nSubject: broken-out\r\n\r\n", "DATA\r\nSubject: broken-out\r\n\r\n"] {
+        let mut client = open_with_tls(&gateway);
+        begin(&mut client, "broken-out", "alice");
+        client.send(start);
+        client.break_out(b"x\r\n.\r\nBDAT 0 LAST\r\nMAIL FROM:<broken-out@e>\r\n");
+        assert!(!client.closed().contains("250"));
+    }
+    gateway.metric_becomes("transactions_total", &["abandoned"], 2.0);
+    gateway.is_calm();
+    assert!(!shared().one.log().contains("from=<broken-out@"));
+}
+
+#[test]
+fn a_gateway_that_is_told_to_stop_lets_a_message_be_finished_but_does_not_wait_for_ever() {
+    let plan = plan(site::shared(), shared().ports).set("shutdown.grace", "3s");
+    let mut gateway = start_and_learn(&plan, "CHUNKING");
+    let [mut quick, mut slow] = [open(&gateway), open(&gateway)];
+    for client in [&mut quick, &mut slow] {
+        begin(client, "stopping", "alice");
+        client.ask_for("DATA", "354 ");
+        client.send("Subject: stopping\r\n\r\n");
+    }
+    gateway.terminate();
+    gateway.logged(&["stopping"]);
+    quick.send("x\r\n.\r\n");
+    quick.expect("250 2.0.0 Ok: ");
+    quick.expect("421 ");
+    assert!(gateway.wait(wait::SOON).success());
+    assert!(!slow.closed().contains("250"));
+    arrives(&shared().one, "stopping", &["alice"]);
+}
+
+#[test]
 fn the_servers_word_is_in_the_log_when_nobody_is_left_to_hear_it() {
     let gateway = gateway();
     for (open, name) in [(open as fn(&Gateway) -> Client, "plain"), (open_with_tls, "tls")] {

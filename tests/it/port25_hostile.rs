@@ -6,6 +6,7 @@
 use crate::port25::{delivered, shared};
 use crate::support::fake::{Fake, Step};
 use crate::support::gateway::Gateway;
+use crate::support::mail::Mail;
 use crate::support::site;
 use crate::support::smtp::{begin, hello, open, plan, plan_before_one, start_and_learn};
 use crate::support::wait;
@@ -127,6 +128,33 @@ fn whatever_is_said_a_server_hears_of_nothing_but_messages() {
     assert!(rest.ends_with(" NAME=[UNAVAILABLE] ADDR=127.0.0.77"), "{xclient}");
     let log = gateway.log();
     assert!(!log.chars().any(|letter| letter.is_control() && letter != '\n'), "{log}");
+    gateway.is_calm();
+}
+
+#[test]
+fn no_trust_that_can_be_had_for_nothing_opens_a_relay_d49() {
+    let plan = plan(site::shared(), shared().ports)
+        .set("smtp_after_pop", "{ exempt: [] }")
+        .listener("proxied", "smtp", "none")
+        .set("listeners.proxied.proxy_protocol", "{ from: [127.0.0.0/8] }");
+    let gateway = Gateway::start(&plan);
+    let mut reader = Mail::Pop3.open_from("127.0.0.77", &gateway);
+    Mail::Pop3.login(&mut reader, "alice");
+    gateway.metric_becomes("registry_windows", &[], 1.0);
+    let announced = b"PROXY TCP4 127.0.0.77 127.0.0.1 1000 25\r\n";
+    for (source, listener, first) in
+        [("127.0.0.78", "smtp", &b""[..]), ("127.0.0.1", "smtp", b""), ("127.0.0.1", "proxied", announced)]
+    {
+        let mut client = gateway.connect_from(source, listener);
+        client.send(first);
+        client.expect("220 ");
+        hello(&mut client);
+        client.ask_for("XCLIENT ADDR=127.0.0.77 LOGIN=alice", "502 ");
+        client.ask_for("MAIL FROM:<alice@example.org> AUTH=alice@example.org", "250 ");
+        client.ask_for("RCPT TO:<someone@elsewhere.example.net>", "554 5.7.1 ");
+        client.ask_for("QUIT", "221 ");
+    }
+    drop(reader);
     gateway.is_calm();
 }
 
