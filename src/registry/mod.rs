@@ -264,8 +264,9 @@ impl AfterPop {
     }
 }
 
-/// An address that no client has who came by way of a balancer.
-fn is_nobodys(address: IpAddr) -> bool {
+/// An address that no client has who came by way of a balancer: it neither gets a window there nor stands for somebody.
+#[must_use]
+pub fn is_nobodys(address: IpAddr) -> bool {
     let is_link_local = match address {
         IpAddr::V4(address) => address.is_link_local() || address.is_broadcast(),
         IpAddr::V6(address) => address.is_unicast_link_local(),

@@ -10,12 +10,16 @@ use super::hosting::Denied;
 use super::record::Record;
 use crate::directory::{Route, User};
 use crate::proto::{Credential, Denial, Login};
-use crate::registry::Coverage;
+use crate::registry::{Coverage, is_nobodys};
 
 impl Session {
     /// The login as that of the user for whom the client's address stands now.
     pub(super) async fn vouched(&self, login: &Login, record: &mut Record) -> Result<Login, Denied> {
-        match self.parts.registry.covers(self.client.address.ip()).await {
+        let address = self.client.address.ip();
+        if self.entrance.proxy_protocol.is_some() && is_nobodys(address) {
+            return Err(unvouched("no client of a balancer has this address"));
+        }
+        match self.parts.registry.covers(address).await {
             Ok(Coverage::User { name, protocols, .. }) => {
                 record.is_vouched_for(name.clone(), protocols);
                 Ok(Login { user: name.to_string(), ..login.clone() })

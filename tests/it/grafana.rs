@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::after_pop::Desk;
 use crate::live;
 use crate::port25;
-use crate::submission::{hello, login, shared, talks_with};
+use crate::submission::{self, hello, login, shared, talks_with};
 use crate::support::certs::certs;
 use crate::support::client::Client;
 use crate::support::gateway::Gateway;
@@ -15,7 +15,7 @@ use crate::support::mail::{BOTH, Mail};
 use crate::support::prometheus::{Prometheus, promtool};
 use crate::support::redis::Redis;
 use crate::support::slapd::{Slapd, password};
-use crate::support::{keeper, ports, site, wait};
+use crate::support::{keeper, ports, site, smtp, wait};
 
 /// A gateway with everything that is counted, its own directory and store, and a back-end that is down.
 struct House {
@@ -33,7 +33,8 @@ impl House {
         std::fs::copy(&certs().mail.certificate, &certificate).unwrap();
         let shown = format!("[{{ certificate: \"{}\", key: \"{key}\" }}]", certificate.display());
         let nobody = ports::free();
-        let plan = port25::plan(site::shared(), shared())
+        let plan = submission::plan(site::shared(), shared())
+            .listener("smtp", "smtp", "starttls")
             .set("tls.certificates", &shown)
             .set("directory.sources.ldap.urls", &format!("[\"{}\"]", slapd.url()))
             .set("directory.cache", "{ ttl: 2s, negative_ttl: 2s, stale: 1h }")
@@ -61,7 +62,7 @@ impl House {
         assert!(login(&mut sender, "bob", &password("bob")).starts_with("235 "));
         talks_with(&mut sender, "two");
         sessions.push(sender);
-        let mut server = port25::open(&self.gateway);
+        let mut server = smtp::open(&self.gateway);
         assert!(port25::send(&mut server, "shown", &["alice"]).starts_with("250 "));
         sessions.push(server);
         for address in [HERE, "192.0.2.1"] {
@@ -74,7 +75,7 @@ impl House {
     /// What goes wrong all day: wrong passwords, nobody's name, a locked user, one whose back-end is down …
     fn bad_traffic(&self) {
         // First, so that what is remembered of them is seen by a scrape.
-        let mut server = port25::open(&self.gateway);
+        let mut server = smtp::open(&self.gateway);
         server.ask_for("MAIL FROM:<>", "250 ");
         for recipient in ["nobody", "alice"] {
             server.ask(&format!("RCPT TO:<{recipient}@example.org>"));

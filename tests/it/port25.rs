@@ -1,32 +1,17 @@
 //! Mail from other servers: each recipient's Postfix gets it, once, and nobody else's does.
 
-use crate::submission::{self, shared};
+pub use crate::submission::shared;
 use crate::support::client::Client;
 use crate::support::gateway::Gateway;
 use crate::support::mail::Mail;
-use crate::support::plan::Plan;
 use crate::support::postfix::{Pair, Postfix};
 use crate::support::program;
 use crate::support::site::{self, Site};
+use crate::support::smtp::{self, open};
 use crate::support::wait;
 
-/// In front of a site with its Postfixes.
-pub fn plan(site: &Site, pair: &Pair) -> Plan {
-    submission::plan(site, pair).listener("smtp", "smtp", "starttls")
-}
-
 fn gateway() -> Gateway {
-    Gateway::start(&plan(site::shared(), shared()))
-}
-
-/// Connects and says EHLO.
-#[track_caller]
-pub fn open(gateway: &Gateway) -> Client {
-    let mut client = gateway.connect_from("127.0.0.77", "smtp");
-    client.expect("220 mail.example.org ESMTP ");
-    client.send("EHLO client.example.org\r\n");
-    client.lines_to("250 ");
-    client
+    Gateway::start(&smtp::plan(site::shared(), shared().ports))
 }
 
 /// A message with this subject to these recipients, each to be accepted.
@@ -42,7 +27,7 @@ pub fn send(client: &mut Client, subject: &str, recipients: &[&str]) -> String {
 }
 
 /// For whom a server has delivered the message with this subject, in order.
-fn delivered(postfix: &Postfix, subject: &str) -> Vec<String> {
+pub fn delivered(postfix: &Postfix, subject: &str) -> Vec<String> {
     let heads = postfix.messages(&format!("Subject: {subject}\n"));
     let recipient =
         |head: &String| head.lines().find_map(|line| line.strip_prefix("X-Original-To: ").map(str::to_owned));
@@ -52,7 +37,7 @@ fn delivered(postfix: &Postfix, subject: &str) -> Vec<String> {
 }
 
 #[track_caller]
-fn arrives(postfix: &Postfix, subject: &str, recipients: &[&str]) {
+pub fn arrives(postfix: &Postfix, subject: &str, recipients: &[&str]) {
     let whole: Vec<_> = recipients.iter().map(|local| format!("{local}@example.org")).collect();
     wait::until_true(&format!("{subject} for {recipients:?}"), wait::SOON, || delivered(postfix, subject) == whole);
 }
@@ -107,8 +92,42 @@ fn three_recipients_on_two_servers_get_a_real_senders_message_once_each() {
     arrives(&pair.one, "to-three", &["alice", "frank"]);
     arrives(&pair.two, "to-three", &["bob"]);
     wait::until_true("the sender to have nothing left", wait::SOON, || sender.queued() == 0);
+    let log = sender.log();
+    assert!(log.contains("status=deferred (host 127.0.0.1") && log.contains("said: 452 4.5.3 "), "{log}");
     arrives(&pair.one, "to-three", &["alice", "frank"]);
     arrives(&pair.two, "to-three", &["bob"]);
+    gateway.is_calm();
+}
+
+#[test]
+fn each_recipient_has_one_report_from_the_server_that_took_it() {
+    let (gateway, pair) = (gateway(), shared());
+    let mut client = open(&gateway);
+    let mut refused = Vec::new();
+    for recipients in [&["alice", "bob"][..], &["bob"]] {
+        client.ask_for("MAIL FROM:<reports@elsewhere.example.net> RET=HDRS ENVID=envelope-1", "250 ");
+        for recipient in recipients {
+            let answer = client.ask(&format!("RCPT TO:<{recipient}@example.org> NOTIFY=SUCCESS"));
+            refused.extend(answer.starts_with("452 4.5.3 ").then_some(*recipient));
+        }
+        client.ask_for("DATA", "354 ");
+        client.send("Subject: reported\r\n\r\nHello.\r\n");
+        client.ask_for(".", "250 ");
+    }
+    client.ask_for("QUIT", "221 ");
+    assert_eq!(refused, ["bob"]);
+    for (server, recipient) in [(&pair.one, "alice"), (&pair.two, "bob")] {
+        arrives(server, "reported", &[recipient]);
+        let message = server.message("Subject: reported\n");
+        let (_, rest) = message.split_once(" id ").expect("a number in the queue");
+        let number: String = rest.chars().take_while(char::is_ascii_alphanumeric).collect();
+        let reports = || {
+            let line = format!(" {number}: sender delivery status notification: ");
+            server.log().lines().filter(|logged| logged.contains(&line)).count()
+        };
+        wait::until_true("a report", wait::SOON, || reports() > 0);
+        assert_eq!(reports(), 1, "{recipient}: {}", server.log());
+    }
     gateway.is_calm();
 }
 
@@ -139,7 +158,7 @@ fn each_refused_recipient_has_its_code() {
 fn while_ldap_or_a_server_is_down_the_sender_is_told_to_come_back() {
     let mut site = Site::start();
     let mut pair = Pair::beside(&site);
-    let gateway = Gateway::start(&plan(&site, &pair));
+    let gateway = Gateway::start(&smtp::plan(&site, pair.ports));
     let mut client = open(&gateway);
     site.slapd.kill();
     client.ask_for("MAIL FROM:<>", "250 ");
@@ -165,7 +184,7 @@ fn while_ldap_or_a_server_is_down_the_sender_is_told_to_come_back() {
 fn a_server_that_dies_inside_a_message_has_no_message_and_the_sender_keeps_it() {
     let site = Site::start();
     let mut pair = Pair::beside(&site);
-    let gateway = Gateway::start(&plan(&site, &pair));
+    let gateway = Gateway::start(&smtp::plan(&site, pair.ports));
     let mut client = open(&gateway);
     client.ask_for("MAIL FROM:<>", "250 ");
     client.ask_for("RCPT TO:<alice@example.org>", "250 ");
@@ -184,7 +203,7 @@ fn a_server_that_dies_inside_a_message_has_no_message_and_the_sender_keeps_it() 
 #[test]
 fn who_fetched_mail_lately_may_send_anywhere_through_port_25_and_nobody_else_may() {
     let pair = shared();
-    let gateway = Gateway::start(&plan(site::shared(), pair).set("smtp_after_pop", "{ exempt: [] }"));
+    let gateway = Gateway::start(&smtp::plan(site::shared(), pair.ports).set("smtp_after_pop", "{ exempt: [] }"));
     let relay = |gateway: &Gateway| {
         let mut client = open(gateway);
         client.ask_for("MAIL FROM:<alice@example.org>", "250 ");

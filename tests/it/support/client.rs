@@ -232,6 +232,15 @@ impl Client {
         times * bytes.len()
     }
 
+    /// Ends TLS as one should, and goes on in the clear, as nobody may.
+    #[track_caller]
+    pub fn break_out(&mut self, bytes: &[u8]) {
+        let Stream::Tls(tls) = &mut self.stream else { panic!("this is not TLS") };
+        tls.conn.send_close_notify();
+        tls.flush().unwrap();
+        tls.sock.write_all(bytes).unwrap();
+    }
+
     /// Goes away with a RST.
     pub fn reset(self) {
         SockRef::from(self.socket()).set_linger(Some(Duration::ZERO)).unwrap();

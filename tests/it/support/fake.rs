@@ -29,6 +29,8 @@ pub enum Step {
     Serve(Mail),
     /// The same behind a greeting that was said already.
     Agree(Mail),
+    /// Greet as a server that takes mail on port 25, and take all of it, but for these faults.
+    Deliver(Vec<Fault>),
     /// Answer the line that was heard last; `{tag}` is its first word.
     Answer(&'static str),
     /// A TLS handshake as the server.
@@ -41,6 +43,18 @@ pub enum Step {
     Reset,
     /// Say no more, and go on reading.
     HalfClose,
+}
+
+/// What a server that takes mail does in its own way, and in whose messages: it plays these steps in place of its
+/// answer, and then goes on taking mail.
+#[derive(Clone)]
+pub struct Fault {
+    /// In the sender's address.
+    pub sender: &'static str,
+    /// A command's verb; `TEXT` = a line behind DATA, `.` = the last of them.
+    pub at: &'static str,
+    /// Instead.
+    pub then: Vec<Step>,
 }
 
 /// Shorthand for [`Step::Say`].
@@ -173,6 +187,7 @@ impl Line {
                 let reply = replies::reply(*mail, &self.last);
                 self.say(reply.as_bytes())?;
             },
+            Step::Deliver(faults) => self.deliver(faults, state),
             Step::Tls(config) => self.start_tls(config),
             Step::CloseNotify => {
                 let Stream::Tls(tls) = &mut self.stream else { return Err(Over) };
@@ -195,6 +210,30 @@ impl Line {
             Stream::Gone => return Err(Over),
         }
         .map_err(|_| Over)
+    }
+
+    fn deliver(&mut self, faults: &[Fault], state: &State) -> Result<(), Over> {
+        self.say(b"220 fake ESMTP\r\n")?;
+        let (mut sender, mut is_text) = (String::new(), false);
+        loop {
+            self.hear_line_with("", state)?;
+            let verb = match (is_text, self.last.as_str()) {
+                (true, ".") => ".".to_owned(),
+                (true, _) => "TEXT".to_owned(),
+                (false, line) => line.split(' ').next().unwrap_or_default().to_uppercase(),
+            };
+            match verb.as_str() {
+                "MAIL" => sender.clone_from(&self.last),
+                "DATA" => is_text = true,
+                "." => is_text = false,
+                _ => {}
+            }
+            let is_meant = |fault: &&Fault| fault.at == verb && sender.contains(fault.sender);
+            match faults.iter().find(is_meant) {
+                Some(fault) => fault.then.iter().try_for_each(|step| self.play(step, state))?,
+                None => self.say(replies::smtp(&verb).as_bytes())?,
+            }
+        }
     }
 
     fn hear_line_with(&mut self, word: &str, state: &State) -> Result<(), Over> {

@@ -32,18 +32,32 @@ pub fn folder(name: &str) -> PathBuf {
     folder
 }
 
+/// The same in memory, where the machine has a file system there: for what would wait for a disk.
+pub fn folder_in_memory(name: &str) -> PathBuf {
+    static COUNT: AtomicUsize = AtomicUsize::new(1);
+    let folder = KEEPER.memory.join(format!("{name}-m{}", COUNT.fetch_add(1, Ordering::Relaxed)));
+    open_folder(&folder);
+    folder
+}
+
 struct Keeper {
     scratch: PathBuf,
+    /// The same folder where there is no other.
+    memory: PathBuf,
     pipe: Mutex<ChildStdin>,
     _process: Child,
 }
 
 static KEEPER: LazyLock<Keeper> = LazyLock::new(|| {
     let scratch = tempfile::Builder::new().prefix("pc-it-").tempdir().expect("a temporary folder").keep();
-    std::fs::set_permissions(&scratch, PermissionsExt::from_mode(0o755)).unwrap();
+    let memory = tempfile::Builder::new().prefix("pc-it-").tempdir_in(MEMORY).map(tempfile::TempDir::keep);
+    let memory = memory.unwrap_or_else(|_| scratch.clone());
+    for folder in [&scratch, &memory] {
+        std::fs::set_permissions(folder, PermissionsExt::from_mode(0o755)).unwrap();
+    }
     let mut process = Command::new("/bin/sh")
         .args(["-c", SCRIPT, "keeper"])
-        .arg(&scratch)
+        .args([&scratch, &memory])
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -52,7 +66,7 @@ static KEEPER: LazyLock<Keeper> = LazyLock::new(|| {
         .spawn()
         .expect("a shell");
     let pipe = Mutex::new(process.stdin.take().expect("it was asked for"));
-    Keeper { scratch, pipe, _process: process }
+    Keeper { scratch, memory, pipe, _process: process }
 });
 
 fn tell(line: &str) {
@@ -64,6 +78,8 @@ fn open_folder(folder: &Path) {
     std::fs::create_dir(folder).unwrap();
     std::fs::set_permissions(folder, PermissionsExt::from_mode(0o755)).unwrap();
 }
+
+const MEMORY: &str = "/dev/shm";
 
 /// A stopped process (SIGSTOP) is ended by SIGKILL too. The second round is for children born during the first, and
 /// the folder is removed again while dying servers may still write to it.
@@ -78,7 +94,7 @@ while read -r verb group; do
 done
 for round in 1 2 3; do
     for group in $groups; do kill -s KILL -- "-$group"; done
-    rm -rf -- "$1" && [ "$round" -gt 1 ] && exit 0
+    rm -rf -- "$1" "$2" && [ "$round" -gt 1 ] && exit 0
     sleep 0.1
 done
 "#;

@@ -20,4 +20,5 @@ pub mod redis;
 pub mod replies;
 pub mod site;
 pub mod slapd;
+pub mod smtp;
 pub mod wait;

@@ -3,7 +3,7 @@
 //! The first believes XCLIENT of 127.0.0.1, where the gateway is, keeps what users send in one maildir, and relays for nobody who has not logged in.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use super::certs::certs;
@@ -80,9 +80,18 @@ impl Postfix {
         Self::start_as("sender", Ipv4Addr::new(127, 0, 0, 14), Ports::free(), &settings)
     }
 
+    /// Starts a server that holds everything in its queue, in memory: only there is each message exactly once, for a
+    /// delivery that is killed is begun anew.
+    pub fn holding(name: &str, address: Ipv4Addr, ports: Ports) -> Self {
+        Self::start_in(keeper::folder_in_memory("postfix"), name, address, ports, HOLDING)
+    }
+
     fn start_as(name: &str, address: Ipv4Addr, ports: Ports, settings: &str) -> Self {
+        Self::start_in(keeper::folder("postfix"), name, address, ports, settings)
+    }
+
+    fn start_in(folder: PathBuf, name: &str, address: Ipv4Addr, ports: Ports, settings: &str) -> Self {
         can_be_started();
-        let folder = keeper::folder("postfix");
         write_configuration(&folder, name, address, ports, settings);
         let process = launch(&folder, address, ports);
         Self { address, ports, folder, process }
@@ -91,6 +100,11 @@ impl Postfix {
     /// Where it speaks plain SMTP.
     pub fn plain(&self) -> SocketAddr {
         SocketAddr::from((self.address, self.ports.submission))
+    }
+
+    /// Where it takes mail for its own domain.
+    pub fn port_25(&self) -> SocketAddr {
+        SocketAddr::from((self.address, self.ports.smtp))
     }
 
     /// It and all its children die at once.
@@ -134,6 +148,20 @@ impl Postfix {
         folders.iter().map(|folder| files_below(folder)).sum()
     }
 
+    /// What is in its queue, each message as its file has it; but for those that it has not taken: they cannot be
+    /// executed, as Postfix puts it.
+    pub fn queue(&self) -> Vec<Vec<u8>> {
+        let mut messages = Vec::new();
+        for name in ["incoming", "active", "deferred", "hold"] {
+            visit(&self.folder.join("queue").join(name), &mut |file| {
+                if file.metadata().is_ok_and(|about| about.permissions().mode() & 0o100 != 0) {
+                    messages.push(std::fs::read(file).unwrap());
+                }
+            });
+        }
+        messages
+    }
+
     /// Waits for the log's line about whose message this is, by the queue's number in its Received header.
     #[track_caller]
     pub fn sender_of(&self, message: &str) -> String {
@@ -147,8 +175,16 @@ impl Postfix {
 }
 
 fn files_below(folder: &Path) -> usize {
-    let entries = folder.read_dir().into_iter().flatten().flatten();
-    entries.map(|entry| if entry.path().is_dir() { files_below(&entry.path()) } else { 1 }).sum()
+    let mut count = 0;
+    visit(folder, &mut |_| count += 1);
+    count
+}
+
+fn visit(folder: &Path, look: &mut impl FnMut(&Path)) {
+    for entry in folder.read_dir().into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() { visit(&path, look) } else { look(&path) }
+    }
 }
 
 /// Fails the test with the package's name when Postfix is not installed.
@@ -247,6 +283,14 @@ virtual_mailbox_domains =
 default_transport = virtual
 ";
 
+/// Nothing is delivered.
+const HOLDING: &str = "\
+virtual_mailbox_domains = example.org
+default_transport = error:nothing leaves this machine
+smtpd_client_restrictions = static:HOLD
+in_flow_delay = 0
+";
+
 /// What it has is sent on at once, and again each second until all of it is taken.
 const SENDER: &str = "\
 virtual_mailbox_domains =
@@ -261,11 +305,13 @@ smtp_tls_security_level = may
 smtp_send_xforward_command = no
 ";
 
-/// None of them in a chroot.
+/// None of them in a chroot. On port 25 an end of data is what it was before 2023, so that all that keeps messages apart is
+/// the gateway.
 const SERVICES: &str = "\
 {address}:{submission} inet n - n - - smtpd
 {address}:{submissions} inet n - n - - smtpd -o smtpd_tls_wrappermode=yes
-{address}:{smtp} inet n - n - - smtpd -o smtpd_relay_restrictions=permit_auth_destination,reject
+{address}:{smtp} inet n - n - - smtpd -o smtpd_relay_restrictions=permit_sasl_authenticated,reject_unauth_destination
+ -o smtpd_forbid_bare_newline=no
 smtp unix - - n - - smtp
 pickup unix n - n 60 1 pickup
 cleanup unix n - n - 0 cleanup

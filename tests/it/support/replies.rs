@@ -36,3 +36,15 @@ fn pop3(words: &[&str]) -> String {
         _ => "+OK done\r\n".to_owned(),
     }
 }
+
+/// What a server that takes mail says to a verb, as [`Fault::at`](super::fake::Fault::at) has it.
+pub fn smtp(verb: &str) -> &'static str {
+    match verb {
+        "EHLO" => "250-fake\r\n250-SIZE 1000000\r\n250-DSN\r\n250 XCLIENT NAME ADDR PORT PROTO HELO LOGIN\r\n",
+        "XCLIENT" => "220 fake ESMTP\r\n",
+        "DATA" => "354 go on\r\n",
+        "TEXT" => "",
+        "QUIT" => "221 bye\r\n",
+        _ => "250 2.0.0 done\r\n",
+    }
+}
