@@ -18,6 +18,7 @@ use crate::gate::Gate;
 use crate::listener::Listener;
 use crate::lookup;
 use crate::metrics::Metrics;
+use crate::nodes::Nodes;
 use crate::proto::Protocol;
 use crate::registry::{self, Registry};
 use crate::roster::Roster;
@@ -73,11 +74,14 @@ impl Gateway {
         let sockets =
             config.listeners.iter().map(|listener| bind(listener.address)).collect::<Result<Vec<_>, StartProblem>>()?;
         let own: Vec<SocketAddr> = sockets.iter().filter_map(|socket| socket.local_addr().ok()).collect();
+        let roster = Roster::new(config.ipv6_prefix);
+        let registry = Registry::open(config.after_pop.as_ref(), &config.store, metrics.clone(), &Handle::current())?;
         let parts = Arc::new(Parts {
             directory: Directory::new(&config.directory, metrics.clone(), Handle::current())?,
             backends: Backends::new(&config.backends, &own, &metrics)?,
-            registry: Registry::open(config.after_pop.as_ref(), &config.store, metrics.clone(), &Handle::current())?,
-            roster: Roster::new(config.ipv6_prefix),
+            nodes: Nodes::new(roster.clone(), registry.clone(), metrics.clone(), &config.hostname),
+            registry,
+            roster,
             metrics: metrics.clone(),
             hostname: config.hostname.clone(),
             turns: Turns::default(),
@@ -135,6 +139,7 @@ impl Gateway {
     }
 
     fn start_chores(&mut self, gate: Gate) -> Result<(), StartProblem> {
+        self.chores.push(tokio::spawn(self.parts.nodes.clone().keep()));
         if let Some(admin) = &self.config.admin {
             let socket = bind(admin.address)?;
             let listener = TcpListener::from_std(socket).map_err(|error| StartProblem::Bind(admin.address, error))?;
@@ -234,6 +239,7 @@ impl Gateway {
         .await;
         let _ = tokio::time::timeout(FAREWELL, parts.registry.flush()).await;
         chores.iter().for_each(JoinHandle::abort);
+        let _ = tokio::time::timeout(FAREWELL, parts.nodes.leave()).await;
         cut
     }
 }

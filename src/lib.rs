@@ -59,6 +59,7 @@
 //! | `Backends`, `Server`, `Lease` | [`backend`] | the servers behind a name · one of them · a place there, given back when dropped |
 //! | `Registry`, `Presence`, `Coverage` | [`registry`] | who logged in from where · a session that keeps that so · what an address may be taken for |
 //! | `Roster`, `Guest`, `Entry` | [`roster`] | who is on, and what is remembered of users · a session's own hold of its entry · what others see of it |
+//! | `Nodes` | [`nodes`] | all gateways that share a store as one: who is on at any of them, and orders that reach each |
 //! | `Pulse` | [`wire`] | the bytes, the last movement and the kick that a session shares with who watches it |
 //! | `Language` | [`lookup`] | one of the protocols by which other MTAs ask the registry |
 //! | `Metrics` | [`metrics`] | every metric once; labels come from closed enums |
@@ -75,11 +76,11 @@
 //! | 7 | `main`, [`cli`], [`gateway`] |
 //! | 6 | [`worker`] (over [`listener`]), [`admin`], [`lookup`] |
 //! | 5 | [`session`] |
-//! | 4 | [`backend`] |
+//! | 4 | [`backend`], [`nodes`]; not each other |
 //! | 3 | [`directory`], [`registry`], [`roster`], [`gate`]; not each other |
 //! | 2 | [`wire`] |
 //! | 1 | [`config`] |
-//! | 0 | [`proto`], [`metrics`], [`drain`], [`secret`], [`logging`]; `proto` uses [`secret`] only |
+//! | 0 | [`proto`], [`metrics`], [`drain`], [`secret`], [`logging`], [`tag`]; `proto` uses [`secret`] only |
 //!
 //! # What always holds
 //!
@@ -103,8 +104,8 @@
 //!   SMTP routed by recipient does not: there the front takes each message, asks for every part of it
 //!   ([`proto::Post`]), and the back-end is told what was read, never what was written. The two share one front all the
 //!   same, for all that an SMTP server has to know before MAIL.
-//! * The roster stands beside the registry, not in it: it is of this process and of this moment, and nothing of it is
-//!   stored. A relay writes its counts into the entry through [`wire::pulse`], and so needs to know of no roster. What an
+//! * The roster stands beside the registry, not in it: it is of this process and of this moment. What other gateways see
+//!   of it is shown by [`nodes`], above both, under a lease; a login and a relay know nothing of that. A relay writes its counts into the entry through [`wire::pulse`], and so needs to know of no roster. What an
 //!   administrator switches off is stored, and so is the registry's.
 //! * Workers' sessions are `Send`, though they never move: a task tracker and `tokio::spawn` then serve as they are.
 
@@ -120,10 +121,12 @@ pub mod listener;
 pub mod logging;
 pub mod lookup;
 pub mod metrics;
+pub mod nodes;
 pub mod proto;
 pub mod registry;
 pub mod roster;
 pub mod secret;
 pub mod session;
+pub mod tag;
 pub mod wire;
 pub mod worker;

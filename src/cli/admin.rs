@@ -46,36 +46,63 @@ pub(super) fn who(remote: &Remote, which: &Which) -> anyhow::Result<()> {
         [("user", &which.user), ("protocol", &which.protocol), ("client", &which.from), ("backend", &which.backend)];
     let wanted: String =
         wanted.iter().filter_map(|(key, value)| Some(format!("&{key}={}", part(value.as_ref()?)))).collect();
-    let (mut sessions, mut cursor) = (Vec::new(), 0);
+    let (mut sessions, mut cursor, mut partial) = (Vec::new(), String::new(), false);
     loop {
-        let page = &remote.get(&format!("/sessions?limit=1000&cursor={cursor}{wanted}"))?;
-        sessions.extend(at(page, "sessions").as_array().into_iter().flatten().cloned());
-        match at(page, "cursor").as_u64() {
-            Some(next) if next > cursor => cursor = next,
-            _ => break,
+        let behind = if cursor.is_empty() { String::new() } else { format!("&cursor={}", part(&cursor)) };
+        let mut page = remote.get(&format!("/sessions?limit=1000{behind}{wanted}"))?;
+        partial |= at(&page, "partial") == true;
+        let next = at(&page, "cursor").as_str().unwrap_or_default().to_owned();
+        let before = sessions.len();
+        if let Some(Value::Array(some)) = page.get_mut("sessions").map(Value::take) {
+            sessions.extend(some);
         }
+        if next.is_empty() || next == cursor || sessions.len() == before {
+            break;
+        }
+        cursor = next;
     }
     if remote.json {
-        return print_json(&json!({ "sessions": sessions }));
+        return print_json(&json!({ "sessions": sessions, "partial": partial }));
     }
     print!("{}", on(&sessions));
     let count = sessions.len();
-    println!("{count} session{}", if count == 1 { "" } else { "s" });
+    let note = if partial { PARTIAL } else { "" };
+    println!("{count} session{}{note}", if count == 1 { "" } else { "s" });
     Ok(())
 }
 
 fn on(sessions: &[Value]) -> String {
+    let has_nodes = sessions.iter().any(|one| !at(one, "node").is_null());
     let row = |one: &Value| {
         let tls = if at(one, "tls").is_null() { Value::Null } else { at(at(one, "tls"), "version").clone() };
         let times = [ago(at(one, "since")), ago(at(one, "moved"))];
         let sizes = [bytes(at(one, "up")), bytes(at(one, "down"))];
         let facts = [at(one, "id"), at(one, "user"), at(one, "protocol"), at(one, "client"), &tls, at(one, "backend")]
             .map(shown);
-        [facts.to_vec(), times.to_vec(), sizes.to_vec()].concat()
+        let node = if has_nodes { vec![shown(at(one, "node"))] } else { Vec::new() };
+        [facts.to_vec(), times.to_vec(), sizes.to_vec(), node].concat()
     };
-    let head = ["ID", "USER", "PROTOCOL", "CLIENT", "TLS", "BACK-END", "SINCE", "IDLE", "UP", "DOWN"];
-    table(&head, &sessions.iter().map(row).collect::<Vec<_>>())
+    let head = ["ID", "USER", "PROTOCOL", "CLIENT", "TLS", "BACK-END", "SINCE", "IDLE", "UP", "DOWN", "NODE"];
+    let head = if has_nodes { head.as_slice() } else { head.split_last().map_or(&[] as &[_], |(_, rest)| rest) };
+    table(head, &sessions.iter().map(row).collect::<Vec<_>>())
 }
+
+/// What was done here, and what the other gateways were told.
+fn dropped(done: &Value) -> String {
+    let (here, nodes) = (shown(at(done, "dropped")), at(done, "nodes_told").as_u64().unwrap_or_default());
+    let elsewhere = match (at(done, "partial") == true, nodes) {
+        (true, _) => PARTIAL.to_owned(),
+        (false, 0) => String::new(),
+        (false, _) => {
+            let count = shown(at(done, "dropped_elsewhere"));
+            format!(" here, about {count} elsewhere ({nodes} other gateway{} told)", if nodes == 1 { "" } else { "s" })
+        }
+    };
+    format!("sessions dropped: {here}{elsewhere}")
+}
+
+/// Behind what is of one gateway, though there may be others.
+const PARTIAL: &str = " (of this gateway only: the registry's store is away)";
 
 pub(super) fn kick(remote: &Remote, whom: &Whom) -> anyhow::Result<()> {
     let path = match (&whom.session, &whom.user, &whom.from, &whom.backend) {
@@ -85,7 +112,7 @@ pub(super) fn kick(remote: &Remote, whom: &Whom) -> anyhow::Result<()> {
         (_, _, _, backend) => format!("/backends/{}/sessions", part(backend.as_deref().unwrap_or_default())),
     };
     let done = &remote.delete(&path)?;
-    tell(remote, done, || format!("sessions dropped: {}", shown(at(done, "dropped"))))
+    tell(remote, done, || dropped(done))
 }
 
 pub(super) fn switch(remote: &Remote, user: &str, protocol: &str, on: bool, now: bool) -> anyhow::Result<()> {
@@ -95,7 +122,7 @@ pub(super) fn switch(remote: &Remote, user: &str, protocol: &str, on: bool, now:
         let word = if on { "enabled" } else { "disabled" };
         let kept =
             if at(done, "kept") == true { "" } else { ", until the gateway restarts (registry.store is memory)" };
-        format!("{protocol} is {word} for {user}{kept}; sessions dropped: {}", shown(at(done, "dropped")))
+        format!("{protocol} is {word} for {user}{kept}; {}", dropped(done))
     })
 }
 
@@ -142,6 +169,13 @@ pub(super) fn status(remote: &Remote) -> anyhow::Result<()> {
         if at(status, "stopping") == true { ", stopping" } else { "" }
     );
     println!("sessions   {}", sessions.join(", "));
+    let node = |each: &Value| format!("{} ({})", shown(at(each, "node")), shown(at(each, "sessions")));
+    let nodes: Vec<String> = at(status, "nodes").as_array().into_iter().flatten().map(node).collect();
+    match (at(status, "partial") == true, nodes.len()) {
+        (true, _) => println!("gateways   {}{PARTIAL}", nodes.join(", ")),
+        (false, 0 | 1) => {}
+        (false, _) => println!("gateways   {}", nodes.join(", ")),
+    }
     println!("directory  {}", if at(status, "directory_answers") == true { "answers" } else { "does not answer" });
     println!("registry   {}\n", if at(status, "registry_up") == true { "there" } else { "away" });
     let server = |one: &Value| {

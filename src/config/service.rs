@@ -74,7 +74,7 @@ pub struct Service {
     pub greeting: Arc<str>,
 }
 
-/// Simultaneous sessions of one user, at this gateway; `None` = no limit.
+/// Simultaneous sessions of one user, at all gateways with one store on a server; `None` = no limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct UserLimits {
     /// In all.

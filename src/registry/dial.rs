@@ -6,6 +6,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, ConnectionAddr};
@@ -53,10 +54,10 @@ impl Way {
     }
 
     /// Connects and logs in, within a few [`DEADLINE`]s but for the time that the server's name takes; why not, for the
-    /// log.
-    pub(super) async fn connect(&self) -> Result<MultiplexedConnection, String> {
+    /// log. An answer may then take so long.
+    pub(super) async fn connect(&self, patience: Duration) -> Result<MultiplexedConnection, String> {
         let settings =
-            AsyncConnectionConfig::new().set_connection_timeout(Some(DEADLINE)).set_response_timeout(Some(DEADLINE));
+            AsyncConnectionConfig::new().set_connection_timeout(Some(DEADLINE)).set_response_timeout(Some(patience));
         let Some(tls) = &self.tls else {
             let connecting = self.client.get_multiplexed_async_connection_with_config(&settings);
             return connecting.await.map_err(|error| label(&error));

@@ -5,11 +5,12 @@
 use std::sync::Weak;
 use std::time::Duration;
 
+use super::seats::HOLD;
 use super::{Away, Backing, Batch, Inner};
 
 /// Until the registry is dropped.
 pub(super) async fn keep(registry: Weak<Inner>) {
-    let mut refreshed = None;
+    let (mut refreshed, mut held) = (None, None);
     loop {
         let Some(inner) = registry.upgrade() else { return };
         let now = inner.clock.now();
@@ -25,9 +26,14 @@ pub(super) async fn keep(registry: Weak<Inner>) {
             && server.connect().await.is_ok()
         {
             inner.tell_again().await;
+            held = None;
         }
         inner.write_out().await;
         // An outage is told by who asks for more than this.
+        let _ = inner.give_back().await;
+        if held.is_none_or(|last: u64| now < last || now - last >= HOLD) && inner.hold_places().await.is_ok() {
+            held = Some(now);
+        }
         let _ = inner.follow_switches().await;
         tokio::select! {
             () = tokio::time::sleep(BEAT) => {}

@@ -28,6 +28,8 @@ mod clock;
 mod dial;
 mod disk;
 mod keeper;
+mod nodes;
+mod seats;
 mod seen;
 mod switches;
 mod table;
@@ -36,12 +38,15 @@ mod tests;
 mod valkey;
 
 pub use disk::DiskProblem;
+pub use nodes::{Heard, LEASE, Posted};
+pub use seats::{Crowded, Seat};
 pub use seen::Protocols;
 pub use switches::SwitchProblem;
 
 use clock::Clock;
 use dial::Way;
 use disk::Disk;
+use seats::Seats;
 use seen::Seen;
 use switches::Switches;
 use table::Table;
@@ -55,6 +60,7 @@ struct Inner {
     /// `None`: nothing is recorded and nobody covered.
     rules: Option<AfterPop>,
     switches: Switches,
+    seats: Seats,
     table: Mutex<Table>,
     clock: Clock,
     store: Backing,
@@ -155,7 +161,8 @@ impl Registry {
         metrics.registry_up.set(i64::from(!matches!(store, Backing::Valkey(_))));
         let (table, news, writing) = (Mutex::new(table), Notify::new(), tokio::sync::Mutex::default());
         let rules = rules.cloned();
-        let inner = Arc::new(Inner { rules, switches, table, clock, store, metrics, news, writing });
+        let inner =
+            Arc::new(Inner { rules, switches, seats: Seats::default(), table, clock, store, metrics, news, writing });
         control.spawn(keeper::keep(Arc::downgrade(&inner)));
         Ok(Self(inner))
     }

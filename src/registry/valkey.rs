@@ -35,6 +35,8 @@ pub(super) struct Valkey {
     is_logged: AtomicBool,
     /// A key that is not ours to read was logged.
     is_odd_logged: AtomicBool,
+    /// The other connection, see [`board`].
+    board: Mutex<Option<MultiplexedConnection>>,
     up: IntGauge,
 }
 
@@ -48,6 +50,7 @@ impl Valkey {
             generation: AtomicU64::new(0),
             is_logged: AtomicBool::new(false),
             is_odd_logged: AtomicBool::new(false),
+            board: Mutex::new(None),
             up,
         }
     }
@@ -63,7 +66,7 @@ impl Valkey {
     /// Tries once. Everything that was written before may be lost.
     pub(super) async fn connect(&self) -> Result<(), Away> {
         // Our own deadline, because the client's does not cover resolving the server's name.
-        let connected = timeout(3 * DEADLINE, self.way.connect()).await;
+        let connected = timeout(3 * DEADLINE, self.way.connect(DEADLINE)).await;
         let connected = connected.unwrap_or_else(|_| Err(TIMED_OUT.to_owned()));
         let mut connection = connected.map_err(|why| self.is_away(why))?;
         let mut probe = Cmd::new();
@@ -205,6 +208,8 @@ const SKEW: u64 = 60;
 const TIMED_OUT: &str = "timed out";
 const WRONG_TYPE: &str = "WRONGTYPE";
 
+mod board;
+mod seats;
 mod switches;
 
 #[cfg(test)]

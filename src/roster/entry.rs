@@ -8,6 +8,7 @@ use std::time::SystemTime;
 use tokio::time::Instant;
 
 use crate::proto::Protocol;
+use crate::tag::tag;
 use crate::wire::tls::Facts;
 use crate::wire::{Pulse, Watched};
 
@@ -36,18 +37,10 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// Unique in this process; other systems see it (IMAP ID, XCLIENT), so letters and digits only.
+    /// Unique among all gateways; other systems see it (IMAP ID, XCLIENT), so letters and digits only.
     #[must_use]
     pub fn id(&self) -> String {
-        format!("{:x}-{:x}", std::process::id(), self.number)
-    }
-
-    /// The reverse of [`id`](Self::id); `None` when it is none of this process.
-    #[must_use]
-    pub fn number_of(id: &str) -> Option<u64> {
-        let (process, number) = id.split_once('-')?;
-        let is_ours = u32::from_str_radix(process, 16) == Ok(std::process::id());
-        is_ours.then(|| u64::from_str_radix(number, 16).ok()).flatten()
+        id(tag(), self.number)
     }
 
     /// When the client connected, in seconds since 1970.
@@ -61,6 +54,23 @@ impl Entry {
     pub fn moved(&self) -> u64 {
         unix(self.pulse.moved())
     }
+}
+
+/// A session's id, from its process's tag and its number there.
+#[must_use]
+pub fn id(tag: u32, number: u64) -> String {
+    format!("{tag:x}-{number:x}")
+}
+
+/// The reverse.
+#[must_use]
+pub fn read_id(id: &str) -> Option<(u32, u64)> {
+    let (tag, number) = id.split_once('-')?;
+    let is_plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if !is_plain(tag) || !is_plain(number) {
+        return None;
+    }
+    Some((u32::from_str_radix(tag, 16).ok()?, u64::from_str_radix(number, 16).ok()?))
 }
 
 impl Watched for Entry {

@@ -22,10 +22,12 @@ use crate::wire::{Pulse, Watched};
 
 mod entry;
 mod history;
+mod pieces;
 mod seats;
 
-pub use entry::Entry;
+pub use entry::{Entry, id, read_id};
 pub use history::{Known, Visit};
+pub use pieces::{PIECES, Piece};
 pub use seats::Full;
 
 use history::History;
@@ -37,6 +39,8 @@ pub struct Roster(Arc<Inner>);
 
 struct Inner {
     shards: Box<[Mutex<Shard>]>,
+    /// How often somebody came or went, by shard; written with the shard locked.
+    changes: Box<[AtomicU64]>,
     next: AtomicU64,
     seats: Seats,
     history: History,
@@ -60,10 +64,16 @@ pub struct Filter {
 
 impl Filter {
     fn matches(&self, entry: &Entry) -> bool {
-        self.protocol.is_none_or(|protocol| protocol == entry.protocol)
-            && self.client.is_none_or(|client| client == entry.client.ip())
-            && self.user.as_deref().is_none_or(|user| entry.user.as_deref() == Some(user))
-            && self.backend.as_deref().is_none_or(|backend| entry.backend.as_deref() == Some(backend))
+        self.fits(entry.protocol, entry.client.ip(), entry.user.as_deref(), entry.backend.as_deref())
+    }
+
+    /// Whether a session of which this much is known is one of them.
+    #[must_use]
+    pub fn fits(&self, protocol: Protocol, client: IpAddr, user: Option<&str>, backend: Option<&str>) -> bool {
+        self.protocol.is_none_or(|wanted| wanted == protocol)
+            && self.client.is_none_or(|wanted| wanted == client)
+            && self.user.as_deref().is_none_or(|wanted| user == Some(wanted))
+            && self.backend.as_deref().is_none_or(|wanted| backend == Some(wanted))
     }
 }
 
@@ -85,6 +95,7 @@ impl Roster {
         let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
         Self(Arc::new(Inner {
             shards,
+            changes: (0..SHARDS).map(|_| AtomicU64::new(0)).collect(),
             next: AtomicU64::new(1),
             seats: Seats::default(),
             history: History::new(USERS_MAX),
@@ -186,8 +197,12 @@ impl Roster {
         self.0.history.at(address, limit)
     }
 
+    /// For a change, which is counted.
     fn shard(&self, number: u64) -> Option<MutexGuard<'_, Shard>> {
-        self.0.shards.get(usize::try_from(number).ok()? % SHARDS).map(lock)
+        let index = usize::try_from(number).ok()? % SHARDS;
+        let shard = self.0.shards.get(index).map(lock)?;
+        self.0.changes.get(index)?.fetch_add(1, Ordering::Release);
+        Some(shard)
     }
 }
 
@@ -243,7 +258,9 @@ impl Guest {
         }
     }
 
-    fn counted_as(&self) -> IpAddr {
+    /// The address, as limits count it.
+    #[must_use]
+    pub fn counted_as(&self) -> IpAddr {
         address::counted_as(self.entry.client.ip(), self.roster.0.ipv6_prefix)
     }
 

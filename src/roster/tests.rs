@@ -25,7 +25,7 @@ fn a_session_is_on_from_its_login_to_its_end() {
     guest.logged_in();
     guest.logged_in();
     assert_eq!(numbers(&roster.page(&Filter::default(), 0, 10)), [guest.number], "and only once");
-    assert_eq!(Entry::number_of(&guest.id()), Some(guest.number));
+    assert_eq!(read_id(&guest.id()), Some((crate::tag::tag(), guest.number)));
     drop(guest);
     assert_eq!(roster.page(&Filter::default(), 0, 10).total, 0);
 }

@@ -64,8 +64,7 @@ impl Session {
         let Some(_turn) = self.parts.turns.take(user.name()) else {
             return Err(Denied::new(Denial::Limit, "logging in", "too many logins of this user at once, or a loop"));
         };
-        let seated = record.sits_down(self.entrance.service.user_limits);
-        seated.map_err(|full| Denied::new(Denial::Limit, "logging in", full))?;
+        record.sits_down(&self.parts.registry, self.entrance.service.user_limits).await?;
         let (asked, route) = (Instant::now(), self.relayed(login, &user, route));
         let hosted = self.lodge(login, &user, &route, record).await;
         if hosted.as_ref().is_err_and(|denied| denied.denial == Denial::BadCredentials) {

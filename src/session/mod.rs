@@ -20,6 +20,7 @@ use crate::directory::Directory;
 use crate::drain::Drain;
 use crate::gate::{Door, Permit};
 use crate::metrics::Metrics;
+use crate::nodes::Nodes;
 use crate::proto::{Protocol, Terms, Tls};
 use crate::registry::Registry;
 use crate::roster::Roster;
@@ -60,6 +61,8 @@ pub struct Parts {
     pub registry: Registry,
     /// Who is logged in now.
     pub roster: Roster,
+    /// The same at all gateways.
+    pub nodes: Nodes,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Said in greetings.

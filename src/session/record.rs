@@ -3,6 +3,7 @@
 //! The line is written when the record is dropped, so no way out can forget it: a panic and the end of the gateway
 //! included.
 
+use std::fmt::Display;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -20,9 +21,9 @@ use crate::backend::{Failure, Lease};
 use crate::config::UserLimits;
 use crate::gate::Permit;
 use crate::metrics::Metrics;
-use crate::proto::{Answer, RefusedHere};
-use crate::registry::{Presence, Protocols, Registry};
-use crate::roster::{Entry, Full, Guest, Roster};
+use crate::proto::{Answer, Denial, RefusedHere};
+use crate::registry::{Presence, Protocols, Registry, Seat};
+use crate::roster::{Entry, Guest, Roster};
 use crate::wire::{Relay, Watched, tls};
 
 /// See the module.
@@ -35,6 +36,8 @@ pub(super) struct Record {
     pub permit: Option<Permit>,
     lease: Option<Lease>,
     presence: Option<Presence>,
+    /// The user's place among the sessions of all gateways.
+    seat: Option<Box<Seat>>,
     /// Boxed: it is there for a moment, and its place for the whole session.
     ending: Option<Box<Ending>>,
 }
@@ -56,6 +59,7 @@ impl Record {
             permit,
             lease: None,
             presence: None,
+            seat: None,
             ending: None,
         }
     }
@@ -113,9 +117,18 @@ impl Record {
         self.entrance.counts.login_seconds.observe(asked.elapsed().as_secs_f64());
     }
 
-    /// A place among the user's sessions, until the session ends or the login is denied.
-    pub(super) fn sits_down(&mut self, limits: UserLimits) -> Result<(), Full> {
-        self.guest.sit_down(limits)
+    /// A place among the user's sessions, here and at all gateways, until the session ends or the login is denied.
+    pub(super) async fn sits_down(&mut self, registry: &Registry, limits: UserLimits) -> Result<(), Denied> {
+        let full = |full: &dyn Display| Denied::new(Denial::Limit, "logging in", full);
+        self.guest.sit_down(limits).map_err(|problem| full(&problem))?;
+        if self.seat.is_some() || !limits.is_set() {
+            return Ok(());
+        }
+        let Some(user) = self.guest.user.clone() else { return Ok(()) };
+        let (protocol, address) = (self.entrance.protocol(), self.guest.counted_as());
+        let seat = registry.take_place(&user, protocol, address, self.guest.number, limits).await;
+        self.seat = seat.map_err(|problem| full(&problem))?.map(Box::new);
+        Ok(())
     }
 
     /// Logged at once and not at the session's end: who watches for attacks must not wait for that.
@@ -134,6 +147,7 @@ impl Record {
         );
         self.goes_to(None);
         self.vouched_by = None;
+        self.seat = None;
         self.guest.stand_up();
     }
 

@@ -26,6 +26,7 @@ mod identity;
 mod live;
 mod login;
 mod machine;
+mod nodes;
 mod patience;
 mod port25;
 mod port25_backends;

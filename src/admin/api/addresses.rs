@@ -36,7 +36,7 @@ pub(super) async fn one(State(admin): State<Admin>, Path(ip): Path<String>) -> R
     let visitors = admin.parts.roster.visitors(ip, LIMIT_MAX).into_iter();
     let users =
         visitors.map(|(user, visit)| Visitor { user: user.to_string(), at: visit.at, protocol: visit.protocol.name() });
-    let sessions = matching(&admin, &filter, 0, LIMIT_MAX);
+    let sessions = matching(&admin, &filter, None, LIMIT_MAX).await?;
     Ok(Json(Detail { address: ip.to_string(), users: users.collect(), sessions }))
 }
 
@@ -50,5 +50,5 @@ pub(super) async fn drop_sessions(
 ) -> Result<Json<Dropped>, Refusal> {
     let ip = address(&ip)?;
     let filter = Filter { client: Some(ip), ..Filter::default() };
-    Ok(admin.drop_matching(&caller, "address", &ip.to_string(), &filter))
+    Ok(admin.drop_matching(&caller, "address", &ip.to_string(), &filter).await)
 }

@@ -55,5 +55,5 @@ pub(super) async fn drop_sessions(
         return Err(Refusal::not_found("no back-end has this name"));
     }
     let filter = Filter { backend: Some(name.as_str().into()), ..Filter::default() };
-    Ok(admin.drop_matching(&caller, "backend", &name, &filter))
+    Ok(admin.drop_matching(&caller, "backend", &name, &filter).await)
 }

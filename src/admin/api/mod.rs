@@ -16,6 +16,7 @@ use super::Admin;
 use super::guard::{self, Caller};
 use super::refusal::Refusal;
 use crate::directory::User;
+use crate::nodes::{Act, Told};
 use crate::proto::Protocol;
 use crate::roster::Filter;
 
@@ -76,10 +77,34 @@ where
 }
 
 /// What an act did.
-#[derive(Serialize, ToSchema)]
+#[derive(Default, Serialize, ToSchema)]
 struct Dropped {
-    /// How many sessions were asked to end.
+    /// How many sessions were asked to end here.
     dropped: usize,
+    #[serde(flatten)]
+    elsewhere: Elsewhere,
+}
+
+/// What other gateways do, where several share the registry's store.
+#[derive(Default, Serialize, ToSchema)]
+struct Elsewhere {
+    /// Other gateways that were told; they act within a second or so.
+    nodes_told: usize,
+    /// About so many sessions end there.
+    dropped_elsewhere: usize,
+    /// The registry's store is away, so no other gateway could be told.
+    partial: bool,
+}
+
+impl From<Told> for Elsewhere {
+    fn from(told: Told) -> Self {
+        let is_told = !told.is_partial;
+        Self {
+            nodes_told: if is_told { told.nodes } else { 0 },
+            dropped_elsewhere: if is_told { told.sessions } else { 0 },
+            partial: told.is_partial,
+        }
+    }
 }
 
 impl Admin {
@@ -87,11 +112,12 @@ impl Admin {
         self.parts.directory.user(name).map_err(Refusal::bad)
     }
 
-    /// Ends what matches, and says so in log and metrics.
-    fn drop_matching(&self, caller: &Caller, by: &'static str, what: &str, filter: &Filter) -> Json<Dropped> {
+    /// Ends what matches, here and at the other gateways, and says so in log and metrics.
+    async fn drop_matching(&self, caller: &Caller, of: &'static str, what: &str, filter: &Filter) -> Json<Dropped> {
         let dropped = self.parts.roster.kick(filter);
-        self.dropped(caller, by, what, dropped);
-        Json(Dropped { dropped })
+        self.dropped(caller, of, what, dropped);
+        let told = self.parts.nodes.drop_elsewhere(Act { by: &caller.name, of, what }, filter).await;
+        Json(Dropped { dropped, elsewhere: told.into() })
     }
 
     fn dropped(&self, caller: &Caller, by: &'static str, what: &str, count: usize) {

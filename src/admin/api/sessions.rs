@@ -6,16 +6,20 @@ use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Admin, Caller, Dropped, Refusal, State, protocol};
+use super::{Act, Admin, Caller, Dropped, Elsewhere, Refusal, State, StatusCode, protocol};
 use crate::admin::refusal::{Path, Query};
-use crate::roster::{Entry, Filter};
-use crate::wire::Watched;
+use crate::nodes::Seen;
+use crate::roster::{Filter, read_id};
+use crate::tag::tag;
 
 /// A session that has logged in. Times are seconds since 1970.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Session {
-    /// As in the log, and in that of a back-end that is told of the client.
+    /// As in the log, and in that of a back-end that is told of the client; unique among all gateways.
     id: String,
+    /// The gateway it is at, as host name and process; absent where there is but one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    node: Option<String>,
     user: String,
     protocol: &'static str,
     listener: String,
@@ -35,30 +39,30 @@ pub(super) struct Session {
 
 #[derive(Serialize, ToSchema)]
 struct Tls {
-    version: &'static str,
-    cipher: &'static str,
+    version: String,
+    cipher: String,
 }
 
 impl Session {
-    pub(super) fn of(entry: &Entry) -> Self {
-        let (up, down) = entry.pulse().bytes();
+    fn of(seen: Seen, node: Option<&str>) -> Self {
         Self {
-            id: entry.id(),
-            user: entry.user.as_deref().unwrap_or_default().to_owned(),
-            protocol: entry.protocol.name(),
-            listener: entry.listener.to_string(),
-            client: entry.client.to_string(),
-            tls: entry.tls.as_ref().map(|tls| Tls { version: tls.version(), cipher: tls.cipher() }),
-            backend: entry.backend.as_deref().unwrap_or_default().to_owned(),
-            since: entry.since(),
-            moved: entry.moved(),
-            up,
-            down,
+            id: seen.id,
+            node: node.map(ToOwned::to_owned),
+            user: seen.user,
+            protocol: seen.protocol.name(),
+            listener: seen.listener,
+            client: seen.client.to_string(),
+            tls: seen.tls.map(|(version, cipher)| Tls { version, cipher }),
+            backend: seen.backend,
+            since: seen.since,
+            moved: seen.moved,
+            up: seen.up,
+            down: seen.down,
         }
     }
 }
 
-/// Some sessions, the oldest first.
+/// Some sessions: this gateway's, then those of each other one that shares the registry's store; the oldest first.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Sessions {
     sessions: Vec<Session>,
@@ -66,7 +70,9 @@ pub(super) struct Sessions {
     total: usize,
     /// Behind it the next page begins; absent on the last.
     #[serde(skip_serializing_if = "Option::is_none")]
-    cursor: Option<u64>,
+    cursor: Option<String>,
+    /// The registry's store is away, so the sessions of other gateways are missing.
+    partial: bool,
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -85,7 +91,8 @@ pub(super) struct Wanted {
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<usize>,
     /// From the page before.
-    cursor: Option<u64>,
+    #[param(pattern = "^[0-9a-f]{1,8}-[0-9a-f]{1,16}$")]
+    cursor: Option<String>,
 }
 
 pub(super) fn address(text: &str) -> Result<IpAddr, Refusal> {
@@ -94,10 +101,16 @@ pub(super) fn address(text: &str) -> Result<IpAddr, Refusal> {
 }
 
 /// All that match, on one page.
-pub(super) fn matching(admin: &Admin, filter: &Filter, after: u64, limit: usize) -> Sessions {
-    let page = admin.parts.roster.page(filter, after, limit);
-    let sessions = page.entries.iter().map(|entry| Session::of(entry)).collect();
-    Sessions { sessions, total: page.total, cursor: page.next }
+pub(super) async fn matching(
+    admin: &Admin,
+    filter: &Filter,
+    after: Option<&str>,
+    limit: usize,
+) -> Result<Sessions, Refusal> {
+    let page = admin.parts.nodes.page(filter, after, limit).await;
+    let page = page.ok_or_else(|| Refusal::bad("the cursor is none that a page ended with"))?;
+    let sessions = page.sessions.into_iter().map(|(node, seen)| Session::of(seen, node.as_deref())).collect();
+    Ok(Sessions { sessions, total: page.total, cursor: page.next, partial: page.is_partial })
 }
 
 /// Who is on.
@@ -114,23 +127,34 @@ pub(super) async fn list(State(admin): State<Admin>, Query(wanted): Query<Wanted
         client: wanted.client.map(|text| address(&text)).transpose()?,
         backend: wanted.backend.map(Into::into),
     };
-    Ok(Json(matching(&admin, &filter, wanted.cursor.unwrap_or_default(), limit)))
+    matching(&admin, &filter, wanted.cursor.as_deref(), limit).await.map(Json)
 }
 
 /// Drops one session.
 #[utoipa::path(delete, path = "/sessions/{id}", params(("id" = String, Path, description = "The session's id")),
-    responses((status = 200, body = Dropped), (status = "4XX", body = Refusal)))]
+    responses((status = 200, body = Dropped), (status = "4XX", body = Refusal), (status = 503, body = Refusal)))]
 pub(super) async fn drop_one(
     State(admin): State<Admin>,
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
 ) -> Result<Json<Dropped>, Refusal> {
-    let number = Entry::number_of(&id).filter(|number| admin.parts.roster.kick_one(*number));
-    if number.is_none() {
-        return Err(Refusal::not_found("no such session is on"));
+    let own = read_id(&id).filter(|(of, _)| *of == tag());
+    if own.is_some_and(|(_, number)| admin.parts.roster.kick_one(number)) {
+        admin.dropped(&caller, "session", &id, 1);
+        return Ok(Json(Dropped { dropped: 1, elsewhere: Elsewhere::default() }));
     }
-    admin.dropped(&caller, "session", &id, 1);
-    Ok(Json(Dropped { dropped: 1 }))
+    let act = Act { by: &caller.name, of: "session", what: &id };
+    match admin.parts.nodes.drop_one_elsewhere(act, &id).await {
+        None => Err(Refusal::not_found("no such session is on")),
+        Some(told) if told.is_partial => {
+            let detail = "it is none of this gateway, and the registry's store is away: the others cannot be told";
+            Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, detail))
+        }
+        Some(told) => {
+            admin.dropped(&caller, "session", &id, 0);
+            Ok(Json(Dropped { dropped: 0, elsewhere: told.into() }))
+        }
+    }
 }
 
 /// Of one page, and of what a detail shows.

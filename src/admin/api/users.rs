@@ -66,8 +66,8 @@ pub(super) struct Switched {
     enabled: bool,
     /// Whether a restart leaves it so: with `registry.store: memory` it does not.
     kept: bool,
-    /// How many sessions were asked to end.
-    dropped: usize,
+    #[serde(flatten)]
+    dropped: Dropped,
 }
 
 /// Whether there was something to forget.
@@ -101,7 +101,7 @@ pub(super) async fn one(State(admin): State<Admin>, Path(name): Path<String>) ->
             last_at: known.last_failure.map(|(at, _)| at),
             last_address: known.last_failure.map(|(_, address)| address.to_string()),
         },
-        sessions: matching(&admin, &of(&user, None), 0, LIMIT_MAX),
+        sessions: matching(&admin, &of(&user, None), None, LIMIT_MAX).await?,
     }))
 }
 
@@ -129,8 +129,10 @@ pub(super) async fn switch(
     let (act, what) = (if wish.enabled { "enable" } else { "disable" }, user.name());
     tracing::info!(by = &*caller.name, from = %caller.peer, act, what, protocol = protocol.name(), before, "administrator");
     let drops = wish.now && !wish.enabled;
-    let dropped =
-        if drops { admin.drop_matching(&caller, "user", what, &of(&user, Some(protocol))).0.dropped } else { 0 };
+    let Json(dropped) = match drops {
+        true => admin.drop_matching(&caller, "user", what, &of(&user, Some(protocol))).await,
+        false => Json(Dropped::default()),
+    };
     Ok(Json(Switched { enabled: wish.enabled, kept: registry.keeps(), dropped }))
 }
 
@@ -143,7 +145,7 @@ pub(super) async fn drop_sessions(
     Path(name): Path<String>,
 ) -> Result<Json<Dropped>, Refusal> {
     let user = admin.user(&name)?;
-    Ok(admin.drop_matching(&caller, "user", user.name(), &of(&user, None)))
+    Ok(admin.drop_matching(&caller, "user", user.name(), &of(&user, None)).await)
 }
 
 /// Forgets where the user lives: the next login asks the directory.

@@ -89,6 +89,11 @@ impl Gateway {
         self.process.signal(Signal::TERM);
     }
 
+    /// It dies at once.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
     /// Asks it to read its certificates again.
     pub fn reload(&self) {
         self.process.signal(Signal::HUP);

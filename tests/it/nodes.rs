@@ -1,0 +1,203 @@
+//! Several gateways on one redis-server as one: who is on at any of them, acts that reach each, and limits that all of
+//! them keep together.
+
+use rustix::process::Signal;
+
+use crate::live::{run, with_tokens};
+use crate::support::client::Client;
+use crate::support::gateway::Gateway;
+use crate::support::mail::Mail;
+use crate::support::plan::Plan;
+use crate::support::redis::Redis;
+use crate::support::{site, wait};
+
+/// Two gateways that share a server, and the server.
+fn two(change: impl Fn(Plan) -> Plan) -> (Redis, Gateway, Gateway) {
+    let redis = Redis::start();
+    let start = || Gateway::start(&change(redis.keeps(with_tokens(site::shared().plan()))));
+    let (one, two) = (start(), start());
+    for (gateway, other) in [(&one, &two), (&two, &one)] {
+        let name = format!("/{} ", other.id());
+        shows(gateway, &["status"], |text| text.contains(&name));
+    }
+    (redis, one, two)
+}
+
+/// Waits until a verb's answer is as it should be.
+#[track_caller]
+fn shows(gateway: &Gateway, verb: &[&str], is_so: impl Fn(&str) -> bool) -> String {
+    wait::until(&format!("{verb:?} to show it"), 2 * wait::SOON, || Some(run(gateway, verb)).filter(|text| is_so(text)))
+}
+
+fn open(source: &str, gateway: &Gateway, user: &str) -> Client {
+    let mut client = Mail::Imap.open_from(source, gateway);
+    Mail::Imap.login(&mut client, user);
+    client
+}
+
+#[track_caller]
+fn line<'t>(table: &'t str, words: &[&str]) -> &'t str {
+    let found = table.lines().find(|line| words.iter().all(|word| line.contains(word)));
+    found.unwrap_or_else(|| panic!("{words:?} in\n{table}"))
+}
+
+#[test]
+fn each_gateway_shows_the_sessions_of_both_and_where_they_are() {
+    let (_redis, one, two) = two(|plan| plan);
+    let mut alice = open("127.0.0.91", &one, "alice");
+    let _bob = open("127.0.0.92", &two, "bob");
+    for gateway in [&one, &two] {
+        let table = shows(gateway, &["who"], |text| text.ends_with("\n2 sessions\n"));
+        assert!(table.lines().next().is_some_and(|head| head.ends_with("NODE")), "{table}");
+        line(&table, &["alice@example.org", "127.0.0.91:", "one.stores", &format!("mail.example.org/{}", one.id())]);
+        line(&table, &["bob@example.org", "127.0.0.92:", "two.stores", &format!("mail.example.org/{}", two.id())]);
+        assert!(run(gateway, &["who", "--user", "bob"]).ends_with("\n1 session\n"));
+        assert!(run(gateway, &["who", "--from", "127.0.0.91"]).ends_with("\n1 session\n"));
+        assert!(run(gateway, &["user", "bob"]).contains("127.0.0.92:"));
+        assert!(run(gateway, &["status"]).contains("sessions   imap 2,"));
+    }
+    alice.ask_for("n NOOP", "n OK");
+    drop(alice);
+    shows(&two, &["who"], |text| text.ends_with("\n1 session\n"));
+}
+
+#[test]
+fn an_act_at_one_gateway_reaches_the_sessions_of_the_other() {
+    let (_redis, one, two) = two(|plan| plan);
+    let mut other = open("127.0.0.93", &two, "bob");
+    for (which, of) in [("--user", "alice"), ("--from", "127.0.0.94"), ("--backend", "one.stores.example.org")] {
+        let (mut here, mut there) = (open("127.0.0.94", &one, "alice"), open("127.0.0.94", &two, "alice"));
+        shows(&one, &["who"], |text| text.ends_with("\n3 sessions\n"));
+        let told = "sessions dropped: 1 here, about 1 elsewhere (1 other gateway told)\n";
+        assert_eq!(run(&one, &["kick", which, of]), told);
+        assert!(here.line().starts_with("* BYE ") && there.line().starts_with("* BYE "), "{which}");
+        shows(&one, &["who"], |text| text.ends_with("\n1 session\n"));
+    }
+    two.logged(&["administrator", "by=\"ops\"", "from=\"another gateway\"", "what=\"alice@example.org\"", "count=1"]);
+    let mut there = open("127.0.0.94", &two, "alice");
+    let table = shows(&one, &["who"], |text| text.ends_with("\n2 sessions\n"));
+    let id = line(&table, &["alice"]).split(' ').next().expect("an id");
+    let told = "sessions dropped: 0 here, about 1 elsewhere (1 other gateway told)\n";
+    assert_eq!(run(&one, &["kick", "--session", id]), told);
+    assert!(there.line().starts_with("* BYE "));
+    // An order is carried out once: who comes back stays.
+    let mut again = open("127.0.0.94", &two, "alice");
+    shows(&one, &["who"], |text| text.ends_with("\n2 sessions\n"));
+    run(&one, &["disable", "bob", "imap", "--now"]);
+    assert!(other.line().starts_with("* BYE "));
+    again.ask_for("n NOOP", "n OK");
+    drop((again, there));
+    two.is_calm();
+}
+
+#[test]
+fn the_sessions_of_a_gateway_that_died_vanish_when_its_lease_ends() {
+    let (_redis, one, mut two) = two(|plan| plan);
+    let (_here, _there) = (open("127.0.0.95", &one, "alice"), open("127.0.0.95", &two, "bob"));
+    shows(&one, &["who"], |text| text.ends_with("\n2 sessions\n"));
+    two.kill();
+    assert!(run(&one, &["who"]).ends_with("\n2 sessions\n"), "until its lease ends");
+    let alone = |text: &str| text.ends_with("\n1 session\n") && !text.contains("NODE") && text.contains("alice");
+    shows(&one, &["who"], alone);
+    assert!(!run(&one, &["status"]).contains("gateways"));
+}
+
+#[test]
+fn while_the_server_is_away_a_gateway_shows_its_own_sessions_and_says_so() {
+    let (mut redis, one, two) = two(|plan| plan.service("user_limits", "{ connections: 2 }"));
+    let (_here, mut there) = (open("127.0.0.96", &one, "alice"), open("127.0.0.96", &two, "bob"));
+    shows(&one, &["who"], |text| text.ends_with("\n2 sessions\n"));
+    redis.signal(Signal::STOP);
+    let own = "\n1 session (of this gateway only: the registry's store is away)\n";
+    shows(&one, &["who"], |text| text.ends_with(own) && text.contains("alice"));
+    assert!(run(&one, &["status"]).contains("of this gateway only"));
+    let kicked = run(&one, &["kick", "--user", "bob"]);
+    assert_eq!(kicked, "sessions dropped: 0 (of this gateway only: the registry's store is away)\n");
+    redis.kill();
+    shows(&one, &["who"], |text| text.ends_with(own));
+    // Each gateway's own count decides.
+    let _second = open("127.0.0.96", &one, "alice");
+    is_full(&one, "alice");
+    let _third = open("127.0.0.96", &two, "alice");
+    redis.restart();
+    shows(&one, &["who"], |text| text.ends_with("\n4 sessions\n"));
+    there.ask_for("n NOOP", "n OK");
+    // The server, started empty, has heard again who holds which place.
+    is_full(&two, "alice");
+    let _fourth = open("127.0.0.96", &one, "bob");
+    is_full(&one, "bob");
+}
+
+#[track_caller]
+fn is_full(gateway: &Gateway, user: &str) {
+    is_full_from("127.0.0.97", gateway, user);
+}
+
+#[track_caller]
+fn is_full_from(source: &str, gateway: &Gateway, user: &str) {
+    let mut client = Mail::Imap.open_from(source, gateway);
+    let answer = Mail::Imap.try_login(&mut client, user, &format!("{user}-secret"));
+    assert!(answer.contains("[LIMIT]"), "{answer}");
+}
+
+#[test]
+fn a_users_sessions_are_counted_at_both_gateways_together() {
+    let (_redis, one, mut two) = two(|plan| plan.service("user_limits", "{ connections: 3, connections_per_ip: 2 }"));
+    let first = open("127.0.0.98", &one, "alice");
+    let _second = open("127.0.0.98", &two, "alice");
+    is_full_from("127.0.0.98", &one, "alice");
+    one.logged(&["login denied", "denial=\"limit\"", "connections_per_ip: 2", "at all gateways"]);
+    let third = open("127.0.0.99", &two, "alice");
+    is_full(&one, "alice");
+    is_full(&two, "alice");
+    one.logged(&["login denied", "user_limits.connections: 3", "at all gateways"]);
+    let _bob = open("127.0.0.98", &one, "bob");
+    // A wrong password takes no place, and who leaves gives it back.
+    let mut wrong = Mail::Imap.open_from("127.0.0.100", &one);
+    drop(third);
+    wait::until_true("the place to be given back", wait::SOON, || {
+        let answer = Mail::Imap.try_login(&mut wrong, "alice", "wrong");
+        assert!(answer.contains("[LIMIT]") || answer.contains("[AUTHENTICATIONFAILED]"), "{answer}");
+        if answer.contains("[LIMIT]") {
+            wrong = Mail::Imap.open_from("127.0.0.100", &one);
+        }
+        answer.contains("[AUTHENTICATIONFAILED]")
+    });
+    let fourth = open("127.0.0.100", &one, "alice");
+    is_full(&one, "alice");
+    drop((first, fourth));
+    // Those of a gateway that died count until its lease ends, and then no more.
+    two.kill();
+    let mut held = Vec::new();
+    wait::until_true("all places to come back", 2 * wait::SOON, || {
+        let source = format!("127.0.0.{}", 101 + held.len());
+        let mut client = Mail::Imap.open_from(&source, &one);
+        if Mail::Imap.try_login(&mut client, "alice", "alice-secret").starts_with("l OK") {
+            held.push(client);
+        }
+        held.len() == 3
+    });
+    is_full(&one, "alice");
+}
+
+#[test]
+fn of_many_logins_at_once_at_both_gateways_exactly_as_many_get_in_as_may() {
+    let (_redis, one, two) = two(|plan| plan.service("user_limits", "{ connections: 5 }"));
+    let clients: Vec<Option<Client>> = std::thread::scope(|scope| {
+        let tries: Vec<_> = (0..16)
+            .map(|index| {
+                let gateway = if index % 2 == 0 { &one } else { &two };
+                scope.spawn(move || {
+                    let mut client = Mail::Imap.open_from("127.0.0.89", gateway);
+                    let answer = Mail::Imap.try_login(&mut client, "alice", "alice-secret");
+                    answer.starts_with("l OK").then_some(client)
+                })
+            })
+            .collect();
+        tries.into_iter().map(|one| one.join().expect("it has not panicked")).collect()
+    });
+    assert_eq!(clients.iter().flatten().count(), 5);
+    drop(clients);
+    one.is_calm();
+    two.is_calm();
+}
