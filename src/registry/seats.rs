@@ -85,7 +85,7 @@ impl Registry {
             return Ok(None);
         }
         // What has just ended does not count any more, even for who is quick.
-        let _ = self.0.give_back().await;
+        let _ = self.0.give_some_back().await;
         let place = Place { number, user: user.clone(), protocol, address };
         lock(&self.0.seats.held).insert(number, place.clone());
         // From here on it is given back whatever happens, a client that leaves while the server is asked included.
@@ -103,21 +103,26 @@ impl Registry {
 impl Inner {
     /// Tells the server who has gone.
     pub(super) async fn give_back(&self) -> Result<(), Away> {
-        let Backing::Valkey(server) = &self.store else { return Ok(()) };
-        loop {
-            let some = {
-                let mut gone = lock(&self.seats.gone);
-                let rest = gone.len().saturating_sub(SOME);
-                gone.split_off(rest)
-            };
-            if some.is_empty() {
-                return Ok(());
-            }
-            if let Err(away) = server.free(tag(), &some).await {
-                lock(&self.seats.gone).extend(some);
-                return Err(away);
-            }
+        while self.give_some_back().await? {}
+        Ok(())
+    }
+
+    /// The latest; whether there were any. At most one round trip.
+    async fn give_some_back(&self) -> Result<bool, Away> {
+        let Backing::Valkey(server) = &self.store else { return Ok(false) };
+        let some = {
+            let mut gone = lock(&self.seats.gone);
+            let rest = gone.len().saturating_sub(SOME);
+            gone.split_off(rest)
+        };
+        if some.is_empty() {
+            return Ok(false);
         }
+        if let Err(away) = server.free(tag(), &some).await {
+            lock(&self.seats.gone).extend(some);
+            return Err(away);
+        }
+        Ok(true)
     }
 
     /// Tells the server of all that are held.

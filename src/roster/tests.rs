@@ -31,6 +31,29 @@ fn a_session_is_on_from_its_login_to_its_end() {
 }
 
 #[test]
+fn an_id_is_read_as_it_was_written_and_nothing_else_is() {
+    assert_eq!(read_id(&id(0x8000_000a, 255)), Some((0x8000_000a, 255)));
+    for text in ["", "-", "-1", "1-", "1", "+1-1", "1-+1", "1-1-1", "100000000-1", "1-10000000000000000", "g-1", "é-1"]
+    {
+        assert_eq!(read_id(text), None, "{text}");
+    }
+}
+
+#[test]
+fn a_piece_changes_when_somebody_comes_or_goes_and_all_pieces_are_the_whole() {
+    let roster = Roster::new(64);
+    let before: Vec<u64> = (0..PIECES).map(|piece| roster.changes(piece)).collect();
+    let on: Vec<Guest> = (0..100).map(|_| arrive(&roster, Protocol::Pop3, "alice", "192.0.2.1:5000", "one")).collect();
+    let pieces: Vec<Piece> = (0..PIECES).map(|piece| roster.piece(piece, 1)).collect();
+    let counted: usize = pieces.iter().flat_map(|piece| piece.counts).map(|(_, count)| count).sum();
+    assert_eq!((counted, pieces.iter().map(|piece| piece.entries.len()).sum::<usize>()), (100, PIECES), "one of each");
+    let then: Vec<u64> = (0..PIECES).map(|piece| roster.changes(piece)).collect();
+    assert!(before.iter().zip(&then).all(|(before, then)| before < then));
+    drop(on);
+    assert!((0..PIECES).zip(then).all(|(piece, then)| roster.changes(piece) > then));
+}
+
+#[test]
 fn whoever_leaves_nobody_else_is_lost() {
     let roster = Roster::new(64);
     let mut on: Vec<Guest> =

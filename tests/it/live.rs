@@ -10,7 +10,7 @@ use crate::support::plan::Plan;
 use crate::support::{keeper, site, wait};
 
 const OPS: &str = "ops-ops-ops-ops-ops";
-const VIEW: &str = "view-view-view-view";
+pub const VIEW: &str = "view-view-view-view";
 
 fn plan() -> Plan {
     with_tokens(site::shared().plan())
@@ -24,7 +24,7 @@ pub fn with_tokens(plan: Plan) -> Plan {
 
 /// Status and body of an API call.
 #[track_caller]
-fn call(gateway: &Gateway, token: &str, method: &str, path: &str, body: &str) -> (u16, String) {
+pub fn call(gateway: &Gateway, token: &str, method: &str, path: &str, body: &str) -> (u16, String) {
     let head = if token.is_empty() { String::new() } else { format!("Authorization: Bearer {token}\r\n") };
     raw(
         gateway,
@@ -187,6 +187,11 @@ fn every_route_wants_a_token_and_an_act_wants_one_that_may() {
         let subject = path.split('/').nth(1).expect("a subject");
         assert!(document.contains(&format!("\"/{subject}")), "{subject} in {document}");
     }
+    let names: Vec<&str> =
+        document.split("\"operationId\":\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    let unlike: std::collections::BTreeSet<&str> = names.iter().copied().collect();
+    assert_eq!((names.len(), unlike.len()), (11, 11), "programs are made from these names: {names:?}");
+    assert!(["UserDetail", "AddressDetail"].iter().all(|name| document.contains(name)), "{document}");
     assert!(!gateway.log().contains(OPS) && !gateway.log().contains("wrong-wrong"), "no token is logged");
 }
 

@@ -44,3 +44,4 @@ mod ten_thousand;
 mod tls;
 mod torn;
 mod watched;
+mod who;

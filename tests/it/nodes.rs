@@ -3,7 +3,7 @@
 
 use rustix::process::Signal;
 
-use crate::live::{run, with_tokens};
+use crate::live::{VIEW, call, run, with_tokens};
 use crate::support::client::Client;
 use crate::support::gateway::Gateway;
 use crate::support::mail::Mail;
@@ -27,6 +27,24 @@ fn two(change: impl Fn(Plan) -> Plan) -> (Redis, Gateway, Gateway) {
 #[track_caller]
 fn shows(gateway: &Gateway, verb: &[&str], is_so: impl Fn(&str) -> bool) -> String {
     wait::until(&format!("{verb:?} to show it"), 2 * wait::SOON, || Some(run(gateway, verb)).filter(|text| is_so(text)))
+}
+
+/// The users of all sessions, one a page, sorted.
+#[track_caller]
+fn page_by_page(gateway: &Gateway) -> Vec<String> {
+    let (mut users, mut behind) = (Vec::new(), String::new());
+    loop {
+        let (_, body) = call(gateway, VIEW, "GET", &format!("/sessions?limit=1{behind}"), "");
+        let page: serde_json::Value = serde_json::from_str(&body).unwrap();
+        assert!(page["total"] == 2 && page["sessions"].as_array().is_some_and(|some| some.len() == 1), "{body}");
+        users.push(page["sessions"][0]["user"].as_str().unwrap().to_owned());
+        match page["cursor"].as_str() {
+            Some(cursor) => behind = format!("&cursor={cursor}"),
+            None => break,
+        }
+    }
+    users.sort();
+    users
 }
 
 fn open(source: &str, gateway: &Gateway, user: &str) -> Client {
@@ -55,6 +73,9 @@ fn each_gateway_shows_the_sessions_of_both_and_where_they_are() {
         assert!(run(gateway, &["who", "--from", "127.0.0.91"]).ends_with("\n1 session\n"));
         assert!(run(gateway, &["user", "bob"]).contains("127.0.0.92:"));
         assert!(run(gateway, &["status"]).contains("sessions   imap 2,"));
+    }
+    for gateway in [&one, &two] {
+        assert_eq!(page_by_page(gateway), ["alice@example.org", "bob@example.org"]);
     }
     alice.ask_for("n NOOP", "n OK");
     drop(alice);

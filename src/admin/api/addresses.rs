@@ -11,6 +11,7 @@ use crate::roster::Filter;
 
 /// An address, as far as this gateway has heard of it. Times are seconds since 1970.
 #[derive(Serialize, ToSchema)]
+#[schema(as = AddressDetail)]
 pub(super) struct Detail {
     address: String,
     /// Who logged in from there, the latest first; 1000 at most.
@@ -28,7 +29,7 @@ struct Visitor {
 }
 
 /// An address's detail.
-#[utoipa::path(get, path = "/addresses/{ip}", params(("ip" = String, Path, description = "An IP address")),
+#[utoipa::path(get, path = "/addresses/{ip}", operation_id = "address", params(("ip" = String, Path, description = "An IP address")),
     responses((status = 200, body = Detail), (status = "4XX", body = Refusal)))]
 pub(super) async fn one(State(admin): State<Admin>, Path(ip): Path<String>) -> Result<Json<Detail>, Refusal> {
     let ip = address(&ip)?;
@@ -41,7 +42,7 @@ pub(super) async fn one(State(admin): State<Admin>, Path(ip): Path<String>) -> R
 }
 
 /// Drops the sessions from an address.
-#[utoipa::path(delete, path = "/addresses/{ip}/sessions", params(("ip" = String, Path, description = "An IP address")),
+#[utoipa::path(delete, path = "/addresses/{ip}/sessions", operation_id = "drop_sessions_from_address", params(("ip" = String, Path, description = "An IP address")),
     responses((status = 200, body = Dropped), (status = "4XX", body = Refusal)))]
 pub(super) async fn drop_sessions(
     State(admin): State<Admin>,

@@ -28,7 +28,7 @@ struct Server {
 }
 
 /// The back-ends and their state.
-#[utoipa::path(get, path = "/backends", responses((status = 200, body = Backends), (status = "4XX", body = Refusal)))]
+#[utoipa::path(get, path = "/backends", operation_id = "backends", responses((status = 200, body = Backends), (status = "4XX", body = Refusal)))]
 pub(super) async fn list(State(admin): State<Admin>) -> Json<Backends> {
     let servers = admin.parts.backends.servers();
     let backends = servers.iter().map(|server| Server {
@@ -43,7 +43,7 @@ pub(super) async fn list(State(admin): State<Admin>) -> Json<Backends> {
 }
 
 /// Drops the sessions at a server.
-#[utoipa::path(delete, path = "/backends/{name}/sessions", params(("name" = String, Path, description = "A server's name")),
+#[utoipa::path(delete, path = "/backends/{name}/sessions", operation_id = "drop_sessions_at_backend", params(("name" = String, Path, description = "A server's name")),
     responses((status = 200, body = Dropped), (status = "4XX", body = Refusal)))]
 pub(super) async fn drop_sessions(
     State(admin): State<Admin>,

@@ -82,6 +82,7 @@ pub(super) struct Wanted {
     /// Of this user.
     user: Option<String>,
     /// Of this protocol.
+    #[param(pattern = "^(imap|pop3|submission|smtp)$")]
     protocol: Option<String>,
     /// From this IP address.
     client: Option<String>,
@@ -114,7 +115,7 @@ pub(super) async fn matching(
 }
 
 /// Who is on.
-#[utoipa::path(get, path = "/sessions", params(Wanted),
+#[utoipa::path(get, path = "/sessions", operation_id = "sessions", params(Wanted),
     responses((status = 200, body = Sessions), (status = "4XX", body = Refusal)))]
 pub(super) async fn list(State(admin): State<Admin>, Query(wanted): Query<Wanted>) -> Result<Json<Sessions>, Refusal> {
     let limit = wanted.limit.unwrap_or(100);
@@ -131,7 +132,7 @@ pub(super) async fn list(State(admin): State<Admin>, Query(wanted): Query<Wanted
 }
 
 /// Drops one session.
-#[utoipa::path(delete, path = "/sessions/{id}", params(("id" = String, Path, description = "The session's id")),
+#[utoipa::path(delete, path = "/sessions/{id}", operation_id = "drop_session", params(("id" = String, Path, description = "The session's id")),
     responses((status = 200, body = Dropped), (status = "4XX", body = Refusal), (status = 503, body = Refusal)))]
 pub(super) async fn drop_one(
     State(admin): State<Admin>,

@@ -45,7 +45,7 @@ struct Node {
 }
 
 /// How the gateway is.
-#[utoipa::path(get, path = "/status", responses((status = 200, body = Status), (status = "4XX", body = Refusal)))]
+#[utoipa::path(get, path = "/status", operation_id = "status", responses((status = 200, body = Status), (status = "4XX", body = Refusal)))]
 pub(super) async fn status(State(admin): State<Admin>) -> Json<Status> {
     let parts = &admin.parts;
     let (own, view) = (parts.roster.counts(), parts.nodes.others().await);

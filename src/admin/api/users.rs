@@ -14,6 +14,7 @@ use crate::roster::{Filter, Visit};
 
 /// A user, as far as this gateway has heard of them. Times are seconds since 1970.
 #[derive(Serialize, ToSchema)]
+#[schema(as = UserDetail)]
 pub(super) struct Detail {
     /// The canonical name.
     user: String,
@@ -77,7 +78,7 @@ pub(super) struct Forgotten {
 }
 
 /// A user's detail.
-#[utoipa::path(get, path = "/users/{name}", params(("name" = String, Path, description = "A user's name")),
+#[utoipa::path(get, path = "/users/{name}", operation_id = "user", params(("name" = String, Path, description = "A user's name")),
     responses((status = 200, body = Detail), (status = "4XX", body = Refusal)))]
 pub(super) async fn one(State(admin): State<Admin>, Path(name): Path<String>) -> Result<Json<Detail>, Refusal> {
     let user = admin.user(&name)?;
@@ -110,9 +111,9 @@ fn of(user: &User, protocol: Option<Protocol>) -> Filter {
 }
 
 /// Switches a protocol off or on for a user, from the next login on.
-#[utoipa::path(put, path = "/users/{name}/protocols/{protocol}", request_body = Wish,
-    params(("name" = String, Path, description = "A user's name"), ("protocol" = String, Path, description = "Such as imap")),
-    responses((status = 200, body = Switched), (status = "4XX", body = Refusal), (status = 503, body = Refusal)))]
+#[utoipa::path(put, path = "/users/{name}/protocols/{protocol}", operation_id = "switch_protocol", request_body = Wish,
+    params(("name" = String, Path, description = "A user's name"), ("protocol" = String, Path, pattern = "^(imap|pop3|submission|smtp)$")),
+    responses((status = 200, body = Switched), (status = "4XX", body = Refusal), (status = 503, body = Refusal), (status = 507, body = Refusal)))]
 pub(super) async fn switch(
     State(admin): State<Admin>,
     Extension(caller): Extension<Caller>,
@@ -137,7 +138,7 @@ pub(super) async fn switch(
 }
 
 /// Drops a user's sessions.
-#[utoipa::path(delete, path = "/users/{name}/sessions", params(("name" = String, Path, description = "A user's name")),
+#[utoipa::path(delete, path = "/users/{name}/sessions", operation_id = "drop_sessions_of_user", params(("name" = String, Path, description = "A user's name")),
     responses((status = 200, body = Dropped), (status = "4XX", body = Refusal)))]
 pub(super) async fn drop_sessions(
     State(admin): State<Admin>,
@@ -149,7 +150,7 @@ pub(super) async fn drop_sessions(
 }
 
 /// Forgets where the user lives: the next login asks the directory.
-#[utoipa::path(delete, path = "/users/{name}/route", params(("name" = String, Path, description = "A user's name")),
+#[utoipa::path(delete, path = "/users/{name}/route", operation_id = "forget_route", params(("name" = String, Path, description = "A user's name")),
     responses((status = 200, body = Forgotten), (status = "4XX", body = Refusal)))]
 pub(super) async fn forget_route(
     State(admin): State<Admin>,
