@@ -182,6 +182,7 @@ impl Session {
                     break hosted;
                 }
                 Err(denied) => {
+                    reception.hears_of(&denied);
                     // On port 25 nearly everyone is a stranger, and no login was meant.
                     if !reception.is_of_a_stranger(&denied) {
                         record.denied(&denied, asked);

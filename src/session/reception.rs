@@ -11,6 +11,7 @@
 //! No message is ever kept here, so none is acknowledged before the server that takes it has done so.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::conversation::Conversation;
 use super::hosting::Denied;
@@ -61,11 +62,14 @@ impl<'s> Reception<'s> {
         Self { session, chosen: None, is_in_doubt: false }
     }
 
-    /// Whether a MAIL that nobody vouches for is a stranger's, who may send to our own recipients.
-    pub(super) fn is_of_a_stranger(&mut self, denied: &Denied) -> bool {
-        let takes_mail = self.session.entrance.protocol() == Protocol::Smtp;
+    /// A login was refused: where nobody could say whether the address vouches, it stays in doubt until the next is.
+    pub(super) fn hears_of(&mut self, denied: &Denied) {
         self.is_in_doubt = !matches!(denied.denial, Denial::BadCredentials | Denial::Policy);
-        takes_mail && denied.label == UNVOUCHED
+    }
+
+    /// Whether a MAIL that nobody vouches for was a stranger's, who may send to our own recipients.
+    pub(super) fn is_of_a_stranger(&self, denied: &Denied) -> bool {
+        self.session.entrance.protocol() == Protocol::Smtp && denied.label == UNVOUCHED
     }
 
     /// Does what the front asks for, and answers it.
@@ -83,7 +87,7 @@ impl<'s> Reception<'s> {
                 };
                 self.session.parts.metrics.recipients.with_label_values(&[verdict.label()]).inc();
                 match verdict {
-                    Verdict::Accepted => conversation.bear_with(self.session.entrance.service.idle_timeout),
+                    Verdict::Accepted => conversation.bear_with(self.patience()),
                     _ => record.refuses_recipient(&mail.sender, &recipient.address, verdict.label(), &answer),
                 }
                 conversation.answer(&answer).await
@@ -187,7 +191,7 @@ impl<'s> Reception<'s> {
         if last || !answer.is_yes() {
             return self.finish(&answer, conversation, record).await;
         }
-        conversation.bear_with(idle);
+        conversation.bear_with(self.patience());
         conversation.answer(&answer).await
     }
 
@@ -202,17 +206,27 @@ impl<'s> Reception<'s> {
         let transaction = match chosen {
             Some(Chosen { mail, state: State::Open(mut transaction), .. }) => {
                 transaction.settle(answer);
-                record.message(&mail.sender, transaction.recipients(), transaction.bytes(), answer);
+                record.message(&mail.sender, &transaction, answer);
                 Some(transaction)
             }
             Some(Chosen { state: State::Refused(..), .. }) | None => None,
         };
-        conversation.bear_with(self.session.entrance.service.idle_timeout);
+        conversation.bear_with(self.patience());
         conversation.answer(answer).await?;
+        record.goes_to(None);
         if let Some(transaction) = transaction {
             transaction.quit().await;
         }
         Ok(())
+    }
+
+    /// For the client's next command.
+    fn patience(&self) -> Duration {
+        let idle = self.session.entrance.service.idle_timeout;
+        match self.chosen.as_ref().map(|chosen| &chosen.state) {
+            Some(State::Open(transaction)) => transaction.patience(idle),
+            Some(State::Refused(..)) | None => idle,
+        }
     }
 
     fn open(&mut self) -> Option<&mut Transaction> {

@@ -15,6 +15,7 @@ use tracing::Level;
 
 use super::counts::GRANTED;
 use super::hosting::Denied;
+use super::transaction::Transaction;
 use super::{Ending, Entrance};
 use crate::backend::{Failure, Lease};
 use crate::config::UserLimits;
@@ -169,12 +170,13 @@ impl Record {
     }
 
     /// A message, and the server's word on it.
-    pub(super) fn message(&self, sender: &str, recipients: u32, bytes: u64, answer: &Answer) {
+    pub(super) fn message(&self, sender: &str, transaction: &Transaction, answer: &Answer) {
+        let (recipients, bytes, outcome) = (transaction.recipients(), transaction.bytes(), transaction.outcome());
         let (client, backend, answer) = (self.guest.client, said(self.guest.backend.as_deref()), &*answer.to_string());
         self.entrance.meter.up.inc_by(bytes);
         tracing::info!(
             session = %self.id(), protocol = self.entrance.protocol().name(), %client, sender, recipients, backend,
-            bytes, answer, "message passed on"
+            bytes, answer, outcome, "message settled"
         );
     }
 

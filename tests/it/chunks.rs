@@ -207,7 +207,7 @@ fn the_servers_word_is_in_the_log_when_nobody_is_left_to_hear_it() {
         client.ask_for("DATA", "354 ");
         client.send(format!("Subject: {subject}\r\n\r\nx\r\n.\r\n"));
         drop(client);
-        gateway.logged(&["message passed on", &subject, "recipients=1", "answer=\"250 2.0.0 Ok: queued as "]);
+        gateway.logged(&["message settled", &subject, "recipients=1", "answer=\"250 2.0.0 Ok: queued as "]);
         arrives(&shared().one, &subject, &["alice"]);
     }
     gateway.is_calm();

@@ -56,7 +56,7 @@ fn mail_goes_where_its_recipient_lives_and_the_server_there_knows_the_client() {
     assert!(delivered(&pair.two, "to-alice").is_empty() && delivered(&pair.one, "to-bob").is_empty());
     let line = pair.one.sender_of(&pair.one.message("Subject: to-alice\n"));
     assert!(line.ends_with("client=unknown[127.0.0.77]"), "{line}");
-    gateway.logged(&["message passed on", "recipients=1", "one.stores.example.org", "answer=\"250 2.0.0 Ok: queued"]);
+    gateway.logged(&["message settled", "recipients=1", "one.stores.example.org", "answer=\"250 2.0.0 Ok: queued"]);
     gateway.metric_becomes("recipients_total", &["accepted"], 2.0);
     gateway.metric_becomes("transactions_total", &["accepted"], 2.0);
     gateway.is_calm();
