@@ -22,8 +22,10 @@ use crate::config;
 use crate::drain::Drain;
 use crate::session::Parts;
 
+mod acts;
 mod api;
 mod guard;
+mod named;
 mod refusal;
 
 use guard::Peer;
