@@ -23,6 +23,8 @@ mod identity;
 mod live;
 mod login;
 mod machine;
+mod page;
+mod page_http;
 mod patience;
 mod strangers;
 mod submission;
