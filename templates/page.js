@@ -11,9 +11,9 @@ let timer = 0;
 let asking = null;
 let paused = false;
 
-async function ask() {
+async function ask(forced) {
   clearTimeout(timer);
-  if (paused || document.hidden) return;
+  if ((paused || document.hidden) && !forced) return;
   if (asking) asking.abort();
   const mine = (asking = new AbortController());
   const limit = setTimeout(() => mine.abort(), PATIENCE);
@@ -26,7 +26,7 @@ async function ask() {
     if (!answer.ok) throw new Error(String(answer.status));
     // Nothing moves under a pointer that is about to press a button.
     if (!document.querySelector("[data-live] button:hover, [data-live] button:active")) renew(text);
-    say("Live", "on");
+    if (!paused) say("Live", "on");
   } catch (error) {
     if (asking !== mine) return;
     if (!state.classList.contains("lost")) say("No answer since " + new Date().toLocaleTimeString(), "lost");
@@ -99,7 +99,7 @@ function search() {
   const words = new URLSearchParams(new FormData(filter));
   for (const [name, value] of [...words]) if (!value) words.delete(name);
   history.replaceState(null, "", "/" + (words.size ? "?" + words : ""));
-  ask();
+  ask(true);
 }
 
 if (filter) {
@@ -109,7 +109,6 @@ if (filter) {
     typing = setTimeout(search, 200);
   });
   filter.addEventListener("submit", (event) => {
-    if (paused) return;
     event.preventDefault();
     search();
   });
@@ -123,12 +122,12 @@ if (filter) {
 
 pause.addEventListener("click", () => {
   paused = !paused;
-  pause.setAttribute("aria-pressed", String(paused));
   pause.textContent = paused ? "Go on" : "Pause";
   if (paused) say("Paused", "");
   ask();
 });
-document.addEventListener("visibilitychange", ask);
+document.addEventListener("visibilitychange", () => ask());
 pause.hidden = false;
 say("Live", "on");
-timer = setTimeout(ask, BEAT);
+// What was just dropped ends a moment later.
+timer = setTimeout(ask, document.querySelector(".note.good") ? BEAT / 5 : BEAT);

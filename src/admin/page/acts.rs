@@ -2,6 +2,7 @@
 
 use askama::Template;
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
 
@@ -66,8 +67,12 @@ pub(super) async fn drop_sessions(State(page): State<Page>, Act(asker, asked): A
     if let Some(question) = page.question(&asker, &whose, &asked.sure, "/drop", &fields, &asked.back) {
         return Ok(question);
     }
-    let count = page.admin.drop_sessions(&asker.caller, &whose)?;
-    Ok(page.done(&asker, &asked.back, format!("{} dropped.", sessions(count))))
+    let words = match page.admin.drop_sessions(&asker.caller, &whose) {
+        Ok(count) => format!("{} dropped.", sessions(count)),
+        Err(refusal) if refusal.status == StatusCode::NOT_FOUND => "This session had already ended.".to_owned(),
+        Err(refusal) => return Err(refusal.into()),
+    };
+    Ok(page.done(&asker, &asked.back, words))
 }
 
 pub(super) async fn switch(State(page): State<Page>, Act(asker, asked): Act<Switch>) -> Result<Response, Trouble> {
