@@ -8,7 +8,7 @@
 //! 2. The mail **protocols are conversations**: pure state machines, bytes in, bytes out; no socket, clock, task or
 //!    configuration ([`proto`]).
 //! 3. One small driver turns a conversation into I/O, and it is the same for all protocols.
-//! 4. Everything a session asks ([`gate`], [`directory`], [`backend`], [`registry`], [`metrics`]) is one word and one module below the
+//! 4. Everything a session asks ([`gate`], [`directory`], [`backend`], [`registry`], [`roster`], [`metrics`]) is one word and one module below the
 //!    session, and never knows it.
 //! 5. Sessions live on **workers**: single-threaded runtimes, between `threads.min` and `threads.max` of them, each
 //!    accepting from the same listening sockets; what is shared between workers is small and explicit ([`worker`]).
@@ -23,7 +23,7 @@
 //!                                                         │ login                                │ deny
 //!             directory.find → backends.candidates → lease → dial → back half logs in ───────────┘
 //!                                                         │ granted
-//!            registry.record(user, client address) → Presence, kept as long as the session
+//!            roster: Guest, on from now on · registry.record(user, client address) → Presence
 //!                          relay(client, backend), a task of its own → Tally
 //!                    ── always ──▶ Record, dropped: Ending → metrics, one log line
 //! ```
@@ -50,6 +50,8 @@
 //! | `Directory`, `User`, `Route` | [`directory`] | answers "where does this user live?" · the one form of a user's name · host, name there, standing |
 //! | `Backends`, `Server`, `Lease` | [`backend`] | the servers behind a name · one of them · a place there, given back when dropped |
 //! | `Registry`, `Presence`, `Coverage` | [`registry`] | who logged in from where · a session that keeps that so · what an address may be taken for |
+//! | `Roster`, `Guest`, `Entry` | [`roster`] | who is on, and what is remembered of users · a session's own hold of its entry · what others see of it |
+//! | `Pulse` | [`wire`] | the bytes, the last movement and the kick that a session shares with who watches it |
 //! | `Language` | [`lookup`] | one of the protocols by which other MTAs ask the registry |
 //! | `Metrics` | [`metrics`] | every metric once; labels come from closed enums |
 //! | `Drain` | [`drain`] | *stop*, *wait*, *cut* |
@@ -66,7 +68,7 @@
 //! | 6 | [`worker`] (over [`listener`]), [`admin`], [`lookup`] |
 //! | 5 | [`session`] |
 //! | 4 | [`backend`] |
-//! | 3 | [`directory`], [`registry`], [`gate`]; not each other |
+//! | 3 | [`directory`], [`registry`], [`roster`], [`gate`]; not each other |
 //! | 2 | [`wire`] |
 //! | 1 | [`config`] |
 //! | 0 | [`proto`], [`metrics`], [`drain`], [`secret`], [`logging`]; `proto` uses [`secret`] only |
@@ -88,6 +90,9 @@
 //! * LDAP replies pass a guard before ldap3 sees them, and TLS to the directory is spoken by that guard, not by ldap3.
 //! * Submission is a protocol of its own rather than SMTP in a role: it ends in a blind relay as IMAP and POP3 do, which
 //!   SMTP routed by recipient will not.
+//! * The roster stands beside the registry, not in it: it is of this process and of this moment, and nothing of it is
+//!   stored. A relay writes its counts into the entry through [`wire::pulse`], and so needs to know of no roster. What an
+//!   administrator switches off is stored, and so is the registry's.
 //! * Workers' sessions are `Send`, though they never move: a task tracker and `tokio::spawn` then serve as they are.
 
 pub mod admin;

@@ -234,3 +234,25 @@ fn alone(url: &str) -> Valkey {
     let up = IntGauge::new("up", "up").expect("a gauge");
     Valkey::new(Client::open(url).expect("a URL"), "pc".to_owned(), WINDOW, up)
 }
+
+#[tokio::test]
+async fn what_one_gateway_switches_off_is_off_at_the_others_and_outlives_the_servers_memory() {
+    let mut server = Server::start();
+    let time = noon();
+    let (one, two) = (Site::open(&rules(), &server.store(), &time), Site::open(&rules(), &server.store(), &time));
+    is_up(&one).await;
+    is_up(&two).await;
+    let off = |site: &Site| site.registry.switched_off("alice").to_string();
+    one.registry.switch("alice", Imap, false).await.expect("it is there");
+    until("the other to follow", async || off(&two) == "imap").await;
+    server.kill();
+    let refused = two.registry.switch("alice", Imap, true).await;
+    assert!(refused.is_err() && off(&two) == "imap", "what cannot be kept is not done");
+    server.go(&[]);
+    until("the server to be told again", async || {
+        redis::Cmd::hexists("pc:off", "imap:alice").query(&mut server.connection()).unwrap_or(false)
+    })
+    .await;
+    until("it to be there", async || two.registry.switch("alice", Imap, true).await.is_ok()).await;
+    until("the first to follow", async || off(&one).is_empty()).await;
+}

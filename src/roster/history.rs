@@ -18,7 +18,7 @@ use crate::proto::Protocol;
 pub struct Known {
     /// The last login by each protocol that was ever used.
     pub last: Vec<(Protocol, u64)>,
-    /// Addresses that logged in, the last one last; at most [`ADDRESSES_MAX`].
+    /// Addresses that logged in, the last one last; at most 16.
     pub addresses: Vec<Visit>,
     /// Logins that were refused for the password, or by a rule.
     pub failures: u64,
@@ -122,7 +122,7 @@ impl Known {
 }
 
 /// Addresses of one user; the oldest goes first.
-pub const ADDRESSES_MAX: usize = 16;
+const ADDRESSES_MAX: usize = 16;
 const PARTS: usize = 16;
 /// Who only failed has room for one in so many.
 const STRANGERS_SHARE: usize = 10;

@@ -86,7 +86,7 @@ fn a_fault_never_shows_a_secret() {
 }
 
 /// What the shipped files name, beside them, but do not bring: a site's certificates and secrets.
-const A_SITES_OWN: [(&str, Content); 9] = [
+const A_SITES_OWN: [(&str, Content); 10] = [
     ("tls/fullchain.pem", Content::Certificate),
     ("tls/privkey.pem", Content::Key),
     ("demo-certificate.pem", Content::Certificate),
@@ -94,6 +94,7 @@ const A_SITES_OWN: [(&str, Content); 9] = [
     ("tls/ldap-ca.pem", Content::Authority),
     ("tls/backends-ca.pem", Content::Authority),
     ("secrets/ldap", Content::Text("secret\n")),
+    ("secrets/ops-token", Content::Text("secret-secret-secret\n")),
     ("secrets/master", Content::Text("secret\n")),
     ("users.yaml", Content::Text("alice@example.com: { host: stores }\n")),
 ];

@@ -214,7 +214,7 @@ fn bad_input_is_told_what_is_wrong_with_it() {
         ("PUT", "/users/alice/protocols/imap", "{\"enabled\":1}", 422),
         ("PUT", "/users/alice/protocols/imap", "{\"enabled\":true,\"more\":1}", 422),
         ("PUT", "/users/alice/protocols/imap", "nonsense", 400),
-        ("PUT", "/users/alice/protocols/imap", &deep, 400),
+        ("PUT", "/users/alice/protocols/imap", &deep, 422),
         ("PUT", "/users/alice/protocols/imap", &big, 413),
     ] {
         let (got, answer) = call(&gateway, OPS, method, path, body);
@@ -266,14 +266,14 @@ fn without_tokens_loopback_may_read_and_nobody_may_act() {
 fn what_is_known_of_a_user_tells_logins_addresses_and_failures() {
     let gateway = Gateway::start(&plan());
     let mut client = Mail::Imap.open_from("127.0.0.87", &gateway);
-    Mail::Imap.try_login(&mut client, "frank", "wrong");
-    Mail::Imap.login(&mut client, "frank");
+    Mail::Imap.try_login(&mut client, "bob", "wrong");
+    Mail::Imap.login(&mut client, "bob");
     drop(client);
-    drop(open(Mail::Pop3, "127.0.0.88", &gateway, "frank"));
+    drop(open(Mail::Pop3, "127.0.0.88", &gateway, "bob"));
     wait::until_true("both logins to be known", wait::SOON, || {
-        let (_, detail) = call(&gateway, VIEW, "GET", "/users/FRANK", "");
+        let (_, detail) = call(&gateway, VIEW, "GET", "/users/BOB", "");
         ["\"last_address\":\"127.0.0.88\"", "\"count\":1", "127.0.0.87"].iter().all(|words| detail.contains(words))
     });
     let (_, address) = call(&gateway, VIEW, "GET", "/addresses/127.0.0.87", "");
-    assert!(address.contains("frank@example.org"), "{address}");
+    assert!(address.contains("bob@example.org"), "{address}");
 }
