@@ -213,4 +213,23 @@ mod tests {
         assert_eq!(order.toggled(Column::User).toggled(Column::User).written(), "user");
         assert_eq!(Order::read("-user").toggled(Column::Down).written(), "down");
     }
+
+    #[test]
+    fn twenty_thousand_sessions_are_sorted_and_searched_in_a_moment() {
+        let roster = Roster::new(64);
+        let arrive = |number: u32| {
+            let client = std::net::SocketAddr::from((std::net::Ipv4Addr::from(number * 7919), 1));
+            let mut guest = roster.guest(Protocol::Imap, &"a listener".into(), client);
+            guest.facts().unwrap().user = Some(format!("user{number}@example.org").into());
+            guest.logged_in();
+            guest
+        };
+        let _guests: Vec<_> = (0..20_000).map(arrive).collect();
+        let begun = std::time::Instant::now();
+        for order in ["user", "-client", "moved", "down"] {
+            assert_eq!(users(&roster, order, "USER1 org", (200, 200)).1, 11_111);
+        }
+        // For four times; a generous bound, because tests are not optimized and share the machine.
+        assert!(begun.elapsed().as_secs() < 4, "{:?}", begun.elapsed());
+    }
 }
