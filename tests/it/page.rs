@@ -216,9 +216,26 @@ fn a_list_is_filtered_while_one_types_and_sorted_by_its_headings() {
     browser.run("document.activeElement.blur()");
     browser.write("body", "/");
     assert_eq!(browser.run("return document.activeElement.id"), "q");
+    rests_while_it_is_hidden(&browser);
     browser.click("#pause");
     browser.shows("Paused");
     is_at_home(&browser, &gateway);
+}
+
+#[track_caller]
+fn rests_while_it_is_hidden(browser: &Browser) {
+    browser.run("window.asked = 0; const ask = fetch; window.fetch = (...how) => { asked++; return ask(...how); };");
+    let turn = |hidden: bool| {
+        browser.run(&format!(
+            "Object.defineProperty(document, 'hidden', {{ value: {hidden}, configurable: true }}); asked = 0;\
+             for (const _ of [1, 2, 3]) document.dispatchEvent(new Event('visibilitychange'));"
+        ));
+        browser.run("return asked")
+    };
+    assert_eq!(turn(true), 0);
+    assert_ne!(turn(false), 0, "who comes back sees at once what is new");
+    assert_eq!(turn(true), 0);
+    assert_ne!(turn(false), 0);
 }
 
 #[test]
