@@ -230,7 +230,20 @@ fn a_visit_begins_with_a_token_and_ends_on_request() {
 fn a_browser_is_told_to_keep_and_to_trust_nothing() {
     let gateway = Gateway::start(&plan());
     let ops = sign_in(&gateway, OPS);
-    let outcomes = [("/", "", 401), ("/", &ops, 200), ("/x", &ops, 404), ("/sign-in", "", 200), ("/page.js", "", 200)];
+    let hostile = "/?q=%22%3E%3Cscript%3Ealert(1)%3C/script%3E&sort=%3Cscript%3E";
+    let outcomes = [
+        ("/", "", 401),
+        ("/", &ops, 200),
+        (hostile, "", 401),
+        (hostile, &ops, 200),
+        ("/user?name=%3Cscript%3E", &ops, 200),
+        ("/address?ip=%3Cscript%3E", &ops, 400),
+        ("/?protocol=%3Cscript%3E", &ops, 400),
+        ("/?page=%3Cscript%3E", &ops, 400),
+        ("/x", &ops, 404),
+        ("/sign-in", "", 200),
+        ("/page.js", "", 200),
+    ];
     for (path, visit, status) in outcomes {
         let answer = ask(&gateway, "GET", path, visit, "");
         assert_eq!(answer.status, status, "{path}");
