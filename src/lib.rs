@@ -61,6 +61,7 @@
 //! | `Roster`, `Guest`, `Entry` | [`roster`] | who is on, and what is remembered of users · a session's own hold of its entry · what others see of it |
 //! | `Pulse` | [`wire`] | the bytes, the last movement and the kick that a session shares with who watches it |
 //! | `Language` | [`lookup`] | one of the protocols by which other MTAs ask the registry |
+//! | `Caller`, `Visit` | [`admin`] | who asks or acts, for the log · a browser that has signed in with a token |
 //! | `Metrics` | [`metrics`] | every metric once; labels come from closed enums |
 //! | `Drain` | [`drain`] | *stop*, *wait*, *cut* |
 //! | `Node`, `Problem`, `Config` | [`config`] | what was written · one thing wrong with it, and where · what we run on |

@@ -2,9 +2,10 @@
 //!
 //! B numbers are those of the catalogue of hostile input that the project started from.
 
-use crate::port25::{arrives, delivered, shared};
+use crate::port25::{arrives, delivered};
 use crate::support::client::Client;
 use crate::support::gateway::Gateway;
+use crate::support::postfix::shared;
 use crate::support::site;
 use crate::support::smtp::{begin, hello, open, open_with_tls, plan, start_and_learn};
 use crate::support::wait;

@@ -26,6 +26,8 @@ mod identity;
 mod live;
 mod login;
 mod machine;
+mod page;
+mod page_http;
 mod patience;
 mod port25;
 mod port25_backends;

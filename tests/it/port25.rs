@@ -1,9 +1,9 @@
 //! Mail from other servers: each recipient's Postfix gets it, once, and nobody else's does.
 
-pub use crate::submission::shared;
 use crate::support::client::Client;
 use crate::support::gateway::Gateway;
 use crate::support::mail::Mail;
+use crate::support::postfix::shared;
 use crate::support::postfix::{Pair, Postfix};
 use crate::support::program;
 use crate::support::site::{self, Site};

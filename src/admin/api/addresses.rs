@@ -4,8 +4,8 @@ use axum::{Extension, Json};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::sessions::{LIMIT_MAX, Sessions, address, matching};
-use super::{Admin, Caller, Dropped, Refusal, State};
+use super::sessions::{LIMIT_MAX, Sessions, matching};
+use super::{Admin, Caller, Dropped, Refusal, State, Whose, address};
 use crate::admin::refusal::Path;
 use crate::roster::Filter;
 
@@ -48,7 +48,6 @@ pub(super) async fn drop_sessions(
     Extension(caller): Extension<Caller>,
     Path(ip): Path<String>,
 ) -> Result<Json<Dropped>, Refusal> {
-    let ip = address(&ip)?;
-    let filter = Filter { client: Some(ip), ..Filter::default() };
-    Ok(admin.drop_matching(&caller, "address", &ip.to_string(), &filter))
+    let dropped = admin.drop_sessions(&caller, &Whose::address(&ip)?)?;
+    Ok(Json(Dropped { dropped }))
 }

@@ -13,11 +13,10 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Admin;
+use super::acts::Whose;
 use super::guard::{self, Caller};
+use super::named::{address, protocol};
 use super::refusal::Refusal;
-use crate::directory::User;
-use crate::proto::Protocol;
-use crate::roster::Filter;
 
 mod addresses;
 mod backends;
@@ -80,32 +79,6 @@ where
 struct Dropped {
     /// How many sessions were asked to end.
     dropped: usize,
-}
-
-impl Admin {
-    fn user(&self, name: &str) -> Result<User, Refusal> {
-        self.parts.directory.user(name).map_err(Refusal::bad)
-    }
-
-    /// Ends what matches, and says so in log and metrics.
-    fn drop_matching(&self, caller: &Caller, by: &'static str, what: &str, filter: &Filter) -> Json<Dropped> {
-        let dropped = self.parts.roster.kick(filter);
-        self.dropped(caller, by, what, dropped);
-        Json(Dropped { dropped })
-    }
-
-    fn dropped(&self, caller: &Caller, by: &'static str, what: &str, count: usize) {
-        self.parts.metrics.kicks.with_label_values(&[by]).inc_by(count as u64);
-        tracing::info!(by = &*caller.name, from = %caller.peer, act = "drop", of = by, what, count, "administrator");
-    }
-}
-
-fn protocol(name: &str) -> Result<Protocol, Refusal> {
-    let known = Protocol::ALL.into_iter().find(|protocol| protocol.name() == name);
-    known.ok_or_else(|| {
-        let names = Protocol::ALL.map(Protocol::name).join(", ");
-        Refusal::bad(format!("the protocol is not one of {names}"))
-    })
 }
 
 /// More than any body that is asked for.

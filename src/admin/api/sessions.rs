@@ -1,12 +1,10 @@
 //! Sessions: all that are on, and the end of one.
 
-use std::net::IpAddr;
-
 use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Admin, Caller, Dropped, Refusal, State, protocol};
+use super::{Admin, Caller, Dropped, Refusal, State, Whose, address, protocol};
 use crate::admin::refusal::{Path, Query};
 use crate::roster::{Entry, Filter};
 use crate::wire::Watched;
@@ -88,11 +86,6 @@ pub(super) struct Wanted {
     cursor: Option<u64>,
 }
 
-pub(super) fn address(text: &str) -> Result<IpAddr, Refusal> {
-    let address = text.parse::<IpAddr>();
-    address.map(|address| address.to_canonical()).map_err(|_| Refusal::bad("the address is not an IP address"))
-}
-
 /// All that match, on one page.
 pub(super) fn matching(admin: &Admin, filter: &Filter, after: u64, limit: usize) -> Sessions {
     let page = admin.parts.roster.page(filter, after, limit);
@@ -125,12 +118,8 @@ pub(super) async fn drop_one(
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
 ) -> Result<Json<Dropped>, Refusal> {
-    let number = Entry::number_of(&id).filter(|number| admin.parts.roster.kick_one(*number));
-    if number.is_none() {
-        return Err(Refusal::not_found("no such session is on"));
-    }
-    admin.dropped(&caller, "session", &id, 1);
-    Ok(Json(Dropped { dropped: 1 }))
+    let dropped = admin.drop_sessions(&caller, &Whose::session(&id)?)?;
+    Ok(Json(Dropped { dropped }))
 }
 
 /// Of one page, and of what a detail shows.

@@ -1,0 +1,103 @@
+//! What an administrator can do, by the API or by the page: one way for both, so that no act is without its log line.
+
+use axum::http::StatusCode;
+
+use super::Admin;
+use super::guard::Caller;
+use super::named;
+use super::refusal::Refusal;
+use crate::directory::User;
+use crate::proto::Protocol;
+use crate::registry::SwitchProblem;
+use crate::roster::{Entry, Filter};
+
+/// Whose sessions are meant.
+pub(super) enum Whose {
+    /// One, by its number.
+    One(u64, String),
+    /// All that match, as the log calls them.
+    All(&'static str, String, Filter),
+}
+
+/// What became of a switch.
+pub(super) struct Switched {
+    /// Whether a restart leaves it so.
+    pub kept: bool,
+    /// How many sessions were asked to end.
+    pub dropped: usize,
+}
+
+impl Whose {
+    pub(super) fn session(id: &str) -> Result<Self, Refusal> {
+        let number = Entry::number_of(id).ok_or_else(not_on)?;
+        Ok(Self::One(number, id.to_owned()))
+    }
+
+    pub(super) fn user(user: &User, protocol: Option<Protocol>) -> Self {
+        let filter = Filter { user: Some(user.shared_name()), protocol, ..Filter::default() };
+        Self::All("user", user.name().to_owned(), filter)
+    }
+
+    pub(super) fn address(text: &str) -> Result<Self, Refusal> {
+        let address = named::address(text)?;
+        Ok(Self::All("address", address.to_string(), Filter { client: Some(address), ..Filter::default() }))
+    }
+
+    pub(super) fn backend(admin: &Admin, name: &str) -> Result<Self, Refusal> {
+        let name = name.to_ascii_lowercase();
+        if !admin.parts.backends.servers().iter().any(|server| server.name() == name) {
+            return Err(Refusal::not_found("no back-end has this name"));
+        }
+        let filter = Filter { backend: Some(name.as_str().into()), ..Filter::default() };
+        Ok(Self::All("backend", name, filter))
+    }
+}
+
+impl Admin {
+    /// Asks sessions to end; how many. None is an error only for the one that was meant.
+    pub(super) fn drop_sessions(&self, caller: &Caller, whose: &Whose) -> Result<usize, Refusal> {
+        let (by, what, count) = match whose {
+            Whose::One(number, id) => {
+                let is_on = self.parts.roster.kick_one(*number);
+                is_on.then_some(("session", id, 1)).ok_or_else(not_on)?
+            }
+            Whose::All(by, what, filter) => (*by, what, self.parts.roster.kick(filter)),
+        };
+        self.parts.metrics.kicks.with_label_values(&[by]).inc_by(count as u64);
+        tracing::info!(by = &*caller.name, from = %caller.peer, act = "drop", of = by, what, count, "administrator");
+        Ok(count)
+    }
+
+    /// Switches a protocol off or on for a user, from the next login on; `now`: for those that are on, too.
+    pub(super) async fn switch(
+        &self,
+        caller: &Caller,
+        user: &User,
+        protocol: Protocol,
+        enabled: bool,
+        now: bool,
+    ) -> Result<Switched, Refusal> {
+        let registry = &self.parts.registry;
+        let before = !registry.switched_off(user.name()).contains(protocol);
+        registry.switch(user.name(), protocol, enabled).await.map_err(|problem| match problem {
+            SwitchProblem::Away(_) => Refusal::new(StatusCode::SERVICE_UNAVAILABLE, problem),
+            SwitchProblem::TooMany => Refusal::new(StatusCode::INSUFFICIENT_STORAGE, problem),
+        })?;
+        let (act, what) = (if enabled { "enable" } else { "disable" }, user.name());
+        tracing::info!(by = &*caller.name, from = %caller.peer, act, what, protocol = protocol.name(), before, "administrator");
+        let drops = now && !enabled;
+        let dropped = if drops { self.drop_sessions(caller, &Whose::user(user, Some(protocol)))? } else { 0 };
+        Ok(Switched { kept: registry.keeps(), dropped })
+    }
+
+    /// Forgets where a user lives; whether there was something to forget.
+    pub(super) fn forget_route(&self, caller: &Caller, user: &User) -> bool {
+        let forgotten = self.parts.directory.forget(user);
+        tracing::info!(by = &*caller.name, from = %caller.peer, act = "forget_route", what = user.name(), forgotten, "administrator");
+        forgotten
+    }
+}
+
+fn not_on() -> Refusal {
+    Refusal::not_found("no such session is on")
+}
