@@ -9,6 +9,7 @@ use crate::support::plan::Plan;
 use crate::support::postfix::{Pair, Postfix, shared};
 use crate::support::program::{self, Outcome, python};
 use crate::support::site::{self, Site};
+use crate::support::smtp::hello;
 use crate::support::wait;
 
 /// In front of a site with its Postfixes.
@@ -61,12 +62,6 @@ pub fn open(gateway: &Gateway) -> Client {
     client.expect("220 ");
     hello(&mut client);
     client
-}
-
-#[track_caller]
-pub fn hello(client: &mut Client) -> Vec<String> {
-    client.send("EHLO client.example.org\r\n");
-    client.lines_to("250 ")
 }
 
 /// Logs in with AUTH LOGIN; the answer, whatever it is.
