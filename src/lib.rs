@@ -8,8 +8,8 @@
 //! 2. The mail **protocols are conversations**: pure state machines, bytes in, bytes out; no socket, clock, task or
 //!    configuration ([`proto`]).
 //! 3. One small driver turns a conversation into I/O, and it is the same for all protocols.
-//! 4. Everything a session asks ([`gate`], [`directory`], [`backend`], [`registry`], [`roster`], [`metrics`]) is one word and one module below the
-//!    session, and never knows it.
+//! 4. Everything a session asks ([`gate`], [`directory`], [`backend`], [`registry`], [`roster`], [`metrics`]) is one word
+//!    and one module below the session, and never knows it.
 //! 5. Sessions live on **workers**: single-threaded runtimes, between `threads.min` and `threads.max` of them, each
 //!    accepting from the same listening sockets; what is shared between workers is small and explicit ([`worker`]).
 //! 6. Every session ends in exactly one [`session::Ending`]; its metric label, log level, blame and last words are

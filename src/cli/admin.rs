@@ -95,7 +95,8 @@ pub(super) fn switch(remote: &Remote, user: &str, protocol: &str, on: bool, now:
         let word = if on { "enabled" } else { "disabled" };
         let kept =
             if at(done, "kept") == true { "" } else { ", until the gateway restarts (registry.store is memory)" };
-        format!("{protocol} is {word} for {user}{kept}; sessions dropped: {}", shown(at(done, "dropped")))
+        let dropped = if now { format!("; sessions dropped: {}", shown(at(done, "dropped"))) } else { String::new() };
+        format!("{protocol} is {word} for {user}{kept}{dropped}")
     })
 }
 
@@ -104,14 +105,11 @@ pub(super) fn user(remote: &Remote, name: &str) -> anyhow::Result<()> {
     tell(remote, one, || {
         let switch =
             |each: &Value| vec![shown(at(each, "protocol")), yes(at(each, "enabled")), ago(at(each, "last_login"))];
-        let failed = at(one, "failed_logins");
         format!(
-            "user           {}\nlast address   {}\nfailed logins  {} (the last {} ago from {})\n\n{}\n{}\n{}",
+            "user           {}\nlast address   {}\nfailed logins  {}\n\n{}\n{}\n{}",
             shown(at(one, "user")),
             shown(at(one, "last_address")),
-            shown(at(failed, "count")),
-            ago(at(failed, "last_at")),
-            shown(at(failed, "last_address")),
+            failures(at(one, "failed_logins")),
             table(&["PROTOCOL", "ENABLED", "LAST LOGIN"], &rows(at(one, "protocols"), switch)),
             addresses(one),
             on(at(one, "sessions").as_array().map_or(&[], Vec::as_slice)).trim_end(),
@@ -152,6 +150,15 @@ pub(super) fn status(remote: &Remote) -> anyhow::Result<()> {
         table(&["BACK-END", "POOL", "ADDRESS", "STATE", "CONNECTIONS", "MOST"], &rows(at(servers, "backends"), server))
     );
     Ok(())
+}
+
+/// How many, and the last of them if there was one.
+fn failures(failed: &Value) -> String {
+    let count = shown(at(failed, "count"));
+    if at(failed, "last_at").is_null() {
+        return count;
+    }
+    format!("{count} (the last {} ago from {})", ago(at(failed, "last_at")), shown(at(failed, "last_address")))
 }
 
 fn addresses(user: &Value) -> String {

@@ -15,7 +15,8 @@ mod table;
 use admin::{Which, Whom};
 use remote::Remote;
 
-/// A front-end IMAP and POP3 gateway: finds each user's back-end in a directory, logs in there, and relays.
+/// A front-end gateway for IMAP, POP3, submission and mail from other servers: finds each user's back-end in a directory,
+/// logs in there, and relays.
 #[derive(Debug, Parser)]
 #[command(version, arg_required_else_help = true, after_help = EXAMPLES)]
 struct Arguments {
@@ -43,8 +44,9 @@ config/portcullis.yaml in the source explains every key of a configuration.";
 enum Verb {
     /// Run the gateway.
     ///
-    /// SIGHUP reads certificates and the file of users again. SIGTERM and SIGINT stop accepting, let sessions finish
+    /// SIGHUP reads certificates and the file of users again; the configuration is read at a start only. SIGTERM and SIGINT stop accepting, let sessions finish
     /// for `shutdown.grace`, then end; a second one ends at once.
+    #[command(override_usage = "portcullis serve [--config FILE]")]
     Serve {
         /// The configuration.
         #[arg(long, short, value_name = "FILE", default_value = CONFIGURATION)]
@@ -89,7 +91,7 @@ enum Verb {
     Disable {
         /// The user's name.
         user: String,
-        /// Such as pop3.
+        /// One that users log in by: imap, pop3, or submission.
         protocol: String,
         /// End the sessions that are on, too.
         #[arg(long)]
@@ -101,7 +103,7 @@ enum Verb {
     Enable {
         /// The user's name.
         user: String,
-        /// Such as pop3.
+        /// One that users log in by: imap, pop3, or submission.
         protocol: String,
         #[command(flatten)]
         remote: Remote,
