@@ -4,6 +4,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::remote::{Remote, part};
+use super::say;
 use super::table::{ago, bytes, shown, table};
 
 /// Which sessions.
@@ -58,10 +59,8 @@ pub(super) fn who(remote: &Remote, which: &Which) -> anyhow::Result<()> {
     if remote.json {
         return print_json(&json!({ "sessions": sessions }));
     }
-    print!("{}", on(&sessions));
     let count = sessions.len();
-    println!("{count} session{}", if count == 1 { "" } else { "s" });
-    Ok(())
+    say(&format!("{}{count} session{}\n", on(&sessions), if count == 1 { "" } else { "s" }))
 }
 
 fn on(sessions: &[Value]) -> String {
@@ -122,8 +121,7 @@ pub(super) fn ips(remote: &Remote, name: &str) -> anyhow::Result<()> {
     if remote.json {
         return print_json(at(one, "addresses"));
     }
-    print!("{}", addresses(one));
-    Ok(())
+    say(&addresses(one))
 }
 
 pub(super) fn status(remote: &Remote) -> anyhow::Result<()> {
@@ -133,23 +131,20 @@ pub(super) fn status(remote: &Remote) -> anyhow::Result<()> {
     }
     let count = |each: &Value| format!("{} {}", shown(at(each, "protocol")), shown(at(each, "sessions")));
     let sessions: Vec<String> = at(status, "sessions").as_array().into_iter().flatten().map(count).collect();
-    println!(
-        "{}, Portcullis {}{}",
-        shown(at(status, "hostname")),
-        shown(at(status, "version")),
-        if at(status, "stopping") == true { ", stopping" } else { "" }
-    );
-    println!("sessions   {}", sessions.join(", "));
-    println!("directory  {}", if at(status, "directory_answers") == true { "answers" } else { "does not answer" });
-    println!("registry   {}\n", if at(status, "registry_up") == true { "there" } else { "away" });
+    let stopping = if at(status, "stopping") == true { ", stopping" } else { "" };
+    let directory = if at(status, "directory_answers") == true { "answers" } else { "does not answer" };
+    let registry = if at(status, "registry_up") == true { "there" } else { "away" };
     let server = |one: &Value| {
         ["name", "pool", "address", "state", "connections", "max_connections"].map(|key| shown(at(one, key))).to_vec()
     };
-    print!(
-        "{}",
-        table(&["BACK-END", "POOL", "ADDRESS", "STATE", "CONNECTIONS", "MOST"], &rows(at(servers, "backends"), server))
-    );
-    Ok(())
+    let head = ["BACK-END", "POOL", "ADDRESS", "STATE", "CONNECTIONS", "MOST"];
+    say(&format!(
+        "{}, Portcullis {}{stopping}\nsessions   {}\ndirectory  {directory}\nregistry   {registry}\n\n{}",
+        shown(at(status, "hostname")),
+        shown(at(status, "version")),
+        sessions.join(", "),
+        table(&head, &rows(at(servers, "backends"), server)),
+    ))
 }
 
 /// How many, and the last of them if there was one.
@@ -183,11 +178,9 @@ fn tell(remote: &Remote, answer: &Value, words: impl Fn() -> String) -> anyhow::
     if remote.json {
         return print_json(answer);
     }
-    println!("{}", words());
-    Ok(())
+    say(&format!("{}\n", words()))
 }
 
 fn print_json(value: &Value) -> anyhow::Result<()> {
-    println!("{}", serde_json::to_string_pretty(value)?);
-    Ok(())
+    say(&format!("{}\n", serde_json::to_string_pretty(value)?))
 }

@@ -1,5 +1,6 @@
 //! The command line: one file a verb.
 
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -137,11 +138,24 @@ pub fn main() -> ExitCode {
         Verb::Ips { user, remote } => admin::ips(&remote, &user),
         Verb::Status { remote } => admin::status(&remote),
     };
+    exit(done)
+}
+
+fn exit(done: anyhow::Result<()>) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("portcullis: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Prints to whom it may concern: who reads no further, such as `head`, has heard enough.
+fn say(text: &str) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        said => Ok(said?),
     }
 }

@@ -156,6 +156,12 @@ fn who_asks_wrongly_is_told_what_is_wrong() {
         assert_eq!(outcome.code, Some(1), "{outcome:#?}");
         assert!(outcome.err.contains(words), "{arguments:?}: {outcome:#?}");
     }
+    // A reader that has heard enough, as `head` has.
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut check = std::process::Command::new(env!("CARGO_BIN_EXE_portcullis"));
+    let ended = check.args(["check", "/nowhere"]).stdout(writer).output().unwrap();
+    assert!(ended.status.code() == Some(1) && ended.stderr.is_empty(), "{ended:?}");
     let nobody = run(&gateway, &["user", "nobody"]);
     assert!(nobody.contains("failed logins  0\n"), "{nobody}");
     gateway.logged(&["listening", "protocol=\"http\""]);
