@@ -26,7 +26,9 @@ pub(super) fn switch(name: &str) -> Result<Protocol, Refusal> {
     let protocol = protocol(name)?;
     if protocol.login() != protocol {
         let login = protocol.login().name();
-        return Err(Refusal::bad(format!("who logs in to {name} does so for {login}, which can be switched")));
+        return Err(Refusal::bad(format!(
+            "{name} is not logged in to by itself: switch {login}, as whom its logins count"
+        )));
     }
     Ok(protocol)
 }

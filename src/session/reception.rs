@@ -46,6 +46,13 @@ enum State {
     Refused(Verdict, Answer),
 }
 
+/// What a recipient is told, and what the log has besides: why, where the answer does not say it.
+struct Told {
+    verdict: Verdict,
+    answer: Answer,
+    detail: Option<String>,
+}
+
 /// What became of a recipient; the label is a metric's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verdict {
@@ -81,16 +88,19 @@ impl<'s> Reception<'s> {
     ) -> Result<(), Ending> {
         match post {
             Post::Recipient(mail, recipient) => {
-                let (verdict, answer) = tokio::select! {
+                let told = tokio::select! {
                     answered = self.recipient(mail.clone(), &recipient, record) => answered,
                     () = super::gone(conversation.client()) => return Err(Ending::Left(Stage::Mail)),
                 };
-                self.session.parts.metrics.recipients.with_label_values(&[verdict.label()]).inc();
-                match verdict {
+                self.session.parts.metrics.recipients.with_label_values(&[told.verdict.label()]).inc();
+                match told.verdict {
                     Verdict::Accepted => conversation.bear_with(self.patience()),
-                    _ => record.refuses_recipient(&mail.sender, &recipient.address, verdict.label(), &answer),
+                    verdict => {
+                        let (answer, detail) = (&told.answer, told.detail.as_deref());
+                        record.refuses_recipient(&mail.sender, &recipient.address, verdict.label(), answer, detail);
+                    }
                 }
-                conversation.answer(&answer).await
+                conversation.answer(&told.answer).await
             }
             Post::Data => self.data(conversation, record).await,
             Post::Chunk { size, last } => self.chunk(size, last, conversation, record).await,
@@ -102,21 +112,23 @@ impl<'s> Reception<'s> {
     }
 
     /// Where the recipient lives, and what its server says.
-    async fn recipient(&mut self, mail: Arc<Mail>, recipient: &Recipient, record: &mut Record) -> (Verdict, Answer) {
+    async fn recipient(&mut self, mail: Arc<Mail>, recipient: &Recipient, record: &mut Record) -> Told {
         let lodging = match self.find(&recipient.address).await {
             Ok(lodging) => lodging,
-            Err((verdict, words)) => return (verdict, Answer::ours(words)),
+            Err(told) => return told,
         };
         let servers = self.session.parts.backends.candidates(&lodging.route.host, lodging.user.name());
-        let Ok((servers, Some(home))) = servers.map(|servers| (servers.clone(), servers.into_iter().next())) else {
-            return (Verdict::Unavailable, Answer::ours(UNROUTABLE));
+        let servers = match servers {
+            Ok(servers) => servers,
+            Err(unroutable) => return Told::ours(Verdict::Unavailable, UNROUTABLE).because(unroutable),
         };
+        let Some(home) = servers.first().cloned() else { return Told::ours(Verdict::Unavailable, UNROUTABLE) };
         let Some(_turn) = self.session.parts.recipients.take(lodging.user.name()) else {
-            return (Verdict::Unavailable, Answer::ours(BUSY));
+            return Told::ours(Verdict::Unavailable, BUSY);
         };
         match self.chosen.as_ref().filter(|chosen| Arc::ptr_eq(&chosen.mail, &mail)) {
             Some(chosen) if chosen.home.is(&home) => {}
-            Some(chosen) if chosen.has_recipients() => return (Verdict::Elsewhere, Answer::ours(ELSEWHERE)),
+            Some(chosen) if chosen.has_recipients() => return Told::ours(Verdict::Elsewhere, ELSEWHERE),
             Some(_) | None => {
                 self.give_up().await;
                 let state = self.begin(&mail, &servers, record).await;
@@ -126,10 +138,10 @@ impl<'s> Reception<'s> {
         match self.chosen.as_mut().map(|chosen| &mut chosen.state) {
             Some(State::Open(transaction)) => {
                 let answer = transaction.recipient(recipient, &lodging.address).await;
-                (Verdict::of(transaction, &answer), answer)
+                Told { verdict: Verdict::of(transaction, &answer), answer, detail: None }
             }
-            Some(State::Refused(verdict, answer)) => (*verdict, answer.clone()),
-            None => (Verdict::Unavailable, Answer::ours(AWAY)),
+            Some(State::Refused(verdict, answer)) => Told { verdict: *verdict, answer: answer.clone(), detail: None },
+            None => Told::ours(Verdict::Unavailable, AWAY),
         }
     }
 
@@ -147,20 +159,20 @@ impl<'s> Reception<'s> {
     }
 
     /// Whose recipient it is; or why nobody's, and the words for that.
-    async fn find(&self, address: &str) -> Result<Lodging, (Verdict, &'static str)> {
+    async fn find(&self, address: &str) -> Result<Lodging, Told> {
         match self.session.parts.directory.recipient(address).await {
             // Whoever may not log in may still have mail: that is the server's to know.
             Ok(Known::Lives(lodging)) if lodging.route.standing == Standing::Unavailable => {
-                Err((Verdict::Unavailable, "451 4.2.1 This mailbox is being moved, please try again later."))
+                Err(Told::ours(Verdict::Unavailable, MOVING).because("status"))
             }
             Ok(Known::Lives(lodging)) => Ok(lodging),
-            Ok(Known::Unknown) => Err((Verdict::Unknown, "550 5.1.1 There is no such user here.")),
-            Ok(Known::NotOurs) if self.is_in_doubt => Err((Verdict::Unavailable, AWAY)),
-            Ok(Known::NotOurs) => Err((Verdict::RelayDenied, "554 5.7.1 Relay access denied.")),
-            Err(error) => {
-                tracing::debug!(%error, "no answer about a recipient");
-                Err((Verdict::Unavailable, "451 4.4.3 The directory does not answer, please try again later."))
+            Ok(Known::Unknown) => Err(Told::ours(Verdict::Unknown, "550 5.1.1 There is no such user here.")),
+            Ok(Known::NotOurs) if self.is_in_doubt => Err(Told::ours(Verdict::Unavailable, AWAY)),
+            Ok(Known::NotOurs) => {
+                let told = Told::ours(Verdict::RelayDenied, "554 5.7.1 Relay access denied.");
+                Err(told.because("not one of directory.domains, and nobody vouches for the client"))
             }
+            Err(error) => Err(Told::ours(Verdict::Unavailable, NO_DIRECTORY).because(error)),
         }
     }
 
@@ -249,6 +261,17 @@ impl Chosen {
     }
 }
 
+impl Told {
+    /// In the gateway's own words.
+    fn ours(verdict: Verdict, words: &'static str) -> Self {
+        Self { verdict, answer: Answer::ours(words), detail: None }
+    }
+
+    fn because(self, why: impl ToString) -> Self {
+        Self { detail: Some(why.to_string()), ..self }
+    }
+}
+
 impl Verdict {
     /// What a server's answer means, if it is one.
     const fn of(transaction: &Transaction, answer: &Answer) -> Self {
@@ -275,3 +298,5 @@ const AWAY: &str = "451 4.3.0 The mail server is not available now, please try a
 const BUSY: &str = "451 4.3.2 Too much mail for this recipient at once, please try again later.";
 const ELSEWHERE: &str = "452 4.5.3 Too many recipients for one transaction.";
 const UNROUTABLE: &str = "451 4.3.5 The mail server cannot be reached, please ask your administrator.";
+const MOVING: &str = "451 4.2.1 This mailbox is being moved, please try again later.";
+const NO_DIRECTORY: &str = "451 4.4.3 The directory does not answer, please try again later.";

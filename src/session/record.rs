@@ -154,11 +154,18 @@ impl Record {
     }
 
     /// Logged at once, as a refused login is.
-    pub(super) fn refuses_recipient(&self, sender: &str, recipient: &str, verdict: &'static str, answer: &Answer) {
+    pub(super) fn refuses_recipient(
+        &self,
+        sender: &str,
+        recipient: &str,
+        verdict: &'static str,
+        answer: &Answer,
+        detail: Option<&str>,
+    ) {
         let (client, backend, answer) = (self.guest.client, said(self.guest.backend.as_deref()), &*answer.to_string());
         tracing::info!(
             session = %self.id(), protocol = self.entrance.protocol().name(), %client, sender, recipient, backend,
-            verdict, answer, "recipient refused"
+            verdict, answer, detail = said(detail), "recipient refused"
         );
     }
 

@@ -151,6 +151,14 @@ fn each_refused_recipient_has_its_code() {
     client.ask_for("RCPT TO:<carol@example.org>", "250 ");
     client.ask_for("QUIT", "221 ");
     gateway.logged(&["recipient refused", "nobody@example.org", "550 5.1.1"]);
+    for (recipient, why) in [
+        ("someone@elsewhere.example.net", "not one of directory.domains"),
+        ("grace@example.org", "status"),
+        ("dave@example.org", "which no pool has or matches"),
+        ("twins@example.org", "more than one directory entry matches"),
+    ] {
+        gateway.logged(&["recipient refused", recipient, "detail=", why]);
+    }
     gateway.is_calm();
 }
 
