@@ -18,7 +18,7 @@ use super::hosting::Denied;
 use super::record::Record;
 use super::transaction::Transaction;
 use super::vouching::UNVOUCHED;
-use super::{Ending, Session, Stage};
+use super::{Admitted, Ending, Session, Stage};
 use crate::backend::Server;
 use crate::config::Standing;
 use crate::directory::{Lodging, Recipient as Known};
@@ -27,7 +27,8 @@ use crate::proto::{Answer, Denial, Mail, Post, Protocol, Recipient};
 /// See the module.
 pub(super) struct Reception<'s> {
     session: &'s Session,
-    chosen: Option<Chosen>,
+    /// Boxed: most sessions have none.
+    chosen: Option<Box<Chosen>>,
     /// Whether the client's address vouches for it could not be found out.
     is_in_doubt: bool,
 }
@@ -79,8 +80,20 @@ impl<'s> Reception<'s> {
         self.session.entrance.protocol() == Protocol::Smtp && denied.label == UNVOUCHED
     }
 
-    /// Does what the front asks for, and answers it.
+    /// Does what the front asks for, and answers it. Nobody is logged in by it.
     pub(super) async fn serve(
+        &mut self,
+        post: Box<Post>,
+        conversation: &mut Conversation<'_>,
+        record: &mut Record,
+    ) -> Result<Option<Box<Admitted>>, Ending> {
+        match self.take(*post, conversation, record).await {
+            Ok(()) => Ok(None),
+            Err(ending) => Err(conversation.leave(ending).await),
+        }
+    }
+
+    async fn take(
         &mut self,
         post: Post,
         conversation: &mut Conversation<'_>,
@@ -132,7 +145,7 @@ impl<'s> Reception<'s> {
             Some(_) | None => {
                 self.give_up().await;
                 let state = self.begin(&mail, &servers, record).await;
-                self.chosen = Some(Chosen { mail, home, state });
+                self.chosen = Some(Box::new(Chosen { mail, home, state }));
             }
         }
         match self.chosen.as_mut().map(|chosen| &mut chosen.state) {
@@ -215,7 +228,7 @@ impl<'s> Reception<'s> {
         record: &mut Record,
     ) -> Result<(), Ending> {
         let chosen = self.chosen.take();
-        let transaction = match chosen {
+        let transaction = match chosen.map(|chosen| *chosen) {
             Some(Chosen { mail, state: State::Open(mut transaction), .. }) => {
                 transaction.settle(answer);
                 record.message(&mail.sender, &transaction, answer);
@@ -249,7 +262,7 @@ impl<'s> Reception<'s> {
     }
 
     async fn give_up(&mut self) {
-        if let Some(Chosen { state: State::Open(transaction), .. }) = self.chosen.take() {
+        if let Some(State::Open(transaction)) = self.chosen.take().map(|chosen| chosen.state) {
             transaction.quit().await;
         }
     }

@@ -66,6 +66,11 @@ impl Record {
         self.guest.id()
     }
 
+    /// Who is there: whoever was announced, once that was read.
+    pub(super) fn client(&self) -> SocketAddr {
+        self.guest.client
+    }
+
     /// Who has it may watch the session, and kick it.
     pub(super) fn watched(&self) -> Arc<dyn Watched> {
         self.guest.watched()
