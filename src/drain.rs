@@ -1,12 +1,18 @@
 //! How the gateway ends without losing anybody: *stop* taking new work, *wait* for what is going on, *cut* the rest.
 
+use std::sync::Arc;
+
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 /// One per gateway, cloned into whatever must hear of the end.
 #[derive(Clone, Debug)]
-pub struct Drain {
+pub struct Drain(Arc<Inner>);
+
+/// Behind one pointer: a session has a clone, and each token's own would take a lock.
+#[derive(Debug)]
+struct Inner {
     stop: CancellationToken,
     stop_all: CancellationToken,
     cut: CancellationToken,
@@ -18,72 +24,73 @@ impl Drain {
     #[must_use]
     pub fn new() -> Self {
         let stop = CancellationToken::new();
-        Self { stop_all: stop.clone(), stop, cut: CancellationToken::new(), tracker: TaskTracker::new() }
+        let (stop_all, cut, tracker) = (stop.clone(), CancellationToken::new(), TaskTracker::new());
+        Self(Arc::new(Inner { stop, stop_all, cut, tracker }))
     }
 
     /// For a part that can be stopped by itself (a worker that retires) and stops, and is cut, with the whole; it
     /// counts its own work.
     #[must_use]
     pub fn child(&self) -> Self {
-        Self {
-            stop: self.stop.child_token(),
-            stop_all: self.stop_all.clone(),
-            cut: self.cut.clone(),
-            tracker: TaskTracker::new(),
-        }
+        self.with(TaskTracker::new())
+    }
+
+    fn with(&self, tracker: TaskTracker) -> Self {
+        let Inner { stop, stop_all, cut, .. } = &*self.0;
+        Self(Arc::new(Inner { stop: stop.child_token(), stop_all: stop_all.clone(), cut: cut.clone(), tracker }))
     }
 
     /// For a part of this one that had stopped and is to work again: the work that it still has counts on.
     #[must_use]
     pub fn resumed(&self, part: &Self) -> Self {
-        part.tracker.reopen();
-        Self { tracker: part.tracker.clone(), ..self.child() }
+        part.0.tracker.reopen();
+        self.with(part.0.tracker.clone())
     }
 
     /// No new work from now on.
     pub fn stop(&self) {
-        self.stop.cancel();
+        self.0.stop.cancel();
     }
 
     /// No waiting from now on.
     pub fn cut(&self) {
-        self.cut.cancel();
+        self.0.cut.cancel();
     }
 
     /// Whether [`stop`](Self::stop) was called.
     #[must_use]
     pub fn is_stopping(&self) -> bool {
-        self.stop.is_cancelled()
+        self.0.stop.is_cancelled()
     }
 
     /// Ready when it stops. Cancel safe.
     pub async fn stopping(&self) {
-        self.stop.cancelled().await;
+        self.0.stop.cancelled().await;
     }
 
     /// Ready when the whole gateway stops, whichever part this is: what a worker that retires has begun goes on. Cancel
     /// safe.
     pub async fn all_stopping(&self) {
-        self.stop_all.cancelled().await;
+        self.0.stop_all.cancelled().await;
     }
 
     /// Counts as work while it lives.
     pub fn token(&self) -> TaskTrackerToken {
-        self.tracker.token()
+        self.0.tracker.token()
     }
 
     /// Work going on now.
     #[must_use]
     pub fn busy(&self) -> usize {
-        self.tracker.len()
+        self.0.tracker.len()
     }
 
     /// Ready when no work goes on any more, or when it is cut; returns how much still does. Cancel safe.
     pub async fn finished(&self) -> usize {
-        self.tracker.close();
+        self.0.tracker.close();
         tokio::select! {
-            () = self.tracker.wait() => 0,
-            () = self.cut.cancelled() => self.tracker.len(),
+            () = self.0.tracker.wait() => 0,
+            () = self.0.cut.cancelled() => self.0.tracker.len(),
         }
     }
 }

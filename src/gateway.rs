@@ -144,7 +144,10 @@ impl Gateway {
             let socket = bind(admin.address)?;
             let listener = TcpListener::from_std(socket).map_err(|error| StartProblem::Bind(admin.address, error))?;
             self.admin = listener.local_addr().ok();
-            let serving = admin::serve(listener, admin.clone(), self.parts.clone(), self.drain.clone());
+            let is_offered =
+                |protocol: &Protocol| self.listeners.iter().any(|one| one.entrance().protocol() == *protocol);
+            let offered: Vec<Protocol> = Protocol::ALL.into_iter().filter(is_offered).collect();
+            let serving = admin::serve(listener, admin.clone(), offered, self.parts.clone(), self.drain.clone());
             self.chores.push(tokio::spawn(async move {
                 if let Err(error) = serving.await {
                     tracing::error!(%error, "the admin listener has failed");

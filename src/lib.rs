@@ -8,8 +8,8 @@
 //! 2. The mail **protocols are conversations**: pure state machines, bytes in, bytes out; no socket, clock, task or
 //!    configuration ([`proto`]).
 //! 3. One small driver turns a conversation into I/O, and it is the same for all protocols.
-//! 4. Everything a session asks ([`gate`], [`directory`], [`backend`], [`registry`], [`roster`], [`metrics`]) is one word and one module below the
-//!    session, and never knows it.
+//! 4. Everything a session asks ([`gate`], [`directory`], [`backend`], [`registry`], [`roster`], [`metrics`]) is one word
+//!    and one module below the session, and never knows it.
 //! 5. Sessions live on **workers**: single-threaded runtimes, between `threads.min` and `threads.max` of them, each
 //!    accepting from the same listening sockets; what is shared between workers is small and explicit ([`worker`]).
 //! 6. Every session ends in exactly one [`session::Ending`]; its metric label, log level, blame and last words are
@@ -19,7 +19,7 @@
 //!
 //! ```text
 //! listener ──accept──▶ door.admit(peer) ──spawn──▶ session.run
-//!   session: [PROXY header → door.admit(client)] → [implicit TLS] → conversation.next_login() ◀──┐
+//!   session: [PROXY header → door.admit(client)] → [implicit TLS] → conversation.next_wish() ◀───┐
 //!                                                         │ login                                │ deny
 //!     [MAIL without AUTH: registry.covers(address) says whose login it is]                       │
 //!             directory.find → backends.candidates → lease → dial → back half logs in ───────────┘
@@ -27,6 +27,10 @@
 //!            roster: Guest, on from now on · registry.record(user, client address) → Presence
 //!                          relay(client, backend), a task of its own → Tally
 //!                    ── always ──▶ Record, dropped: Ending → metrics, one log line
+//!
+//!   port 25, instead of a login, for each message:
+//!     RCPT ▶ directory.recipient → backends.candidates → Transaction: lease → dial → MAIL, RCPT ▶ its answer
+//!     DATA, BDAT ▶ the text, passed on as it comes ▶ its answer, the only one that acknowledges
 //! ```
 //!
 //! Handshakes and PROXY headers are read inside the session's task, under a deadline; never in the accept loop. The
@@ -42,7 +46,8 @@
 //! | `Gateway`, `Workers`, `Listener` | [`gateway`], [`worker`], [`listener`] | the running program · its threads · one bound address speaking one `Protocol` |
 //! | `Session`, `Ending`, `Stage` | [`session`] | one client connection · how it ended · what it was doing then |
 //! | `Parts`, `Entrance` | [`session`] | what all sessions share · what those of one listener share |
-//! | `Conversation` | `session` | a `Front` on a `Wire`: `next_login`, `deny`, `grant` |
+//! | `Conversation` | `session` | a `Front` on a `Wire`: `next_wish`, `deny`, `grant`, `answer` |
+//! | `Reception`, `Transaction` | `session` | the messages of port 25: which server each goes to · one message at one server |
 //! | `Record` | `session` | what is remembered of a session until its one log line |
 //! | `Protocol` | [`proto`] | `Imap, Pop3, Submission, Smtp`: the only list; the factory of the halves |
 //! | `Front` / `Back` | [`proto`] | the client-facing / back-end-facing half of a protocol |
@@ -62,6 +67,7 @@
 //! | `Nodes` | [`nodes`] | all gateways that share a store as one: who is on at any of them, and orders that reach each |
 //! | `Pulse` | [`wire`] | the bytes, the last movement and the kick that a session shares with who watches it |
 //! | `Language` | [`lookup`] | one of the protocols by which other MTAs ask the registry |
+//! | `Caller`, `Visit` | [`admin`] | who asks or acts, for the log · a browser that has signed in with a token |
 //! | `Metrics` | [`metrics`] | every metric once; labels come from closed enums |
 //! | `Drain` | [`drain`] | *stop*, *wait*, *cut* |
 //! | `Node`, `Problem`, `Config` | [`config`] | what was written · one thing wrong with it, and where · what we run on |

@@ -103,12 +103,9 @@ impl Listener {
         self.entrance.counts.connections.inc();
         match self.ask_gate(parts, &stream, peer) {
             Ok(permit) => {
-                let token = drain.token();
-                let session = Session::run(parts.clone(), self.entrance.clone(), drain.clone(), stream, peer, permit);
-                tokio::spawn(async move {
-                    session.await;
-                    drop(token);
-                });
+                // Not inside another future: that would hold it twice, as it came and as it is awaited.
+                let (parts, entrance) = (parts.clone(), self.entrance.clone());
+                tokio::spawn(Session::run(parts, entrance, drain.clone(), stream, peer, permit));
             }
             Err(refused) => {
                 if self.entrance.tls != ListenerTls::Implicit {

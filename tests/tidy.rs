@@ -121,6 +121,25 @@ fn every_file_says_at_its_head_what_it_is() {
 }
 
 #[test]
+fn templates_say_what_they_are_and_name_nobody_else() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");
+    let files: Vec<PathBuf> = folder.read_dir().unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(files.len() > 5, "the page's templates are not where they were");
+    for file in files {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let opens = ["{#-", "<!--", "/*", "// "].iter().any(|comment| text.starts_with(comment));
+        assert!(opens, "{} does not open with a comment", file.display());
+        let own = text.replace("http://www.w3.org/2000/svg", "");
+        // What the policy of the page forbids a browser, and what would not be escaped.
+        for words in
+            ["http:", "https:", "//www", " style=", "<style", "<script>", " onclick=", "|safe", "innerHTML", "eval("]
+        {
+            assert!(!own.contains(words), "{} has {words}", file.display());
+        }
+    }
+}
+
+#[test]
 fn no_source_file_is_longer_than_a_reader_can_hold() {
     for source in sources() {
         let lines = source.text.lines().count();

@@ -36,22 +36,10 @@ pub(super) async fn guard(State(admin): State<Admin>, mut request: Request, next
 }
 
 fn admit(admin: &Admin, request: &Request) -> Result<Caller, Refusal> {
-    let mut hosts = request.headers().get_all(header::HOST).iter();
-    let host = hosts.next().and_then(|host| host.to_str().ok()).filter(|_| hosts.next().is_none());
-    if !host.is_some_and(|host| admin.is_called(host)) {
-        let detail = "this is not a name of the gateway; `admin.hosts` in its configuration has more";
-        return Err(Refusal::new(StatusCode::MISDIRECTED_REQUEST, detail));
-    }
-    let Some(Peer(peer)) = request.extensions().get().copied() else {
-        return Err(Refusal::new(StatusCode::FORBIDDEN, "nobody knows where this comes from"));
-    };
+    let peer = admin.peer(request)?;
     let acts = !matches!(*request.method(), Method::GET | Method::HEAD);
     if admin.tokens.is_empty() {
-        return match (peer.ip().to_canonical().is_loopback(), acts) {
-            (true, false) => Ok(Caller { name: "loopback".into(), peer }),
-            (true, true) => Err(Refusal::new(StatusCode::FORBIDDEN, "without `admin.tokens` nobody may act")),
-            (false, _) => Err(Refusal::new(StatusCode::FORBIDDEN, "without `admin.tokens` only loopback may read")),
-        };
+        return loopback(peer, acts);
     }
     let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let given =
@@ -61,13 +49,22 @@ fn admit(admin: &Admin, request: &Request) -> Result<Caller, Refusal> {
         Refusal::new(StatusCode::UNAUTHORIZED, "needs `Authorization: Bearer TOKEN`, with one of `admin.tokens`")
     })?;
     if acts && token.may == May::Read {
-        return Err(Refusal::new(StatusCode::FORBIDDEN, "this token may read, and not act"));
+        return Err(Refusal::new(StatusCode::FORBIDDEN, MAY_NOT_ACT));
     }
     Ok(Caller { name: token.name.as_str().into(), peer })
 }
 
+/// Who asks where no token is configured.
+pub(super) fn loopback(peer: SocketAddr, acts: bool) -> Result<Caller, Refusal> {
+    match (peer.ip().to_canonical().is_loopback(), acts) {
+        (true, false) => Ok(Caller { name: "loopback".into(), peer }),
+        (true, true) => Err(Refusal::new(StatusCode::FORBIDDEN, "without `admin.tokens` nobody may act")),
+        (false, _) => Err(Refusal::new(StatusCode::FORBIDDEN, "without `admin.tokens` only loopback may read")),
+    }
+}
+
 /// All of them are compared, each in the same time whatever is wrong.
-fn known<'t>(tokens: &'t [Token], given: &str) -> Option<&'t Token> {
+pub(super) fn known<'t>(tokens: &'t [Token], given: &str) -> Option<&'t Token> {
     tokens.iter().fold(None, |found, token| {
         let is_it: bool = token.secret.expose().as_bytes().ct_eq(given.as_bytes()).into();
         if is_it { Some(token) } else { found }
@@ -75,6 +72,18 @@ fn known<'t>(tokens: &'t [Token], given: &str) -> Option<&'t Token> {
 }
 
 impl Admin {
+    /// Where a request comes from, when it calls the gateway by one of its names.
+    pub(super) fn peer(&self, request: &Request) -> Result<SocketAddr, Refusal> {
+        let mut hosts = request.headers().get_all(header::HOST).iter();
+        let host = hosts.next().and_then(|host| host.to_str().ok()).filter(|_| hosts.next().is_none());
+        if !host.is_some_and(|host| self.is_called(host)) {
+            let detail = "this is not a name of the gateway; `admin.hosts` in its configuration has more";
+            return Err(Refusal::new(StatusCode::MISDIRECTED_REQUEST, detail));
+        }
+        let peer = request.extensions().get().map(|Peer(peer)| *peer);
+        peer.ok_or_else(|| Refusal::new(StatusCode::FORBIDDEN, "nobody knows where this comes from"))
+    }
+
     /// Whether this may be what the gateway is called: a page of the world whose name was made to point here is not.
     fn is_called(&self, host: &str) -> bool {
         let name = match host.strip_prefix('[') {
@@ -88,3 +97,6 @@ impl Admin {
             || self.hosts.iter().any(|own| is_own(own))
     }
 }
+
+/// To who has a token that may read.
+pub(super) const MAY_NOT_ACT: &str = "this token may read, and not act";

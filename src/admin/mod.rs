@@ -1,4 +1,4 @@
-//! The HTTP side: `/metrics` for Prometheus, `/healthz` and `/readyz` for whoever restarts or routes, and the API.
+//! The HTTP side: `/metrics` for Prometheus, `/healthz` and `/readyz` for whoever restarts or routes, the API, and the page.
 
 use std::convert::Infallible;
 use std::io;
@@ -20,10 +20,14 @@ use tokio::time::timeout;
 
 use crate::config;
 use crate::drain::Drain;
+use crate::proto::Protocol;
 use crate::session::Parts;
 
+mod acts;
 mod api;
 mod guard;
+mod named;
+mod page;
 mod refusal;
 
 use guard::Peer;
@@ -37,12 +41,18 @@ struct Admin {
     hosts: Arc<[String]>,
 }
 
-/// Serves while it is polled: during a drain too, when `/readyz` says so and `/metrics` shows who is left.
+/// `offered`: the protocols that have a listener. Serves while it is polled: during a drain too, when `/readyz` says so and `/metrics` shows who is left.
 ///
 /// # Errors
 /// None that ends it; the type is what a chore returns.
-pub async fn serve(listener: TcpListener, asked: config::Admin, parts: Arc<Parts>, drain: Drain) -> io::Result<()> {
-    let routes = routes(Admin { parts, drain, tokens: asked.tokens, hosts: asked.hosts });
+pub async fn serve(
+    listener: TcpListener,
+    asked: config::Admin,
+    offered: Vec<Protocol>,
+    parts: Arc<Parts>,
+    drain: Drain,
+) -> io::Result<()> {
+    let routes = routes(Admin { parts, drain, tokens: asked.tokens, hosts: asked.hosts }, offered);
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         let Ok(place) = places.clone().acquire_owned().await else { return Ok(()) };
@@ -63,13 +73,14 @@ pub async fn serve(listener: TcpListener, asked: config::Admin, parts: Arc<Parts
     }
 }
 
-fn routes(admin: Admin) -> Router {
+fn routes(admin: Admin, offered: Vec<Protocol>) -> Router {
     Router::new()
         .route("/metrics", get(metrics))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .with_state(admin.clone())
-        .nest("/api/v1", api::routes(admin))
+        .nest("/api/v1", api::routes(admin.clone()))
+        .merge(page::routes(admin, offered))
 }
 
 async fn connection(stream: TcpStream, peer: Peer, routes: Router) {

@@ -4,6 +4,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::remote::{Remote, part};
+use super::say;
 use super::table::{ago, bytes, shown, table};
 
 /// Which sessions.
@@ -64,11 +65,9 @@ pub(super) fn who(remote: &Remote, which: &Which) -> anyhow::Result<()> {
     if remote.json {
         return print_json(&json!({ "sessions": sessions, "partial": partial }));
     }
-    print!("{}", on(&sessions));
     let count = sessions.len();
     let note = if partial { PARTIAL } else { "" };
-    println!("{count} session{}{note}", if count == 1 { "" } else { "s" });
-    Ok(())
+    say(&format!("{}{count} session{}{note}\n", on(&sessions), if count == 1 { "" } else { "s" }))
 }
 
 fn on(sessions: &[Value]) -> String {
@@ -122,7 +121,8 @@ pub(super) fn switch(remote: &Remote, user: &str, protocol: &str, on: bool, now:
         let word = if on { "enabled" } else { "disabled" };
         let kept =
             if at(done, "kept") == true { "" } else { ", until the gateway restarts (registry.store is memory)" };
-        format!("{protocol} is {word} for {user}{kept}; {}", dropped(done))
+        let dropped = if now { format!("; {}", dropped(done)) } else { String::new() };
+        format!("{protocol} is {word} for {user}{kept}{dropped}")
     })
 }
 
@@ -131,14 +131,11 @@ pub(super) fn user(remote: &Remote, name: &str) -> anyhow::Result<()> {
     tell(remote, one, || {
         let switch =
             |each: &Value| vec![shown(at(each, "protocol")), yes(at(each, "enabled")), ago(at(each, "last_login"))];
-        let failed = at(one, "failed_logins");
         format!(
-            "user           {}\nlast address   {}\nfailed logins  {} (the last {} ago from {})\n\n{}\n{}\n{}",
+            "user           {}\nlast address   {}\nfailed logins  {}\n\n{}\n{}\n{}",
             shown(at(one, "user")),
             shown(at(one, "last_address")),
-            shown(at(failed, "count")),
-            ago(at(failed, "last_at")),
-            shown(at(failed, "last_address")),
+            failures(at(one, "failed_logins")),
             table(&["PROTOCOL", "ENABLED", "LAST LOGIN"], &rows(at(one, "protocols"), switch)),
             addresses(one),
             on(at(one, "sessions").as_array().map_or(&[], Vec::as_slice)).trim_end(),
@@ -151,8 +148,7 @@ pub(super) fn ips(remote: &Remote, name: &str) -> anyhow::Result<()> {
     if remote.json {
         return print_json(at(one, "addresses"));
     }
-    print!("{}", addresses(one));
-    Ok(())
+    say(&addresses(one))
 }
 
 pub(super) fn status(remote: &Remote) -> anyhow::Result<()> {
@@ -162,30 +158,36 @@ pub(super) fn status(remote: &Remote) -> anyhow::Result<()> {
     }
     let count = |each: &Value| format!("{} {}", shown(at(each, "protocol")), shown(at(each, "sessions")));
     let sessions: Vec<String> = at(status, "sessions").as_array().into_iter().flatten().map(count).collect();
-    println!(
-        "{}, Portcullis {}{}",
-        shown(at(status, "hostname")),
-        shown(at(status, "version")),
-        if at(status, "stopping") == true { ", stopping" } else { "" }
-    );
-    println!("sessions   {}", sessions.join(", "));
+    let stopping = if at(status, "stopping") == true { ", stopping" } else { "" };
+    let directory = if at(status, "directory_answers") == true { "answers" } else { "does not answer" };
+    let registry = if at(status, "registry_up") == true { "there" } else { "away" };
     let node = |each: &Value| format!("{} ({})", shown(at(each, "node")), shown(at(each, "sessions")));
     let nodes: Vec<String> = at(status, "nodes").as_array().into_iter().flatten().map(node).collect();
-    match (at(status, "partial") == true, nodes.len()) {
-        (true, _) => println!("gateways   {}{PARTIAL}", nodes.join(", ")),
-        (false, 0 | 1) => {}
-        (false, _) => println!("gateways   {}", nodes.join(", ")),
-    }
-    println!("directory  {}", if at(status, "directory_answers") == true { "answers" } else { "does not answer" });
-    println!("registry   {}\n", if at(status, "registry_up") == true { "there" } else { "away" });
+    let gateways = match (at(status, "partial") == true, nodes.len()) {
+        (true, _) => format!("gateways   {}{PARTIAL}\n", nodes.join(", ")),
+        (false, 0 | 1) => String::new(),
+        (false, _) => format!("gateways   {}\n", nodes.join(", ")),
+    };
     let server = |one: &Value| {
         ["name", "pool", "address", "state", "connections", "max_connections"].map(|key| shown(at(one, key))).to_vec()
     };
-    print!(
-        "{}",
-        table(&["BACK-END", "POOL", "ADDRESS", "STATE", "CONNECTIONS", "MOST"], &rows(at(servers, "backends"), server))
-    );
-    Ok(())
+    let head = ["BACK-END", "POOL", "ADDRESS", "STATE", "CONNECTIONS", "MOST"];
+    say(&format!(
+        "{}, Portcullis {}{stopping}\nsessions   {}\n{gateways}directory  {directory}\nregistry   {registry}\n\n{}",
+        shown(at(status, "hostname")),
+        shown(at(status, "version")),
+        sessions.join(", "),
+        table(&head, &rows(at(servers, "backends"), server)),
+    ))
+}
+
+/// How many, and the last of them if there was one.
+fn failures(failed: &Value) -> String {
+    let count = shown(at(failed, "count"));
+    if at(failed, "last_at").is_null() {
+        return count;
+    }
+    format!("{count} (the last {} ago from {})", ago(at(failed, "last_at")), shown(at(failed, "last_address")))
 }
 
 fn addresses(user: &Value) -> String {
@@ -210,11 +212,9 @@ fn tell(remote: &Remote, answer: &Value, words: impl Fn() -> String) -> anyhow::
     if remote.json {
         return print_json(answer);
     }
-    println!("{}", words());
-    Ok(())
+    say(&format!("{}\n", words()))
 }
 
 fn print_json(value: &Value) -> anyhow::Result<()> {
-    println!("{}", serde_json::to_string_pretty(value)?);
-    Ok(())
+    say(&format!("{}\n", serde_json::to_string_pretty(value)?))
 }

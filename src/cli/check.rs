@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+use super::say;
 use crate::config;
 use crate::directory::Directory;
 
@@ -14,9 +15,8 @@ pub(super) fn check(file: &Path) -> ExitCode {
         Err(problems) => problems.iter().map(ToString::to_string).collect(),
     };
     if problems.is_empty() {
-        println!("{}: good", file.display());
-        return ExitCode::SUCCESS;
+        return super::exit(say(&format!("{}: good\n", file.display())));
     }
-    problems.iter().for_each(|problem| println!("{problem}"));
+    let _ = say(&problems.iter().map(|problem| format!("{problem}\n")).collect::<String>());
     ExitCode::FAILURE
 }

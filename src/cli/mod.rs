@@ -1,5 +1,6 @@
 //! The command line: one file a verb.
 
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -15,7 +16,8 @@ mod table;
 use admin::{Which, Whom};
 use remote::Remote;
 
-/// A front-end IMAP and POP3 gateway: finds each user's back-end in a directory, logs in there, and relays.
+/// A front-end gateway for IMAP, POP3, submission and mail from other servers: finds each user's back-end in a directory,
+/// logs in there, and relays.
 #[derive(Debug, Parser)]
 #[command(version, arg_required_else_help = true, after_help = EXAMPLES)]
 struct Arguments {
@@ -43,8 +45,9 @@ config/portcullis.yaml in the source explains every key of a configuration.";
 enum Verb {
     /// Run the gateway.
     ///
-    /// SIGHUP reads certificates and the file of users again. SIGTERM and SIGINT stop accepting, let sessions finish
+    /// SIGHUP reads certificates and the file of users again; the configuration is read at a start only. SIGTERM and SIGINT stop accepting, let sessions finish
     /// for `shutdown.grace`, then end; a second one ends at once.
+    #[command(override_usage = "portcullis serve [--config FILE]")]
     Serve {
         /// The configuration.
         #[arg(long, short, value_name = "FILE", default_value = CONFIGURATION)]
@@ -89,7 +92,7 @@ enum Verb {
     Disable {
         /// The user's name.
         user: String,
-        /// Such as pop3.
+        /// One that users log in by: imap, pop3, or submission.
         protocol: String,
         /// End the sessions that are on, too.
         #[arg(long)]
@@ -101,7 +104,7 @@ enum Verb {
     Enable {
         /// The user's name.
         user: String,
-        /// Such as pop3.
+        /// One that users log in by: imap, pop3, or submission.
         protocol: String,
         #[command(flatten)]
         remote: Remote,
@@ -135,11 +138,24 @@ pub fn main() -> ExitCode {
         Verb::Ips { user, remote } => admin::ips(&remote, &user),
         Verb::Status { remote } => admin::status(&remote),
     };
+    exit(done)
+}
+
+fn exit(done: anyhow::Result<()>) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("portcullis: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Prints to whom it may concern: who reads no further, such as `head`, has heard enough.
+fn say(text: &str) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        said => Ok(said?),
     }
 }

@@ -42,11 +42,15 @@ impl Remote {
         if self.admin.starts_with("https:") {
             bail!("the admin side speaks plain HTTP: go through a tunnel, such as ssh -L 8025:127.0.0.1:8025 GATEWAY");
         }
+        if !self.admin.starts_with("http://") {
+            bail!("{} is not a URL (--admin, or PORTCULLIS_ADMIN): it begins with http://", self.admin);
+        }
         let settings = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE));
         let agent = ureq::Agent::new_with_config(settings.build());
         let mut request =
             Request::builder().method(method).uri(format!("{}/api/v1{path}", self.admin.trim_end_matches('/')));
-        if let Some(token) = self.token()? {
+        let token = self.token()?;
+        if let Some(token) = &token {
             request = request.header("Authorization", format!("Bearer {}", token.expose()));
         }
         let answer = match body {
@@ -64,6 +68,9 @@ impl Remote {
         let value: Option<Value> = serde_json::from_str(&text).ok();
         match (answer.status().as_u16(), value) {
             (200, Some(value)) => Ok(value),
+            (401, _) if token.is_some() => {
+                bail!("the gateway does not know this token: it is none of its `admin.tokens`")
+            }
             (401, _) => bail!(
                 "the gateway wants a token: --token-file FILE, or PORTCULLIS_TOKEN in the environment, with one of its `admin.tokens`"
             ),

@@ -52,6 +52,9 @@ pub(super) async fn run(config: Config, started: impl FnOnce(&Gateway)) -> anyho
     for (entrance, address) in gateway.addresses() {
         tracing::info!(protocol = entrance.protocol().name(), %address, tls = entrance.tls.name(), "listening");
     }
+    if let Some(address) = gateway.admin_address() {
+        tracing::info!(protocol = "http", %address, "listening");
+    }
     let _ = sd_notify::notify(false, &[sd_notify::NotifyState::Ready]);
     started(&gateway);
     loop {

@@ -19,7 +19,7 @@ use arc_swap::ArcSwap;
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
-use serde_yaml::Spanned;
+use serde_yaml::{MessageFormatter, Spanned, UserMessageFormatter};
 
 use super::name::is_name;
 use super::recipient::{Home, Mailbox};
@@ -247,7 +247,9 @@ fn yaml_options() -> serde_yaml::Options {
 }
 
 fn one_line(problem: &serde_yaml::Error) -> String {
-    problem.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
+    let line = problem.location().map_or(1, |location| location.line().max(1));
+    let message = UserMessageFormatter.format_message(problem);
+    format!("line {line}: {}", message.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 const FILE_MAX: u64 = 64 * 1024 * 1024;

@@ -63,7 +63,9 @@ pub struct Filter {
 }
 
 impl Filter {
-    fn matches(&self, entry: &Entry) -> bool {
+    /// Whether this session is meant.
+    #[must_use]
+    pub fn matches(&self, entry: &Entry) -> bool {
         self.fits(entry.protocol, entry.client.ip(), entry.user.as_deref(), entry.backend.as_deref())
     }
 
@@ -142,6 +144,31 @@ impl Roster {
         entries.truncate(limit);
         let next = entries.last().map(|entry| entry.number).filter(|_| !is_last);
         Page { entries, total, next }
+    }
+
+    /// Sessions in another order than that of their age: of all that are `meant`, those behind the first `skip`, at
+    /// most `limit`; and how many are meant in all. A key is taken once, because what it is made of moves meanwhile.
+    #[must_use]
+    pub fn sorted<K: Ord>(
+        &self,
+        is_meant: impl Fn(&Entry) -> bool,
+        key: impl Fn(&Arc<Entry>) -> K,
+        (skip, limit): (usize, usize),
+    ) -> (Vec<Arc<Entry>>, usize) {
+        let most = skip.saturating_add(limit);
+        let mut kept: Vec<(K, u64, Arc<Entry>)> = Vec::new();
+        let mut total = 0;
+        for shard in &self.0.shards {
+            let meant: Vec<Arc<Entry>> = lock(shard).iter().filter(|entry| is_meant(entry)).cloned().collect();
+            total += meant.len();
+            kept.extend(meant.into_iter().map(|entry| (key(&entry), entry.number, entry)));
+            if kept.len() > most {
+                kept.select_nth_unstable_by(most, |one, other| (&one.0, one.1).cmp(&(&other.0, other.1)));
+                kept.truncate(most);
+            }
+        }
+        kept.sort_unstable_by(|one, other| (&one.0, one.1).cmp(&(&other.0, other.1)));
+        (kept.into_iter().skip(skip).map(|(_, _, entry)| entry).collect(), total)
     }
 
     /// How many are on, of each protocol.

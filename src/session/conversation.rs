@@ -8,17 +8,24 @@ use crate::config::ListenerTls;
 use crate::proto::{Answer, Denial, Front, Granted, Login, Need, Post};
 use crate::wire::{Lost, Wire, tls};
 
-/// What a client wants that a front cannot decide.
+/// What a client wants that a front cannot decide. Boxed: its place is in every session that waits for it.
 pub(super) enum Wish {
-    Login(Login),
-    Post(Post),
+    Login(Box<Login>),
+    Post(Box<Post>),
+}
+
+/// What comes after the front's answer has been said.
+enum Next {
+    Secure,
+    Ask(Wish),
+    End(Ending),
 }
 
 /// See the module. Every wait ends at the wire's deadline, or when the gateway stops.
 pub(super) struct Conversation<'s> {
     session: &'s Session,
-    /// `None` only while TLS is being put inside.
-    wire: Option<Wire>,
+    /// Lent, so that the session's future has one place for it; `None` while TLS is being put inside, and at the end.
+    wire: &'s mut Option<Wire>,
     tls: Option<tls::Facts>,
     front: Box<dyn Front>,
     say: Vec<u8>,
@@ -26,26 +33,31 @@ pub(super) struct Conversation<'s> {
 }
 
 impl<'s> Conversation<'s> {
-    /// Says the greeting, where the handshake has not said it already.
-    pub(super) async fn open(session: &'s Session, wire: Wire, front: Box<dyn Front>) -> Result<Self, Ending> {
-        let mut conversation =
-            Self { session, tls: wire.tls_facts(), wire: Some(wire), front, say: Vec::new(), stage: Stage::Talking };
-        conversation.front.greet(&mut conversation.say);
+    /// The greeting is the first thing that is said, but where it goes [with the handshake](Self::secure).
+    pub(super) fn open(session: &'s Session, wire: &'s mut Option<Wire>, mut front: Box<dyn Front>) -> Self {
+        let mut say = Vec::new();
+        front.greet(&mut say);
         if session.entrance.tls == ListenerTls::Implicit {
-            debug_assert_eq!(*conversation.say, *session.entrance.greeting, "the greeting is the same for everyone");
-            conversation.say.clear();
+            debug_assert_eq!(*say, *session.entrance.greeting, "the greeting is the same for everyone");
+            say = Vec::new();
         }
-        match conversation.flush().await {
-            Ok(()) => Ok(conversation),
-            Err(ending) => Err(conversation.leave(ending).await),
-        }
+        Self { session, wire, tls: None, front, say, stage: Stage::Talking }
+    }
+
+    /// TLS from now on; `greeting`, which may be empty, goes with the handshake.
+    pub(super) async fn secure(&mut self, greeting: &[u8]) -> Result<(), Ending> {
+        let wire = self.wire.take().ok_or(Ending::Left(Stage::Talking))?;
+        let wire = self.session.secure(wire, greeting).await?;
+        self.tls = wire.tls_facts();
+        *self.wire = Some(wire);
+        Ok(())
     }
 
     /// Talks until the client wants what the front cannot decide. What it refuses by itself is told to the record.
     pub(super) async fn next_wish(&mut self, record: &Record) -> Result<Wish, Ending> {
         match self.talk(record).await {
             Ok(wish) => Ok(wish),
-            Err(ending) => Err(self.leave(ending).await),
+            Err(ending) => Err(Box::pin(self.leave(ending)).await),
         }
     }
 
@@ -68,13 +80,13 @@ impl<'s> Conversation<'s> {
     /// The client has done something that strangers cannot: it may take its time.
     pub(super) fn bear_with(&mut self, time: Duration) {
         self.stage = Stage::Mail;
-        if let Some(wire) = &mut self.wire {
+        if let Some(wire) = self.wire.as_mut() {
             wire.deadline = Instant::now() + time;
         }
     }
 
     /// The login is granted: what the client said behind it is still in the wire.
-    pub(super) async fn grant(mut self, granted: &Granted) -> Result<Wire, Ending> {
+    pub(super) async fn grant(&mut self, granted: &Granted) -> Result<Wire, Ending> {
         self.front.grant(granted, &mut self.say);
         let wire = self.wire()?;
         wire.deadline = wire.deadline.max(Instant::now() + LAST_WORDS);
@@ -99,26 +111,33 @@ impl<'s> Conversation<'s> {
 
     async fn talk(&mut self, record: &Record) -> Result<Wish, Ending> {
         loop {
-            let Some(wire) = &mut self.wire else { return Err(Ending::Left(Stage::Talking)) };
+            let Some(wire) = self.wire.as_mut() else { return Err(Ending::Left(Stage::Talking)) };
             let need = self.front.step(&mut wire.heard, &mut self.say);
             self.front.refused_here().into_iter().for_each(|refused| record.refused_here(refused));
             if matches!(need, Need::StartTls) && !wire.heard.is_empty() {
                 return Err(Ending::Violation("starttls_plaintext_pipelined"));
             }
+            // Out of what waits for the client: it would have its place there as well.
+            let Some(next) = Next::of(need) else {
+                self.flush().await?;
+                self.hear().await?;
+                continue;
+            };
             self.flush().await?;
-            match need {
-                Need::Input => self.hear().await?,
-                Need::StartTls => self.secure().await?,
-                Need::Login(login) => return Ok(Wish::Login(login)),
-                Need::Post(post) => return Ok(Wish::Post(post)),
-                Need::Close(closing) => return Err(closing.into()),
+            match next {
+                Next::Secure => {
+                    Box::pin(self.secure(&[])).await?;
+                    self.front.secured();
+                }
+                Next::Ask(wish) => return Ok(wish),
+                Next::End(ending) => return Err(ending),
             }
         }
     }
 
     async fn hear(&mut self) -> Result<(), Ending> {
         let drain = &self.session.drain;
-        let Some(wire) = &mut self.wire else { return Err(Ending::Left(Stage::Talking)) };
+        let Some(wire) = self.wire.as_mut() else { return Err(Ending::Left(Stage::Talking)) };
         tokio::select! {
             heard = wire.hear() => heard.map_err(|lost| Ending::lost(self.stage, lost)),
             () = drain.all_stopping() => Err(Ending::ShuttingDown),
@@ -127,19 +146,10 @@ impl<'s> Conversation<'s> {
 
     async fn flush(&mut self) -> Result<(), Ending> {
         if !self.say.is_empty() {
-            let Some(wire) = &mut self.wire else { return Err(Ending::Left(Stage::Talking)) };
+            let Some(wire) = self.wire.as_mut() else { return Err(Ending::Left(Stage::Talking)) };
             wire.say(&self.say).await.map_err(|lost| Ending::lost(self.stage, lost))?;
             self.say = Vec::new();
         }
-        Ok(())
-    }
-
-    async fn secure(&mut self) -> Result<(), Ending> {
-        let wire = self.wire.take().ok_or(Ending::Left(Stage::Talking))?;
-        let wire = self.session.secure(wire, &[]).await?;
-        self.tls = wire.tls_facts();
-        self.wire = Some(wire);
-        self.front.secured();
         Ok(())
     }
 
@@ -163,10 +173,23 @@ impl<'s> Conversation<'s> {
     }
 }
 
+impl Next {
+    /// `None` = more input.
+    fn of(need: Need) -> Option<Self> {
+        match need {
+            Need::Input => None,
+            Need::StartTls => Some(Self::Secure),
+            Need::Login(login) => Some(Self::Ask(Wish::Login(Box::new(login)))),
+            Need::Post(post) => Some(Self::Ask(Wish::Post(Box::new(post)))),
+            Need::Close(closing) => Some(Self::End(closing.into())),
+        }
+    }
+}
+
 /// What was heard may hold a password that was never asked about.
 impl Drop for Conversation<'_> {
     fn drop(&mut self) {
-        if let Some(wire) = &mut self.wire {
+        if let Some(wire) = self.wire.as_mut() {
             wire.wipe();
         }
     }

@@ -71,7 +71,7 @@ impl Session {
             self.entrance.refusals.took(asked.elapsed());
         }
         if hosted.as_ref().is_err_and(|denied| denied.denial.counts_as_failed_login()) {
-            self.parts.roster.failed(&user.shared_name(), self.client.address.ip());
+            self.parts.roster.failed(&user.shared_name(), record.client().ip());
         }
         hosted
     }
@@ -107,7 +107,8 @@ impl Session {
     async fn lodge(&self, login: &Login, user: &User, route: &Route, record: &mut Record) -> Result<Hosted, Denied> {
         match self.entrance.service.check {
             PasswordCheck::Backend => {}
-            PasswordCheck::Directory | PasswordCheck::Both => self.check_password(login, route).await?,
+            // Boxed: a bind is larger than all the rest of a login, which seldom needs it.
+            PasswordCheck::Directory | PasswordCheck::Both => Box::pin(self.check_password(login, route)).await?,
         }
         self.may_log_in(user, route)?;
         let servers = self.parts.backends.candidates(&route.host, user.name());
@@ -191,8 +192,8 @@ impl Session {
             credential,
             starttls: server.wants_starttls(protocol),
             identity: server.wants_identity().then(|| Identity {
-                client: self.client.address,
-                gateway: self.client.gateway,
+                client: record.client(),
+                gateway: self.reached,
                 session: record.id(),
                 ttl: HOPS - 1,
                 helo: helo.map(str::to_owned),

@@ -11,13 +11,14 @@
 //! No message is ever kept here, so none is acknowledged before the server that takes it has done so.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::conversation::Conversation;
 use super::hosting::Denied;
 use super::record::Record;
 use super::transaction::Transaction;
 use super::vouching::UNVOUCHED;
-use super::{Ending, Session, Stage};
+use super::{Admitted, Ending, Session, Stage};
 use crate::backend::Server;
 use crate::config::Standing;
 use crate::directory::{Lodging, Recipient as Known};
@@ -26,7 +27,8 @@ use crate::proto::{Answer, Denial, Mail, Post, Protocol, Recipient};
 /// See the module.
 pub(super) struct Reception<'s> {
     session: &'s Session,
-    chosen: Option<Chosen>,
+    /// Boxed: most sessions have none.
+    chosen: Option<Box<Chosen>>,
     /// Whether the client's address vouches for it could not be found out.
     is_in_doubt: bool,
 }
@@ -45,6 +47,13 @@ enum State {
     Refused(Verdict, Answer),
 }
 
+/// What a recipient is told, and what the log has besides: why, where the answer does not say it.
+struct Told {
+    verdict: Verdict,
+    answer: Answer,
+    detail: Option<String>,
+}
+
 /// What became of a recipient; the label is a metric's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verdict {
@@ -61,15 +70,30 @@ impl<'s> Reception<'s> {
         Self { session, chosen: None, is_in_doubt: false }
     }
 
-    /// Whether a MAIL that nobody vouches for is a stranger's, who may send to our own recipients.
-    pub(super) fn is_of_a_stranger(&mut self, denied: &Denied) -> bool {
-        let takes_mail = self.session.entrance.protocol() == Protocol::Smtp;
+    /// A login was refused: where nobody could say whether the address vouches, it stays in doubt until the next is.
+    pub(super) fn hears_of(&mut self, denied: &Denied) {
         self.is_in_doubt = !matches!(denied.denial, Denial::BadCredentials | Denial::Policy);
-        takes_mail && denied.label == UNVOUCHED
     }
 
-    /// Does what the front asks for, and answers it.
+    /// Whether a MAIL that nobody vouches for was a stranger's, who may send to our own recipients.
+    pub(super) fn is_of_a_stranger(&self, denied: &Denied) -> bool {
+        self.session.entrance.protocol() == Protocol::Smtp && denied.label == UNVOUCHED
+    }
+
+    /// Does what the front asks for, and answers it. Nobody is logged in by it.
     pub(super) async fn serve(
+        &mut self,
+        post: Box<Post>,
+        conversation: &mut Conversation<'_>,
+        record: &mut Record,
+    ) -> Result<Option<Box<Admitted>>, Ending> {
+        match self.take(*post, conversation, record).await {
+            Ok(()) => Ok(None),
+            Err(ending) => Err(conversation.leave(ending).await),
+        }
+    }
+
+    async fn take(
         &mut self,
         post: Post,
         conversation: &mut Conversation<'_>,
@@ -77,16 +101,19 @@ impl<'s> Reception<'s> {
     ) -> Result<(), Ending> {
         match post {
             Post::Recipient(mail, recipient) => {
-                let (verdict, answer) = tokio::select! {
+                let told = tokio::select! {
                     answered = self.recipient(mail.clone(), &recipient, record) => answered,
                     () = super::gone(conversation.client()) => return Err(Ending::Left(Stage::Mail)),
                 };
-                self.session.parts.metrics.recipients.with_label_values(&[verdict.label()]).inc();
-                match verdict {
-                    Verdict::Accepted => conversation.bear_with(self.session.entrance.service.idle_timeout),
-                    _ => record.refuses_recipient(&mail.sender, &recipient.address, verdict.label(), &answer),
+                self.session.parts.metrics.recipients.with_label_values(&[told.verdict.label()]).inc();
+                match told.verdict {
+                    Verdict::Accepted => conversation.bear_with(self.patience()),
+                    verdict => {
+                        let (answer, detail) = (&told.answer, told.detail.as_deref());
+                        record.refuses_recipient(&mail.sender, &recipient.address, verdict.label(), answer, detail);
+                    }
                 }
-                conversation.answer(&answer).await
+                conversation.answer(&told.answer).await
             }
             Post::Data => self.data(conversation, record).await,
             Post::Chunk { size, last } => self.chunk(size, last, conversation, record).await,
@@ -98,34 +125,36 @@ impl<'s> Reception<'s> {
     }
 
     /// Where the recipient lives, and what its server says.
-    async fn recipient(&mut self, mail: Arc<Mail>, recipient: &Recipient, record: &mut Record) -> (Verdict, Answer) {
+    async fn recipient(&mut self, mail: Arc<Mail>, recipient: &Recipient, record: &mut Record) -> Told {
         let lodging = match self.find(&recipient.address).await {
             Ok(lodging) => lodging,
-            Err((verdict, words)) => return (verdict, Answer::ours(words)),
+            Err(told) => return told,
         };
         let servers = self.session.parts.backends.candidates(&lodging.route.host, lodging.user.name());
-        let Ok((servers, Some(home))) = servers.map(|servers| (servers.clone(), servers.into_iter().next())) else {
-            return (Verdict::Unavailable, Answer::ours(UNROUTABLE));
+        let servers = match servers {
+            Ok(servers) => servers,
+            Err(unroutable) => return Told::ours(Verdict::Unavailable, UNROUTABLE).because(unroutable),
         };
+        let Some(home) = servers.first().cloned() else { return Told::ours(Verdict::Unavailable, UNROUTABLE) };
         let Some(_turn) = self.session.parts.recipients.take(lodging.user.name()) else {
-            return (Verdict::Unavailable, Answer::ours(BUSY));
+            return Told::ours(Verdict::Unavailable, BUSY);
         };
         match self.chosen.as_ref().filter(|chosen| Arc::ptr_eq(&chosen.mail, &mail)) {
             Some(chosen) if chosen.home.is(&home) => {}
-            Some(chosen) if chosen.has_recipients() => return (Verdict::Elsewhere, Answer::ours(ELSEWHERE)),
+            Some(chosen) if chosen.has_recipients() => return Told::ours(Verdict::Elsewhere, ELSEWHERE),
             Some(_) | None => {
                 self.give_up().await;
                 let state = self.begin(&mail, &servers, record).await;
-                self.chosen = Some(Chosen { mail, home, state });
+                self.chosen = Some(Box::new(Chosen { mail, home, state }));
             }
         }
         match self.chosen.as_mut().map(|chosen| &mut chosen.state) {
             Some(State::Open(transaction)) => {
                 let answer = transaction.recipient(recipient, &lodging.address).await;
-                (Verdict::of(transaction, &answer), answer)
+                Told { verdict: Verdict::of(transaction, &answer), answer, detail: None }
             }
-            Some(State::Refused(verdict, answer)) => (*verdict, answer.clone()),
-            None => (Verdict::Unavailable, Answer::ours(AWAY)),
+            Some(State::Refused(verdict, answer)) => Told { verdict: *verdict, answer: answer.clone(), detail: None },
+            None => Told::ours(Verdict::Unavailable, AWAY),
         }
     }
 
@@ -143,20 +172,20 @@ impl<'s> Reception<'s> {
     }
 
     /// Whose recipient it is; or why nobody's, and the words for that.
-    async fn find(&self, address: &str) -> Result<Lodging, (Verdict, &'static str)> {
+    async fn find(&self, address: &str) -> Result<Lodging, Told> {
         match self.session.parts.directory.recipient(address).await {
             // Whoever may not log in may still have mail: that is the server's to know.
             Ok(Known::Lives(lodging)) if lodging.route.standing == Standing::Unavailable => {
-                Err((Verdict::Unavailable, "451 4.2.1 This mailbox is being moved, please try again later."))
+                Err(Told::ours(Verdict::Unavailable, MOVING).because("status"))
             }
             Ok(Known::Lives(lodging)) => Ok(lodging),
-            Ok(Known::Unknown) => Err((Verdict::Unknown, "550 5.1.1 There is no such user here.")),
-            Ok(Known::NotOurs) if self.is_in_doubt => Err((Verdict::Unavailable, AWAY)),
-            Ok(Known::NotOurs) => Err((Verdict::RelayDenied, "554 5.7.1 Relay access denied.")),
-            Err(error) => {
-                tracing::debug!(%error, "no answer about a recipient");
-                Err((Verdict::Unavailable, "451 4.4.3 The directory does not answer, please try again later."))
+            Ok(Known::Unknown) => Err(Told::ours(Verdict::Unknown, "550 5.1.1 There is no such user here.")),
+            Ok(Known::NotOurs) if self.is_in_doubt => Err(Told::ours(Verdict::Unavailable, AWAY)),
+            Ok(Known::NotOurs) => {
+                let told = Told::ours(Verdict::RelayDenied, "554 5.7.1 Relay access denied.");
+                Err(told.because("not one of directory.domains, and nobody vouches for the client"))
             }
+            Err(error) => Err(Told::ours(Verdict::Unavailable, NO_DIRECTORY).because(error)),
         }
     }
 
@@ -187,7 +216,7 @@ impl<'s> Reception<'s> {
         if last || !answer.is_yes() {
             return self.finish(&answer, conversation, record).await;
         }
-        conversation.bear_with(idle);
+        conversation.bear_with(self.patience());
         conversation.answer(&answer).await
     }
 
@@ -199,20 +228,30 @@ impl<'s> Reception<'s> {
         record: &mut Record,
     ) -> Result<(), Ending> {
         let chosen = self.chosen.take();
-        let transaction = match chosen {
+        let transaction = match chosen.map(|chosen| *chosen) {
             Some(Chosen { mail, state: State::Open(mut transaction), .. }) => {
                 transaction.settle(answer);
-                record.message(&mail.sender, transaction.recipients(), transaction.bytes(), answer);
+                record.message(&mail.sender, &transaction, answer);
                 Some(transaction)
             }
             Some(Chosen { state: State::Refused(..), .. }) | None => None,
         };
-        conversation.bear_with(self.session.entrance.service.idle_timeout);
+        conversation.bear_with(self.patience());
         conversation.answer(answer).await?;
+        record.goes_to(None);
         if let Some(transaction) = transaction {
             transaction.quit().await;
         }
         Ok(())
+    }
+
+    /// For the client's next command.
+    fn patience(&self) -> Duration {
+        let idle = self.session.entrance.service.idle_timeout;
+        match self.chosen.as_ref().map(|chosen| &chosen.state) {
+            Some(State::Open(transaction)) => transaction.patience(idle),
+            Some(State::Refused(..)) | None => idle,
+        }
     }
 
     fn open(&mut self) -> Option<&mut Transaction> {
@@ -223,7 +262,7 @@ impl<'s> Reception<'s> {
     }
 
     async fn give_up(&mut self) {
-        if let Some(Chosen { state: State::Open(transaction), .. }) = self.chosen.take() {
+        if let Some(State::Open(transaction)) = self.chosen.take().map(|chosen| chosen.state) {
             transaction.quit().await;
         }
     }
@@ -232,6 +271,17 @@ impl<'s> Reception<'s> {
 impl Chosen {
     fn has_recipients(&self) -> bool {
         matches!(&self.state, State::Open(transaction) if transaction.recipients() > 0)
+    }
+}
+
+impl Told {
+    /// In the gateway's own words.
+    fn ours(verdict: Verdict, words: &'static str) -> Self {
+        Self { verdict, answer: Answer::ours(words), detail: None }
+    }
+
+    fn because(self, why: impl ToString) -> Self {
+        Self { detail: Some(why.to_string()), ..self }
     }
 }
 
@@ -261,3 +311,5 @@ const AWAY: &str = "451 4.3.0 The mail server is not available now, please try a
 const BUSY: &str = "451 4.3.2 Too much mail for this recipient at once, please try again later.";
 const ELSEWHERE: &str = "452 4.5.3 Too many recipients for one transaction.";
 const UNROUTABLE: &str = "451 4.3.5 The mail server cannot be reached, please ask your administrator.";
+const MOVING: &str = "451 4.2.1 This mailbox is being moved, please try again later.";
+const NO_DIRECTORY: &str = "451 4.4.3 The directory does not answer, please try again later.";

@@ -16,6 +16,7 @@ use tracing::Level;
 
 use super::counts::GRANTED;
 use super::hosting::Denied;
+use super::transaction::Transaction;
 use super::{Ending, Entrance};
 use crate::backend::{Failure, Lease};
 use crate::config::UserLimits;
@@ -67,6 +68,11 @@ impl Record {
     /// Unique in this process; other systems see it (IMAP ID, XCLIENT), so letters and digits only.
     pub(super) fn id(&self) -> String {
         self.guest.id()
+    }
+
+    /// Who is there: whoever was announced, once that was read.
+    pub(super) fn client(&self) -> SocketAddr {
+        self.guest.client
     }
 
     /// Who has it may watch the session, and kick it.
@@ -167,11 +173,18 @@ impl Record {
     }
 
     /// Logged at once, as a refused login is.
-    pub(super) fn refuses_recipient(&self, sender: &str, recipient: &str, verdict: &'static str, answer: &Answer) {
+    pub(super) fn refuses_recipient(
+        &self,
+        sender: &str,
+        recipient: &str,
+        verdict: &'static str,
+        answer: &Answer,
+        detail: Option<&str>,
+    ) {
         let (client, backend, answer) = (self.guest.client, said(self.guest.backend.as_deref()), &*answer.to_string());
         tracing::info!(
             session = %self.id(), protocol = self.entrance.protocol().name(), %client, sender, recipient, backend,
-            verdict, answer, "recipient refused"
+            verdict, answer, detail = said(detail), "recipient refused"
         );
     }
 
@@ -183,12 +196,13 @@ impl Record {
     }
 
     /// A message, and the server's word on it.
-    pub(super) fn message(&self, sender: &str, recipients: u32, bytes: u64, answer: &Answer) {
+    pub(super) fn message(&self, sender: &str, transaction: &Transaction, answer: &Answer) {
+        let (recipients, bytes, outcome) = (transaction.recipients(), transaction.bytes(), transaction.outcome());
         let (client, backend, answer) = (self.guest.client, said(self.guest.backend.as_deref()), &*answer.to_string());
         self.entrance.meter.up.inc_by(bytes);
         tracing::info!(
             session = %self.id(), protocol = self.entrance.protocol().name(), %client, sender, recipients, backend,
-            bytes, answer, "message passed on"
+            bytes, answer, outcome, "message settled"
         );
     }
 

@@ -17,7 +17,10 @@ use crate::proto::smtp::text::Chunks;
 use crate::proto::{Answer, Credential, Denial, Mail, Recipient};
 use crate::wire::{Lost, Wire};
 
+mod pace;
 mod text;
+
+use pace::Pace;
 
 /// See the module. Dropped before [`settle`](Self::settle), it counts as abandoned.
 pub(super) struct Transaction {
@@ -34,6 +37,9 @@ pub(super) struct Transaction {
     bytes: u64,
     /// Of a message in chunks (RFC 3030).
     chunks: Chunks,
+    since: Instant,
+    /// Of the text, once it has begun.
+    pace: Option<Pace>,
     outcome: &'static str,
 }
 
@@ -81,6 +87,8 @@ impl Transaction {
             recipients: 0,
             bytes: 0,
             chunks: Chunks::default(),
+            since: Instant::now(),
+            pace: None,
             outcome: "abandoned",
         })
     }
@@ -114,9 +122,19 @@ impl Transaction {
         self.server.is_none()
     }
 
+    /// How long the client may take for its next command: an hour in all, and each time no longer than `idle`.
+    pub(super) fn patience(&self, idle: Duration) -> Duration {
+        IN_ALL.saturating_sub(self.since.elapsed()).min(idle)
+    }
+
     /// How many recipients the server has accepted.
     pub(super) const fn recipients(&self) -> u32 {
         self.recipients
+    }
+
+    /// `accepted`, `deferred`, `refused`; `abandoned` as long as the server has not spoken.
+    pub(super) const fn outcome(&self) -> &'static str {
+        self.outcome
     }
 
     /// How many bytes of text were passed on.
@@ -217,6 +235,8 @@ impl Drop for Transaction {
 }
 
 const OUT_OF_TURN: &str = "spoke out of turn";
+/// From a transaction's first recipient to its text: a place at the server is held as long.
+const IN_ALL: Duration = Duration::from_secs(3600);
 /// A server's answer to a command, and the room for a block of text there (RFC 5321 §4.5.3.2).
 const COMMAND: Duration = Duration::from_secs(5 * 60);
 const BLOCK: Duration = Duration::from_secs(3 * 60);

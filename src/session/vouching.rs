@@ -15,7 +15,7 @@ use crate::registry::{Coverage, is_nobodys};
 impl Session {
     /// The login as that of the user for whom the client's address stands now.
     pub(super) async fn vouched(&self, login: &Login, record: &mut Record) -> Result<Login, Denied> {
-        let address = self.client.address.ip();
+        let address = record.client().ip();
         if self.entrance.proxy_protocol.is_some() && is_nobodys(address) {
             return Err(unvouched("no client of a balancer has this address"));
         }

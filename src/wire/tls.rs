@@ -21,6 +21,9 @@ pub enum SetupProblem {
     /// The certificate's file.
     #[error("{0}: {1}")]
     Pem(String, rustls::pki_types::pem::Error),
+    /// The certificate's file has none.
+    #[error("{0}: holds no PEM certificate")]
+    NoCertificate(String),
     /// They do not belong together, or rustls cannot use them.
     #[error("{0}: {1}")]
     Pair(String, rustls::Error),
@@ -164,7 +167,7 @@ impl Shown {
             .and_then(Iterator::collect::<Result<Vec<_>, _>>)
             .map_err(|error| SetupProblem::Pem(certificate.clone(), error))?;
         let leaf = chain.first().cloned();
-        let leaf = leaf.ok_or_else(|| SetupProblem::Pair(certificate, rustls::Error::NoCertificatesPresented))?;
+        let leaf = leaf.ok_or(SetupProblem::NoCertificate(certificate))?;
         let private = PrivateKeyDer::from_pem_file(&files.key).map_err(|e| SetupProblem::Pem(key.clone(), e))?;
         let pair = CertifiedKey::from_der(chain, private, &aws_lc_rs::default_provider())
             .map_err(|error| SetupProblem::Pair(key, error))?;
@@ -181,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn where_there_is_no_alpn_id_none_is_asked_for_even_after_a_reload() {
+    fn a_reload_keeps_the_alpn_ids_as_they_were_and_refuses_a_file_without_a_certificate() {
         let folder = tempfile::TempDir::new().expect("a folder");
         let pair = rcgen::generate_simple_self_signed(["mail.example.com".to_owned()]).expect("a certificate");
         let write = |name: &str, pem: String| {
@@ -198,5 +201,9 @@ mod tests {
             acceptor.reload(&tls).expect("the same again");
             assert_eq!(acceptor.0.load().alpn_protocols, expected);
         }
+        let acceptor = Acceptor::new(&tls, None).expect("an acceptor");
+        write("c.pem", "no certificate".to_owned());
+        let problem = acceptor.reload(&tls).expect_err("nothing to show");
+        assert!(problem.to_string().ends_with("c.pem: holds no PEM certificate"), "{problem}");
     }
 }

@@ -2,9 +2,10 @@
 //!
 //! B numbers are those of the catalogue of hostile input that the project started from.
 
-use crate::port25::{arrives, delivered, shared};
+use crate::port25::{arrives, delivered};
 use crate::support::client::Client;
 use crate::support::gateway::Gateway;
+use crate::support::postfix::shared;
 use crate::support::site;
 use crate::support::smtp::{begin, hello, open, open_with_tls, plan, start_and_learn};
 use crate::support::wait;
@@ -207,7 +208,7 @@ fn the_servers_word_is_in_the_log_when_nobody_is_left_to_hear_it() {
         client.ask_for("DATA", "354 ");
         client.send(format!("Subject: {subject}\r\n\r\nx\r\n.\r\n"));
         drop(client);
-        gateway.logged(&["message passed on", &subject, "recipients=1", "answer=\"250 2.0.0 Ok: queued as "]);
+        gateway.logged(&["message settled", &subject, "recipients=1", "answer=\"250 2.0.0 Ok: queued as "]);
         arrives(&shared().one, &subject, &["alice"]);
     }
     gateway.is_calm();

@@ -180,8 +180,23 @@ fn the_image_is_built_by_the_steps_that_the_script_runs_and_copies_what_there_is
         !manifest.contains("build = ") && !manifest.contains("[workspace]"),
         "the builder needs more than it copies"
     );
+    // What the sources hold of files beside them: by include_str!, or as templates.
+    let needed = root().read_dir().unwrap().flatten().filter(|entry| entry.path().is_dir());
+    let names = needed.map(|entry| entry.file_name().into_string().unwrap());
+    let included: Vec<String> = names.filter(|name| is_included(&root().join("src"), &format!("../{name}/"))).collect();
+    assert!(included.len() >= 2, "only {included:?}");
+    assert!(included.iter().all(|folder| copied.contains(folder)), "{included:?} are not all copied");
     assert_eq!(instructions("USER"), ["portcullis"]);
     assert_eq!(instructions("VOLUME"), ["/var/lib/portcullis"]);
+}
+
+/// Whether a source below this folder includes a file from the folder that `path` ends in.
+fn is_included(folder: &Path, path: &str) -> bool {
+    folder.read_dir().unwrap().flatten().any(|entry| match entry.path() {
+        folder if folder.is_dir() => is_included(&folder, path),
+        file => std::fs::read_to_string(file)
+            .is_ok_and(|text| text.lines().any(|line| line.contains("include_str!") && line.contains(path))),
+    })
 }
 
 #[test]

@@ -6,15 +6,17 @@ use std::time::{Duration, Instant};
 use crate::after_pop::Desk;
 use crate::live;
 use crate::port25;
-use crate::submission::{self, hello, login, shared, talks_with};
+use crate::submission::{self, login, talks_with};
 use crate::support::certs::certs;
 use crate::support::client::Client;
 use crate::support::gateway::Gateway;
 use crate::support::grafana::{self, Metric, Query};
 use crate::support::mail::{BOTH, Mail};
+use crate::support::postfix::shared;
 use crate::support::prometheus::{Prometheus, promtool};
 use crate::support::redis::Redis;
 use crate::support::slapd::{Slapd, password};
+use crate::support::smtp::hello;
 use crate::support::{keeper, ports, site, smtp, wait};
 
 /// A gateway with everything that is counted, its own directory and store, and a back-end that is down.

@@ -130,10 +130,41 @@ fn a_protocol_that_is_switched_off_is_refused_and_the_others_work() {
     drop(Mail::Imap.session(&gateway, "alice"));
     drop(Mail::Pop3.session(&gateway, "bob"));
     on.ask_for("n NOOP", "n OK");
-    run(&gateway, &["enable", "alice", "pop3"]);
+    assert_eq!(
+        run(&gateway, &["enable", "alice", "pop3"]),
+        "pop3 is enabled for alice, until the gateway restarts (registry.store is memory)\n"
+    );
     drop(Mail::Pop3.session(&gateway, "alice"));
     run(&gateway, &["disable", "alice", "imap", "--now"]);
     assert!(on.line().starts_with("* BYE "), "those that are on, if asked");
+}
+
+#[test]
+fn who_asks_wrongly_is_told_what_is_wrong() {
+    let gateway = Gateway::start(&plan());
+    let url = format!("http://{}", gateway.address("admin"));
+    let file = keeper::folder("token").join("token");
+    std::fs::write(&file, "wrong-wrong-wrong-wrong").unwrap();
+    let token = ["--token-file", file.to_str().unwrap()];
+    for (arguments, words) in [
+        (vec!["status", "--admin", &url], "wants a token"),
+        ([&["status", "--admin", &url], &token[..]].concat(), "does not know this token"),
+        (vec!["status", "--admin", url.trim_start_matches("http://")], "it begins with http://"),
+        (vec!["status", "--admin", "http://127.0.0.1:1"], "is the gateway running"),
+    ] {
+        let outcome = portcullis(&arguments);
+        assert_eq!(outcome.code, Some(1), "{outcome:#?}");
+        assert!(outcome.err.contains(words), "{arguments:?}: {outcome:#?}");
+    }
+    // A reader that has heard enough, as `head` has.
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut check = std::process::Command::new(env!("CARGO_BIN_EXE_portcullis"));
+    let ended = check.args(["check", "/nowhere"]).stdout(writer).output().unwrap();
+    assert!(ended.status.code() == Some(1) && ended.stderr.is_empty(), "{ended:?}");
+    let nobody = run(&gateway, &["user", "nobody"]);
+    assert!(nobody.contains("failed logins  0\n"), "{nobody}");
+    gateway.logged(&["listening", "protocol=\"http\""]);
 }
 
 #[test]

@@ -27,6 +27,8 @@ mod live;
 mod login;
 mod machine;
 mod nodes;
+mod page;
+mod page_http;
 mod patience;
 mod port25;
 mod port25_backends;

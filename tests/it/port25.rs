@@ -1,9 +1,9 @@
 //! Mail from other servers: each recipient's Postfix gets it, once, and nobody else's does.
 
-pub use crate::submission::shared;
 use crate::support::client::Client;
 use crate::support::gateway::Gateway;
 use crate::support::mail::Mail;
+use crate::support::postfix::shared;
 use crate::support::postfix::{Pair, Postfix};
 use crate::support::program;
 use crate::support::site::{self, Site};
@@ -56,7 +56,7 @@ fn mail_goes_where_its_recipient_lives_and_the_server_there_knows_the_client() {
     assert!(delivered(&pair.two, "to-alice").is_empty() && delivered(&pair.one, "to-bob").is_empty());
     let line = pair.one.sender_of(&pair.one.message("Subject: to-alice\n"));
     assert!(line.ends_with("client=unknown[127.0.0.77]"), "{line}");
-    gateway.logged(&["message passed on", "recipients=1", "one.stores.example.org", "answer=\"250 2.0.0 Ok: queued"]);
+    gateway.logged(&["message settled", "recipients=1", "one.stores.example.org", "answer=\"250 2.0.0 Ok: queued"]);
     gateway.metric_becomes("recipients_total", &["accepted"], 2.0);
     gateway.metric_becomes("transactions_total", &["accepted"], 2.0);
     gateway.is_calm();
@@ -151,6 +151,14 @@ fn each_refused_recipient_has_its_code() {
     client.ask_for("RCPT TO:<carol@example.org>", "250 ");
     client.ask_for("QUIT", "221 ");
     gateway.logged(&["recipient refused", "nobody@example.org", "550 5.1.1"]);
+    for (recipient, why) in [
+        ("someone@elsewhere.example.net", "not one of directory.domains"),
+        ("grace@example.org", "status"),
+        ("dave@example.org", "which no pool has or matches"),
+        ("twins@example.org", "more than one directory entry matches"),
+    ] {
+        gateway.logged(&["recipient refused", recipient, "detail=", why]);
+    }
     gateway.is_calm();
 }
 

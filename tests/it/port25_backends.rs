@@ -152,7 +152,7 @@ fn try_all(cases: Vec<Case>) {
     client.ask_for("QUIT", "221 ");
     // Nobody was told that a message was taken which was not, and nothing else was written down.
     gateway.metric_becomes("transactions_total", &["accepted"], cases.len() as f64);
-    for line in gateway.log().lines().filter(|line| line.contains("message passed on") && !line.contains("good@")) {
+    for line in gateway.log().lines().filter(|line| line.contains("message settled") && !line.contains("good@")) {
         assert!(!line.contains("answer=\"2"), "{line}");
     }
     assert!(!gateway.log().contains(['\x1b', '\0', '\u{9b}']));

@@ -1,6 +1,8 @@
 //! Mail from other servers, and back-ends or clients that break their promises in the middle of it.
 
-use crate::support::client::Client;
+use std::time::{Duration, Instant};
+
+use crate::support::client::{Client, End};
 use crate::support::fake::{Fake, Step, hear, say};
 use crate::support::gateway::Gateway;
 use crate::support::plan::Plan;
@@ -123,6 +125,30 @@ fn a_client_that_falls_silent_in_a_message_is_told_goodbye_and_the_server_gets_n
     gateway.is_calm();
     let heard = fake.heard();
     assert!(heard.contains("never finished") && !heard.contains("\r\n.\r\n"), "{heard}");
+}
+
+#[test]
+fn a_client_that_drips_holds_no_server_for_long() {
+    let fake = server(vec![hear("data"), say("354 go\r\n")]);
+    let gateway = Gateway::start(&plan(fake.port).set("services.smtp.timeouts", "{ idle: 1s }"));
+    let mut client = begun(&gateway);
+    client.ask_for("DATA", "354 ");
+    // Each byte in time, all of them too slow.
+    let end = Instant::now() + wait::SOON;
+    client.patience(Duration::from_millis(100));
+    loop {
+        assert!(Instant::now() < end, "it goes on for ever");
+        if client.try_send("x").is_err() {
+            break;
+        }
+        match client.try_line() {
+            Ok(line) => break assert!(line.starts_with("421 4.7.0 "), "{line}"),
+            Err(End::Silence) => {}
+            Err(other) => panic!("{other}"),
+        }
+    }
+    gateway.metric_becomes("transactions_total", &["abandoned"], 1.0);
+    gateway.is_calm();
 }
 
 #[test]

@@ -3,10 +3,11 @@
 //! B, D and F numbers are those of the catalogue of hostile input that the project started from. Each line by itself is
 //! tried where it is read; here it is one gateway, and a server behind it that writes down all it hears.
 
-use crate::port25::{delivered, shared};
+use crate::port25::delivered;
 use crate::support::fake::{Fake, Step};
 use crate::support::gateway::Gateway;
 use crate::support::mail::Mail;
+use crate::support::postfix::shared;
 use crate::support::site;
 use crate::support::smtp::{begin, hello, open, plan, plan_before_one, start_and_learn};
 use crate::support::wait;

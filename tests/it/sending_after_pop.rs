@@ -4,12 +4,14 @@ use std::time::{Duration, SystemTime};
 
 use redis::Commands;
 
-use crate::submission::{arrived, hello, login, open, plan, shared, talks_with};
+use crate::submission::{arrived, login, open, plan, talks_with};
 use crate::support::client::Client;
 use crate::support::gateway::Gateway;
 use crate::support::mail::Mail;
 use crate::support::plan::Plan;
+use crate::support::postfix::shared;
 use crate::support::redis::Redis;
+use crate::support::smtp::hello;
 use crate::support::{site, wait};
 
 /// In front of the shared site; every address counts, loopback too.

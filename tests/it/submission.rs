@@ -1,23 +1,16 @@
 //! Users send: the message reaches the Postfix of their own back-end, which knows who they are and from where.
 
-use std::sync::LazyLock;
-
 use base64::Engine;
 
 use crate::support::certs::certs;
 use crate::support::client::Client;
 use crate::support::gateway::Gateway;
 use crate::support::plan::Plan;
-use crate::support::postfix::{Pair, Postfix};
+use crate::support::postfix::{Pair, Postfix, shared};
 use crate::support::program::{self, Outcome, python};
 use crate::support::site::{self, Site};
+use crate::support::smtp::hello;
 use crate::support::wait;
-
-/// The Postfixes beside the shared site's Dovecots; nobody stops them.
-pub fn shared() -> &'static Pair {
-    static PAIR: LazyLock<Pair> = LazyLock::new(|| Pair::beside(site::shared()));
-    &PAIR
-}
 
 /// In front of a site with its Postfixes.
 pub fn plan(site: &Site, pair: &Pair) -> Plan {
@@ -69,12 +62,6 @@ pub fn open(gateway: &Gateway) -> Client {
     client.expect("220 ");
     hello(&mut client);
     client
-}
-
-#[track_caller]
-pub fn hello(client: &mut Client) -> Vec<String> {
-    client.send("EHLO client.example.org\r\n");
-    client.lines_to("250 ")
 }
 
 /// Logs in with AUTH LOGIN; the answer, whatever it is.

@@ -4,8 +4,8 @@ use axum::{Extension, Json};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::sessions::{LIMIT_MAX, Sessions, address, matching};
-use super::{Admin, Caller, Dropped, Refusal, State};
+use super::sessions::{LIMIT_MAX, Sessions, matching};
+use super::{Admin, Caller, Dropped, Refusal, State, Whose, address};
 use crate::admin::refusal::Path;
 use crate::roster::Filter;
 
@@ -49,7 +49,5 @@ pub(super) async fn drop_sessions(
     Extension(caller): Extension<Caller>,
     Path(ip): Path<String>,
 ) -> Result<Json<Dropped>, Refusal> {
-    let ip = address(&ip)?;
-    let filter = Filter { client: Some(ip), ..Filter::default() };
-    Ok(admin.drop_matching(&caller, "address", &ip.to_string(), &filter).await)
+    Ok(Json(admin.drop_sessions(&caller, &Whose::address(&ip)?).await?.into()))
 }

@@ -4,9 +4,8 @@ use axum::{Extension, Json};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Admin, Caller, Dropped, Refusal, State};
+use super::{Admin, Caller, Dropped, Refusal, State, Whose};
 use crate::admin::refusal::Path;
-use crate::roster::Filter;
 
 /// Every server that is known now.
 #[derive(Serialize, ToSchema)]
@@ -50,10 +49,5 @@ pub(super) async fn drop_sessions(
     Extension(caller): Extension<Caller>,
     Path(name): Path<String>,
 ) -> Result<Json<Dropped>, Refusal> {
-    let name = name.to_ascii_lowercase();
-    if !admin.parts.backends.servers().iter().any(|server| server.name() == name) {
-        return Err(Refusal::not_found("no back-end has this name"));
-    }
-    let filter = Filter { backend: Some(name.as_str().into()), ..Filter::default() };
-    Ok(admin.drop_matching(&caller, "backend", &name, &filter).await)
+    Ok(Json(admin.drop_sessions(&caller, &Whose::backend(&admin, &name)?).await?.into()))
 }

@@ -13,12 +13,11 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Admin;
+use super::acts::{Ended, Whose};
 use super::guard::{self, Caller};
+use super::named::{address, protocol};
 use super::refusal::Refusal;
-use crate::directory::User;
-use crate::nodes::{Act, Told};
-use crate::proto::Protocol;
-use crate::roster::Filter;
+use crate::nodes::Told;
 
 mod addresses;
 mod backends;
@@ -107,31 +106,10 @@ impl From<Told> for Elsewhere {
     }
 }
 
-impl Admin {
-    fn user(&self, name: &str) -> Result<User, Refusal> {
-        self.parts.directory.user(name).map_err(Refusal::bad)
+impl From<Ended> for Dropped {
+    fn from(ended: Ended) -> Self {
+        Self { dropped: ended.here, elsewhere: ended.told.map(Elsewhere::from).unwrap_or_default() }
     }
-
-    /// Ends what matches, here and at the other gateways, and says so in log and metrics.
-    async fn drop_matching(&self, caller: &Caller, of: &'static str, what: &str, filter: &Filter) -> Json<Dropped> {
-        let dropped = self.parts.roster.kick(filter);
-        self.dropped(caller, of, what, dropped);
-        let told = self.parts.nodes.drop_elsewhere(Act { by: &caller.name, of, what }, filter).await;
-        Json(Dropped { dropped, elsewhere: told.into() })
-    }
-
-    fn dropped(&self, caller: &Caller, by: &'static str, what: &str, count: usize) {
-        self.parts.metrics.kicks.with_label_values(&[by]).inc_by(count as u64);
-        tracing::info!(by = &*caller.name, from = %caller.peer, act = "drop", of = by, what, count, "administrator");
-    }
-}
-
-fn protocol(name: &str) -> Result<Protocol, Refusal> {
-    let known = Protocol::ALL.into_iter().find(|protocol| protocol.name() == name);
-    known.ok_or_else(|| {
-        let names = Protocol::ALL.map(Protocol::name).join(", ");
-        Refusal::bad(format!("the protocol is not one of {names}"))
-    })
 }
 
 /// More than any body that is asked for.

@@ -1,16 +1,13 @@
 //! Sessions: all that are on, and the end of one.
 
-use std::net::IpAddr;
-
 use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Act, Admin, Caller, Dropped, Elsewhere, Refusal, State, StatusCode, protocol};
+use super::{Admin, Caller, Dropped, Refusal, State, Whose, address, protocol};
 use crate::admin::refusal::{Path, Query};
 use crate::nodes::Seen;
-use crate::roster::{Filter, read_id};
-use crate::tag::tag;
+use crate::roster::Filter;
 
 /// A session that has logged in. Times are seconds since 1970.
 #[derive(Serialize, ToSchema)]
@@ -96,11 +93,6 @@ pub(super) struct Wanted {
     cursor: Option<String>,
 }
 
-pub(super) fn address(text: &str) -> Result<IpAddr, Refusal> {
-    let address = text.parse::<IpAddr>();
-    address.map(|address| address.to_canonical()).map_err(|_| Refusal::bad("the address is not an IP address"))
-}
-
 /// All that match, on one page.
 pub(super) async fn matching(
     admin: &Admin,
@@ -139,23 +131,7 @@ pub(super) async fn drop_one(
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
 ) -> Result<Json<Dropped>, Refusal> {
-    let own = read_id(&id).filter(|(of, _)| *of == tag());
-    if own.is_some_and(|(_, number)| admin.parts.roster.kick_one(number)) {
-        admin.dropped(&caller, "session", &id, 1);
-        return Ok(Json(Dropped { dropped: 1, elsewhere: Elsewhere::default() }));
-    }
-    let act = Act { by: &caller.name, of: "session", what: &id };
-    match admin.parts.nodes.drop_one_elsewhere(act, &id).await {
-        None => Err(Refusal::not_found("no such session is on")),
-        Some(told) if told.is_partial => {
-            let detail = "it is none of this gateway, and the registry's store is away: the others cannot be told";
-            Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, detail))
-        }
-        Some(told) => {
-            admin.dropped(&caller, "session", &id, 0);
-            Ok(Json(Dropped { dropped: 0, elsewhere: told.into() }))
-        }
-    }
+    Ok(Json(admin.drop_sessions(&caller, &Whose::session(&id)?).await?.into()))
 }
 
 /// Of one page, and of what a detail shows.

@@ -5,11 +5,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::sessions::{LIMIT_MAX, Sessions, matching};
-use super::{Admin, Caller, Dropped, Refusal, State, StatusCode, protocol};
+use super::{Admin, Caller, Dropped, Refusal, State, Whose};
+use crate::admin::named;
 use crate::admin::refusal::{Body, Path};
-use crate::directory::User;
 use crate::proto::Protocol;
-use crate::registry::SwitchProblem;
 use crate::roster::{Filter, Visit};
 
 /// A user, as far as this gateway has heard of them. Times are seconds since 1970.
@@ -92,9 +91,10 @@ pub(super) async fn one(State(admin): State<Admin>, Path(name): Path<String>) ->
     };
     let address =
         |visit: &Visit| Address { address: visit.address.to_string(), at: visit.at, protocol: visit.protocol.name() };
+    let filter = Filter { user: Some(user.shared_name()), ..Filter::default() };
     Ok(Json(Detail {
         user: user.name().to_owned(),
-        protocols: Protocol::ALL.into_iter().map(switch).collect(),
+        protocols: Protocol::ALL.into_iter().filter(|protocol| protocol.login() == *protocol).map(switch).collect(),
         last_address: known.addresses.last().map(|visit| visit.address.to_string()),
         addresses: known.addresses.iter().rev().map(address).collect(),
         failed_logins: Failures {
@@ -102,12 +102,8 @@ pub(super) async fn one(State(admin): State<Admin>, Path(name): Path<String>) ->
             last_at: known.last_failure.map(|(at, _)| at),
             last_address: known.last_failure.map(|(_, address)| address.to_string()),
         },
-        sessions: matching(&admin, &of(&user, None), None, LIMIT_MAX).await?,
+        sessions: matching(&admin, &filter, None, LIMIT_MAX).await?,
     }))
-}
-
-fn of(user: &User, protocol: Option<Protocol>) -> Filter {
-    Filter { user: Some(user.shared_name()), protocol, ..Filter::default() }
 }
 
 /// Switches a protocol off or on for a user, from the next login on.
@@ -120,21 +116,9 @@ pub(super) async fn switch(
     Path((name, protocol_name)): Path<(String, String)>,
     Body(wish): Body<Wish>,
 ) -> Result<Json<Switched>, Refusal> {
-    let (user, protocol) = (admin.user(&name)?, protocol(&protocol_name)?);
-    let registry = &admin.parts.registry;
-    let before = !registry.switched_off(user.name()).contains(protocol);
-    registry.switch(user.name(), protocol, wish.enabled).await.map_err(|problem| match problem {
-        SwitchProblem::Away(_) => Refusal::new(StatusCode::SERVICE_UNAVAILABLE, problem),
-        SwitchProblem::TooMany => Refusal::new(StatusCode::INSUFFICIENT_STORAGE, problem),
-    })?;
-    let (act, what) = (if wish.enabled { "enable" } else { "disable" }, user.name());
-    tracing::info!(by = &*caller.name, from = %caller.peer, act, what, protocol = protocol.name(), before, "administrator");
-    let drops = wish.now && !wish.enabled;
-    let Json(dropped) = match drops {
-        true => admin.drop_matching(&caller, "user", what, &of(&user, Some(protocol))).await,
-        false => Json(Dropped::default()),
-    };
-    Ok(Json(Switched { enabled: wish.enabled, kept: registry.keeps(), dropped }))
+    let (user, protocol) = (admin.user(&name)?, named::switch(&protocol_name)?);
+    let done = admin.switch(&caller, &user, protocol, wish.enabled, wish.now).await?;
+    Ok(Json(Switched { enabled: wish.enabled, kept: done.kept, dropped: done.dropped.into() }))
 }
 
 /// Drops a user's sessions.
@@ -146,7 +130,7 @@ pub(super) async fn drop_sessions(
     Path(name): Path<String>,
 ) -> Result<Json<Dropped>, Refusal> {
     let user = admin.user(&name)?;
-    Ok(admin.drop_matching(&caller, "user", user.name(), &of(&user, None)).await)
+    Ok(Json(admin.drop_sessions(&caller, &Whose::user(&user, None)).await?.into()))
 }
 
 /// Forgets where the user lives: the next login asks the directory.
@@ -158,7 +142,5 @@ pub(super) async fn forget_route(
     Path(name): Path<String>,
 ) -> Result<Json<Forgotten>, Refusal> {
     let user = admin.user(&name)?;
-    let forgotten = admin.parts.directory.forget(&user);
-    tracing::info!(by = &*caller.name, from = %caller.peer, act = "forget_route", what = user.name(), forgotten, "administrator");
-    Ok(Json(Forgotten { forgotten }))
+    Ok(Json(Forgotten { forgotten: admin.forget_route(&caller, &user) }))
 }

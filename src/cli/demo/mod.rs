@@ -94,7 +94,7 @@ fn instructions(gateway: &Gateway) -> String {
         "\nPortcullis stands in front of two mail stores. In another terminal, fetch a message from each:\n\n\
          \x20 curl --insecure --user alice@example.com:wonderland 'imaps://127.0.0.1:{imap}/INBOX;MAILINDEX=1'\n\
          \x20 curl --insecure --user bob@example.com:builder 'pop3s://127.0.0.1:{pop3}/1'\n\n\
-         --insecure, because the demo made its certificate just now. The metrics are at http://{admin}/metrics\n\
+         --insecure, because the demo made its certificate just now. Who is on: http://{admin}/ and the metrics: http://{admin}/metrics\n\
          Ctrl-C ends the demo.\n\n"
     )
 }

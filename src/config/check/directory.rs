@@ -18,10 +18,16 @@ pub(super) struct Lives {
     pub(super) has_ldap: bool,
 }
 
-pub(super) fn directory(root: &mut Fields<'_>, pools: &Pools) -> Lives {
+/// `takes_mail`: whether a listener takes mail by its recipients.
+pub(super) fn directory(root: &mut Fields<'_>, pools: &Pools, takes_mail: bool) -> Lives {
     let mut fields = root.section("directory");
-    let default_domain = fields.take("default_domain").and_then(|item| item.read(values::domain));
-    let domains = domains(&mut fields, default_domain.as_deref());
+    let default = fields.take("default_domain");
+    let written = fields.take("domains");
+    if takes_mail && default.is_none() && written.is_none() {
+        fields.fault("a listener of service smtp takes mail for nobody; needs `domains`, or `default_domain`");
+    }
+    let default_domain = default.and_then(|item| item.read(values::domain));
+    let domains = domains(written, default_domain.as_deref());
     let recipient_delimiter = fields.or("recipient_delimiter", delimiter, Some('+'));
     let list = fields.need("sources").map(|item| item.some_items()).unwrap_or_default();
     let cache = cache(&mut fields.section("cache"));
@@ -40,8 +46,8 @@ pub(super) fn directory(root: &mut Fields<'_>, pools: &Pools) -> Lives {
 }
 
 /// Those whose recipients are taken; the default domain where none are written.
-fn domains(fields: &mut Fields<'_>, default_domain: Option<&str>) -> Vec<String> {
-    let Some(written) = fields.take("domains") else { return default_domain.map(str::to_owned).into_iter().collect() };
+fn domains(written: Option<Item<'_>>, default_domain: Option<&str>) -> Vec<String> {
+    let Some(written) = written else { return default_domain.map(str::to_owned).into_iter().collect() };
     let mut domains = Vec::new();
     let mut seen = HashSet::new();
     for item in written.one_or_more() {

@@ -43,7 +43,14 @@ fn listener(item: &Item<'_>, offers: &[Offer], has_certificates: bool, bound: &m
     let protocol = fields.need("service").and_then(|item| item.choice(&Protocol::ALL.map(|each| (each.name(), each))));
     bound.protocols.extend(protocol);
     let address = fields.need("address").and_then(|each| address(&each, &item.place.path, bound));
-    let tls = fields.need("tls").and_then(|item| tls(&item, has_certificates));
+    let tls = fields.need("tls").and_then(|item| {
+        let tls = tls(&item, has_certificates)?;
+        if protocol == Some(Protocol::Smtp) && tls == ListenerTls::Implicit && address.is_some_and(|it| it.port() == 25)
+        {
+            item.fault("no server begins with TLS at port 25; it is starttls or none");
+        }
+        Some(tls)
+    });
     let proxy_protocol = proxy_protocol(&mut fields);
     let access = access::rules(&mut fields);
     let limits = access::limits(&mut fields);

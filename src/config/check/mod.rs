@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use super::{Config, raw};
+use crate::proto::Protocol;
 use sheet::{Fields, Sheet};
 
 mod access;
@@ -95,7 +96,7 @@ fn config(root: &mut Fields<'_>) -> Option<Config> {
     let offers = services::services(root);
     let mut bound = listeners::listeners(root, &offers, tls.is_written);
     let pools = backends::backends(root);
-    let lives = directory::directory(root, &pools);
+    let lives = directory::directory(root, &pools, bound.protocols.contains(&Protocol::Smtp));
     let after_pop = registry::after_pop(root, &pools);
     let store = registry::store(root);
     let lookups = registry::lookups(root, after_pop.is_some(), &mut bound);

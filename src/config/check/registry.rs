@@ -57,7 +57,7 @@ pub(super) fn store(root: &mut Fields<'_>) -> Store {
         (Some(disk), None) => disk.path().map(Store::Disk),
         (None, Some(server)) => valkey(&server, &mut fields),
         _ => {
-            fields.fault("needs one of `disk` and `valkey`");
+            fields.fault("needs one of `disk` and `valkey`, or is memory; a Redis server is `valkey` too");
             fields.forget();
             None
         }

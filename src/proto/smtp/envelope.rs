@@ -124,8 +124,8 @@ fn is_original(text: &str) -> bool {
         })
 }
 
-const BAD_SENDER: &str = "501 5.1.7 MAIL takes FROM: and an address in brackets.";
-const BAD_RECIPIENT: &str = "501 5.1.3 RCPT takes TO: and an address in brackets.";
+const BAD_SENDER: &str = "501 5.1.7 MAIL takes FROM: and an address with its domain, in brackets.";
+const BAD_RECIPIENT: &str = "501 5.1.3 RCPT takes TO: and an address with its domain, in brackets.";
 const BAD_PARAMETER: &str = "501 5.5.4 A parameter that cannot be read, or comes twice.";
 const UNKNOWN_PARAMETER: &str = "555 5.5.4 A parameter that is not supported.";
 /// RFC 3461 §4.4 and §4.2.

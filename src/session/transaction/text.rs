@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{COMMAND, FAREWELL, OUT_OF_TURN, Transaction};
+use super::{COMMAND, FAREWELL, OUT_OF_TURN, Pace, Transaction};
 use crate::proto::Answer;
 use crate::proto::smtp::text::{BareNewline, Text};
 use crate::wire::{Lost, Wire};
@@ -53,8 +53,7 @@ impl Transaction {
             if wasted > WASTE_MAX {
                 return Err(Lost::Flooded);
             }
-            client.deadline = Instant::now() + idle;
-            client.hear().await?;
+            self.await_more(client, idle).await?;
         }
         Ok(match text.fault() {
             Some(fault) => self.refuse(fault),
@@ -101,13 +100,22 @@ impl Transaction {
             if wasted > WASTE_MAX {
                 return Err(Lost::Flooded);
             }
-            client.deadline = Instant::now() + idle;
-            client.hear().await?;
+            self.await_more(client, idle).await?;
         }
         Ok(match self.chunks.fault() {
             Some(fault) => self.refuse(fault),
             None => self.hear(if last { END } else { COMMAND }).await,
         })
+    }
+
+    /// The client has until its pace says so.
+    async fn await_more(&mut self, client: &mut Wire, idle: Duration) -> Result<(), Lost> {
+        let pace = self.pace.get_or_insert_with(Pace::new);
+        client.deadline = pace.due(idle);
+        let before = client.heard.len();
+        client.hear().await?;
+        pace.count(client.heard.len() - before);
+        Ok(())
     }
 
     /// Passes on what there is; returns how many of the client's bytes nobody has taken.

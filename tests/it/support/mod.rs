@@ -2,6 +2,7 @@
 //!
 //! A server that cannot be started fails its test and names the package; nothing is ever skipped.
 
+pub mod browser;
 pub mod certs;
 pub mod client;
 pub mod dovecot;

@@ -5,6 +5,7 @@
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use super::certs::certs;
 use super::dovecot::Dovecot;
@@ -46,6 +47,12 @@ pub struct Pair {
     pub two: Postfix,
     /// Of both.
     pub ports: Ports,
+}
+
+/// The Postfixes beside the shared site's Dovecots; nobody stops them.
+pub fn shared() -> &'static Pair {
+    static PAIR: LazyLock<Pair> = LazyLock::new(|| Pair::beside(super::site::shared()));
+    &PAIR
 }
 
 impl Pair {

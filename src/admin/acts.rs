@@ -1,0 +1,136 @@
+//! What an administrator can do, by the API or by the page: one way for both, so that no act is without its log line.
+
+use axum::http::StatusCode;
+
+use super::Admin;
+use super::guard::Caller;
+use super::named;
+use super::refusal::Refusal;
+use crate::directory::User;
+use crate::nodes::{Act, Told};
+use crate::proto::Protocol;
+use crate::registry::SwitchProblem;
+use crate::roster::{Filter, read_id};
+use crate::tag::tag;
+
+/// Whose sessions are meant.
+pub(super) enum Whose {
+    /// One, by its id.
+    One(String),
+    /// All that match, as the log calls them.
+    All(&'static str, String, Filter),
+}
+
+/// What became of a switch.
+pub(super) struct Switched {
+    /// Whether a restart leaves it so.
+    pub kept: bool,
+    /// Which sessions were asked to end.
+    pub dropped: Ended,
+}
+
+/// Sessions that were asked to end.
+#[derive(Default)]
+pub(super) struct Ended {
+    /// So many of this gateway.
+    pub here: usize,
+    /// What the other gateways do.
+    pub told: Option<Told>,
+}
+
+impl Whose {
+    pub(super) fn session(id: &str) -> Result<Self, Refusal> {
+        read_id(id).map(|_| Self::One(id.to_owned())).ok_or_else(not_on)
+    }
+
+    pub(super) fn user(user: &User, protocol: Option<Protocol>) -> Self {
+        let filter = Filter { user: Some(user.shared_name()), protocol, ..Filter::default() };
+        Self::All("user", user.name().to_owned(), filter)
+    }
+
+    pub(super) fn address(text: &str) -> Result<Self, Refusal> {
+        let address = named::address(text)?;
+        Ok(Self::All("address", address.to_string(), Filter { client: Some(address), ..Filter::default() }))
+    }
+
+    pub(super) fn backend(admin: &Admin, name: &str) -> Result<Self, Refusal> {
+        let name = name.to_ascii_lowercase();
+        if !admin.parts.backends.servers().iter().any(|server| server.name() == name) {
+            return Err(Refusal::not_found("no back-end has this name"));
+        }
+        let filter = Filter { backend: Some(name.as_str().into()), ..Filter::default() };
+        Ok(Self::All("backend", name, filter))
+    }
+}
+
+impl Admin {
+    /// Asks sessions to end, here and at the other gateways. None is an error only for the one that was meant.
+    pub(super) async fn drop_sessions(&self, caller: &Caller, whose: &Whose) -> Result<Ended, Refusal> {
+        match whose {
+            Whose::One(id) => self.drop_one(caller, id).await,
+            Whose::All(of, what, filter) => {
+                let here = self.parts.roster.kick(filter);
+                self.note_drop(caller, of, what, here);
+                let told = self.parts.nodes.drop_elsewhere(Act { by: &caller.name, of, what }, filter).await;
+                Ok(Ended { here, told: Some(told) })
+            }
+        }
+    }
+
+    async fn drop_one(&self, caller: &Caller, id: &str) -> Result<Ended, Refusal> {
+        let own = read_id(id).filter(|(of, _)| *of == tag());
+        if own.is_some_and(|(_, number)| self.parts.roster.kick_one(number)) {
+            self.note_drop(caller, "session", id, 1);
+            return Ok(Ended { here: 1, told: None });
+        }
+        let act = Act { by: &caller.name, of: "session", what: id };
+        let told = self.parts.nodes.drop_one_elsewhere(act, id).await.ok_or_else(not_on)?;
+        if told.is_partial {
+            let detail = "it is none of this gateway, and the registry's store is away: the others cannot be told";
+            return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, detail));
+        }
+        self.note_drop(caller, "session", id, 0);
+        Ok(Ended { here: 0, told: Some(told) })
+    }
+
+    fn note_drop(&self, caller: &Caller, by: &'static str, what: &str, count: usize) {
+        self.parts.metrics.kicks.with_label_values(&[by]).inc_by(count as u64);
+        tracing::info!(by = &*caller.name, from = %caller.peer, act = "drop", of = by, what, count, "administrator");
+    }
+
+    /// Switches a protocol off or on for a user, from the next login on; `now`: for those that are on, too.
+    pub(super) async fn switch(
+        &self,
+        caller: &Caller,
+        user: &User,
+        protocol: Protocol,
+        enabled: bool,
+        now: bool,
+    ) -> Result<Switched, Refusal> {
+        let registry = &self.parts.registry;
+        let before = !registry.switched_off(user.name()).contains(protocol);
+        registry.switch(user.name(), protocol, enabled).await.map_err(|problem| match problem {
+            SwitchProblem::Away(_) => Refusal::new(StatusCode::SERVICE_UNAVAILABLE, problem),
+            SwitchProblem::TooMany => Refusal::new(StatusCode::INSUFFICIENT_STORAGE, problem),
+        })?;
+        let (act, what) = (if enabled { "enable" } else { "disable" }, user.name());
+        tracing::info!(by = &*caller.name, from = %caller.peer, act, what, protocol = protocol.name(), before, "administrator");
+        let drops = now && !enabled;
+        let dropped = match drops {
+            true => self.drop_sessions(caller, &Whose::user(user, Some(protocol))).await?,
+            false => Ended::default(),
+        };
+        Ok(Switched { kept: registry.keeps(), dropped })
+    }
+
+    /// Forgets where a user lives; whether there was something to forget.
+    pub(super) fn forget_route(&self, caller: &Caller, user: &User) -> bool {
+        let forgotten = self.parts.directory.forget(user);
+        tracing::info!(by = &*caller.name, from = %caller.peer, act = "forget_route", what = user.name(), forgotten, "administrator");
+        forgotten
+    }
+}
+
+fn not_on() -> Refusal {
+    Refusal::not_found("no such session is on")
+}

@@ -1,0 +1,163 @@
+//! The forms that act. What they do is what the API does; many sessions at once are dropped only when asked twice.
+
+use askama::Template;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Deserialize;
+
+use super::Page;
+use super::asker::{Act, Asker};
+use super::frame::{Frame, Trouble, elsewhere, ours, shown};
+use super::words::{called, sessions};
+use crate::admin::acts::{Ended, Whose};
+use crate::admin::named;
+use crate::admin::refusal::Refusal;
+
+#[derive(Deserialize)]
+pub(super) struct Drop {
+    of: String,
+    what: String,
+    back: String,
+    /// Asked twice.
+    #[serde(default)]
+    sure: String,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Switch {
+    user: String,
+    protocol: String,
+    /// `on` or `off`.
+    to: String,
+    /// The sessions that are on, too.
+    #[serde(default)]
+    now: String,
+    back: String,
+    #[serde(default)]
+    sure: String,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Forget {
+    user: String,
+    back: String,
+}
+
+#[derive(Template)]
+#[template(path = "confirm.html")]
+struct Confirm<'t> {
+    frame: Frame,
+    question: String,
+    yes: String,
+    action: &'t str,
+    fields: &'t [(&'t str, &'t str)],
+    cancel: &'t str,
+}
+
+pub(super) async fn drop_sessions(State(page): State<Page>, Act(asker, asked): Act<Drop>) -> Result<Response, Trouble> {
+    let whose = match &*asked.of {
+        "session" => Whose::session(&asked.what)?,
+        "user" => Whose::user(&page.admin.user(&asked.what)?, None),
+        "address" => Whose::address(&asked.what)?,
+        "backend" => Whose::backend(&page.admin, &asked.what)?,
+        _ => return Err(Refusal::bad("of: session, user, address or backend").into()),
+    };
+    let fields = [("of", &*asked.of), ("what", &*asked.what), ("back", &*asked.back)];
+    if let Some(question) = page.question(&asker, &whose, &asked.sure, "/drop", &fields, &asked.back) {
+        return Ok(question);
+    }
+    let words = match page.admin.drop_sessions(&asker.caller, &whose).await {
+        Ok(ended) => dropped(&ended),
+        Err(refusal) if refusal.status == StatusCode::NOT_FOUND => "This session had already ended.".to_owned(),
+        Err(refusal) => return Err(refusal.into()),
+    };
+    Ok(page.done(&asker, &asked.back, words))
+}
+
+pub(super) async fn switch(State(page): State<Page>, Act(asker, asked): Act<Switch>) -> Result<Response, Trouble> {
+    let (user, protocol) = (page.admin.user(&asked.user)?, named::switch(&asked.protocol)?);
+    let enabled = match &*asked.to {
+        "on" => true,
+        "off" => false,
+        _ => return Err(Refusal::bad("to: on or off").into()),
+    };
+    let now = asked.now == "yes" && !enabled;
+    let fields = [
+        ("user", &*asked.user),
+        ("protocol", &*asked.protocol),
+        ("to", &*asked.to),
+        ("now", &*asked.now),
+        ("back", &*asked.back),
+    ];
+    let whose = Whose::user(&user, Some(protocol));
+    if let Some(question) =
+        now.then(|| page.question(&asker, &whose, &asked.sure, "/switch", &fields, &asked.back)).flatten()
+    {
+        return Ok(question);
+    }
+    let done = page.admin.switch(&asker.caller, &user, protocol, enabled, now).await?;
+    let word = if enabled { "enabled" } else { "disabled" };
+    let kept = if done.kept { "" } else { ", until the gateway restarts" };
+    let dropped = if now { format!(" {}", dropped(&done.dropped)) } else { String::new() };
+    Ok(page.done(&asker, &asked.back, format!("{} is {word} for {}{kept}.{dropped}", called(protocol), user.name())))
+}
+
+pub(super) async fn forget_route(
+    State(page): State<Page>,
+    Act(asker, asked): Act<Forget>,
+) -> Result<Response, Trouble> {
+    let user = page.admin.user(&asked.user)?;
+    let words = if page.admin.forget_route(&asker.caller, &user) {
+        "The route is forgotten: the next login asks the directory."
+    } else {
+        "No route was remembered: the next login asks the directory anyway."
+    };
+    Ok(page.done(&asker, &asked.back, words.to_owned()))
+}
+
+/// What became of sessions that were to end.
+fn dropped(ended: &Ended) -> String {
+    let here = sessions(ended.here);
+    match ended.told {
+        Some(told) if told.is_partial => format!("{here} dropped here; the other gateways cannot be told now."),
+        Some(told) if told.nodes > 0 => format!("{here} dropped here, about {} elsewhere.", told.sessions),
+        Some(_) | None => format!("{here} dropped."),
+    }
+}
+
+impl Page {
+    /// What is asked before more than one session is dropped, if it was not asked yet.
+    fn question(
+        &self,
+        asker: &Asker,
+        whose: &Whose,
+        sure: &str,
+        action: &str,
+        fields: &[(&str, &str)],
+        back: &str,
+    ) -> Option<Response> {
+        let Whose::All(by, what, filter) = whose else { return None };
+        let count = self.admin.parts.roster.page(filter, 0, 0).total;
+        if count <= 1 || sure == "yes" {
+            return None;
+        }
+        let of = match *by {
+            "address" => "from",
+            "backend" => "at",
+            _ => "of",
+        };
+        let kind = filter.protocol.map_or_else(String::new, |protocol| format!("{} ", called(protocol)));
+        let question = format!("Drop {count} {kind}sessions {of} {what}?");
+        let yes = format!("Drop {}", sessions(count));
+        Some(shown(&Confirm { frame: Frame::around(self, asker), question, yes, action, fields, cancel: ours(back) }))
+    }
+
+    /// Back to where the form was, with a word about what it did.
+    fn done(&self, asker: &Asker, back: &str, words: String) -> Response {
+        if let Some((key, _)) = &asker.visit {
+            self.visits.tell(key, words);
+        }
+        elsewhere(back)
+    }
+}

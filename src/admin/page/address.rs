@@ -1,0 +1,53 @@
+//! One address: who logged in from there, and the sessions from there.
+
+use askama::Template;
+use axum::extract::{Extension, State};
+use axum::response::Response;
+use serde::Deserialize;
+
+use super::Page;
+use super::asker::Asker;
+use super::frame::{Frame, Trouble, shown};
+use super::rows::{MOST, Row};
+use super::words::{Time, called, sessions};
+use crate::admin::named;
+use crate::admin::refusal::Query;
+use crate::roster::Filter;
+
+#[derive(Deserialize)]
+pub(super) struct Which {
+    ip: String,
+}
+
+#[derive(Template)]
+#[template(path = "address.html")]
+struct Detail {
+    frame: Frame,
+    address: String,
+    visitors: Vec<(String, &'static str, Time)>,
+    rows: Vec<Row>,
+    shows_user: bool,
+    total: usize,
+    found: String,
+}
+
+pub(super) async fn show(
+    State(page): State<Page>,
+    Extension(asker): Extension<Asker>,
+    Query(which): Query<Which>,
+) -> Result<Response, Trouble> {
+    let address = named::address(which.ip.trim())?;
+    let visitors = page.admin.parts.roster.visitors(address, MOST).into_iter();
+    let (rows, total) = page.rows_of(&Filter { client: Some(address), ..Filter::default() });
+    Ok(shown(&Detail {
+        frame: Frame::around(&page, &asker),
+        address: address.to_string(),
+        visitors: visitors
+            .map(|(user, visit)| (user.to_string(), called(visit.protocol), Time::of(visit.at)))
+            .collect(),
+        rows,
+        shows_user: true,
+        total,
+        found: sessions(total),
+    }))
+}
