@@ -339,9 +339,9 @@ mod tests {
 
     #[test]
     fn a_session_that_waits_for_its_first_command_is_small() {
-        // 72 are the conversation and 250 its wait; 152 the record, 80 the wire, 56 the session; the rest are pointers
+        // 72 are the conversation and 250 its wait; 160 the record, 80 the wire, 56 the session; the rest are pointers
         // and places kept from step to step. Of 128 more a task has, the front 180 and the roster's entry 192.
         let size = size(Session::run);
-        assert!(size <= 888, "{size}");
+        assert!(size <= 896, "{size}");
     }
 }
