@@ -1,30 +1,14 @@
 //! Addresses taken apart, and looked up where no server is needed.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use tokio::runtime::Handle;
 
 use super::*;
 use crate::config::Source as Written;
 use crate::directory::Directory;
+use crate::directory::tests::config;
 use crate::metrics::Metrics;
-
-fn config(sources: Vec<Written>) -> config::Directory {
-    let cache = config::Cache {
-        entries: 100,
-        ttl: Duration::from_secs(300),
-        negative_ttl: Duration::from_secs(30),
-        stale: Duration::from_secs(3600),
-    };
-    config::Directory {
-        default_domain: Some("example.com".into()),
-        domains: vec!["example.com".into(), "example.org".into()],
-        recipient_delimiter: Some('+'),
-        sources,
-        cache,
-    }
-}
 
 fn domains() -> Domains {
     Domains::new(&config(vec![]))

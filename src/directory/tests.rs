@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::config::Source as Written;
 
-fn config(sources: Vec<Written>) -> config::Directory {
+pub(super) fn config(sources: Vec<Written>) -> config::Directory {
     let cache = config::Cache {
         entries: 100,
         ttl: Duration::from_secs(300),

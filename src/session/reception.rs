@@ -22,6 +22,7 @@ use super::{Admitted, Ending, Session, Stage};
 use crate::backend::Server;
 use crate::config::Standing;
 use crate::directory::{Lodging, Recipient as Known};
+use crate::proto::smtp::refusal_of_mail;
 use crate::proto::{Answer, Denial, Mail, Post, Protocol, Recipient};
 
 /// See the module.
@@ -307,9 +308,9 @@ impl Verdict {
     }
 }
 
-const AWAY: &str = "451 4.3.0 The mail server is not available now, please try again later.";
+const AWAY: &str = refusal_of_mail(Denial::Unavailable);
 const BUSY: &str = "451 4.3.2 Too much mail for this recipient at once, please try again later.";
 const ELSEWHERE: &str = "452 4.5.3 Too many recipients for one transaction.";
-const UNROUTABLE: &str = "451 4.3.5 The mail server cannot be reached, please ask your administrator.";
+const UNROUTABLE: &str = refusal_of_mail(Denial::Misconfigured);
 const MOVING: &str = "451 4.2.1 This mailbox is being moved, please try again later.";
 const NO_DIRECTORY: &str = "451 4.4.3 The directory does not answer, please try again later.";

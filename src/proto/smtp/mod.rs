@@ -48,7 +48,7 @@ const fn refusal(denial: Denial) -> &'static str {
 }
 
 /// The answer to MAIL, or to all that follows it, where no back-end can be had.
-pub(super) const fn refusal_of_mail(denial: Denial) -> &'static str {
+pub(crate) const fn refusal_of_mail(denial: Denial) -> &'static str {
     match denial {
         Denial::BadCredentials => AUTHENTICATE_FIRST,
         Denial::Unavailable => "451 4.3.0 The mail server is not available now, please try again later.",
