@@ -73,14 +73,14 @@ pub fn share(deadline: Instant, parts: usize) -> Instant {
 }
 
 /// No waiting for full segments, and a peer that vanished is noticed within minutes, not hours. How many probes go
-/// unanswered is not said: with TCP_USER_TIMEOUT, time alone decides (tcp(7)).
+/// unanswered is not said: with TCP_USER_TIMEOUT, time alone decides (tcp(7)). Nor is how long after one the next
+/// comes: the kernel's 75 seconds will do, and each option is a system call in every login.
 fn vital_signs(socket: SockRef<'_>) -> io::Result<()> {
     socket.set_tcp_nodelay(true)?;
-    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE_IDLE).with_interval(KEEPALIVE_INTERVAL))?;
+    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE_IDLE))?;
     socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED))
 }
 
 const BACKLOG: i32 = 4096;
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(120);
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 const UNACKNOWLEDGED: Duration = Duration::from_secs(180);

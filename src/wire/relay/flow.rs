@@ -29,8 +29,15 @@ pub(super) struct Flow {
     pub(super) fresh: u32,
     /// Whether what was passed on ends a line; not known, so `false`, where the kernel has passed it on.
     pub(super) at_border: bool,
-    /// The other direction has come to its end: with this one's, both sockets are closed.
-    pub(super) is_alone: bool,
+}
+
+/// How a direction is polled.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Turn {
+    /// Bytes that are read at once.
+    pub(super) buffer: usize,
+    /// If the direction ends now, and moved fewer bytes than this in the turn, both sockets are closed with it.
+    pub(super) last_below: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +58,7 @@ impl Flow {
     pub(super) fn starting_with(heard: &BytesMut, manner: Manner) -> Self {
         let at_border = heard.last().is_none_or(|&byte| byte == b'\n');
         let (state, rest, fresh) = (State::Open, kept(heard), count(heard.len()));
-        Self { state, manner, rest, unflushed: false, fresh, at_border, is_alone: false }
+        Self { state, manner, rest, unflushed: false, fresh, at_border }
     }
 
     pub(super) fn has_ended(&self) -> bool {
@@ -60,6 +67,16 @@ impl Flow {
 
     pub(super) fn is_idle(&self) -> bool {
         self.rest.is_none() && !self.unflushed
+    }
+
+    /// The source has said nothing in this turn, and all it said before is delivered.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.state == State::Open && self.fresh == 0 && self.is_idle()
+    }
+
+    /// Whether nothing comes after this direction's end, see [`Turn::last_below`].
+    pub(super) fn is_last(&self, turn: Turn) -> bool {
+        self.fresh < turn.last_below
     }
 
     /// Nobody is there to hear it.
@@ -84,7 +101,7 @@ impl Flow {
         cx: &mut Context<'_>,
         from: &mut Stream,
         to: &mut Stream,
-        buffer: usize,
+        turn: Turn,
         trouble: &mut Option<Trouble>,
     ) -> Poll<()> {
         for _ in 0..STEPS {
@@ -92,7 +109,7 @@ impl Flow {
             if self.is_over() || room == 0 {
                 break;
             }
-            match ready!(self.poll_step(cx, from, to, (buffer, room))) {
+            match ready!(self.poll_step(cx, from, to, turn, room)) {
                 Ok(()) => {}
                 Err(Trouble::Sink(error)) => {
                     self.give_up();
@@ -111,21 +128,22 @@ impl Flow {
         Poll::Pending
     }
 
-    /// One read, write or farewell. `room`: of the buffer, and in this turn.
+    /// One read, write or farewell; `room` is what the turn has left.
     fn poll_step(
         &mut self,
         cx: &mut Context<'_>,
         from: &mut Stream,
         to: &mut Stream,
-        room: (usize, usize),
+        turn: Turn,
+        room: usize,
     ) -> Poll<Result<(), Trouble>> {
         ready!(self.poll_deliver(cx, to)).map_err(Trouble::Sink)?;
         match self.state {
-            State::Open => match self.poll_bulk(cx, from, to, room.1) {
+            State::Open => match self.poll_bulk(cx, from, to, room) {
                 Some(spliced) => spliced,
-                None => self.poll_move(cx, from, to, room.0.min(room.1)),
+                None => self.poll_move(cx, from, to, turn.buffer.min(room)),
             },
-            State::Ending => self.poll_farewell(cx, to).map_err(Trouble::Sink),
+            State::Ending => self.poll_farewell(cx, to, self.is_last(turn)).map_err(Trouble::Sink),
             State::Done | State::GivenUp => Poll::Ready(Ok(())),
         }
     }

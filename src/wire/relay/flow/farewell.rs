@@ -10,10 +10,15 @@ use super::{Flow, State};
 use crate::wire::stream::Stream;
 
 impl Flow {
-    /// `close_notify` and FIN. Where the other direction has come to its end before, close(2) is next and says FIN too.
-    pub(super) fn poll_farewell(&mut self, cx: &mut Context<'_>, to: &mut Stream) -> Poll<io::Result<()>> {
+    /// `close_notify` and FIN. Where it is the last that is said, close(2) is next and says FIN too.
+    pub(super) fn poll_farewell(
+        &mut self,
+        cx: &mut Context<'_>,
+        to: &mut Stream,
+        is_last: bool,
+    ) -> Poll<io::Result<()>> {
         let shut = match to {
-            Stream::Plain(_) if self.is_alone => Ok(()),
+            Stream::Plain(_) if is_last => Ok(()),
             to => ready!(Pin::new(to).poll_shutdown(cx)),
         };
         self.state = State::Done;
