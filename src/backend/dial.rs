@@ -19,22 +19,14 @@ impl Lease {
         let settings = &self.server().settings;
         let started = Instant::now();
         let until = started + settings.config.connect_timeout;
-        let connected = timeout_at(until, self.connect(protocol, until)).await;
+        let connected = self.connect(protocol, until).await;
         let count = |outcome| settings.metrics.backend_connects.with_label_values(&[outcome]).inc();
-        let problem = match connected {
-            Ok(Ok(connected)) => {
-                settings.connected.inc();
-                Ok(connected)
-            }
-            Ok(Err(error)) => {
-                count("failed");
-                Err(error.to_string())
-            }
-            Err(_) => {
-                count("timed_out");
-                Err("timed out".to_owned())
-            }
-        };
+        match &connected {
+            Ok(_) => settings.connected.inc(),
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => count("timed_out"),
+            Err(_) => count("failed"),
+        }
+        let problem = connected.map_err(|error| error.to_string());
         self.server().answers(protocol, problem.as_ref().err().map(String::as_str));
         let (stream, peer) = problem.map_err(|problem| {
             Failure::down("connecting", format!("port {}: {problem}", self.server().port(protocol)))
@@ -74,7 +66,8 @@ impl Lease {
     async fn connect(&self, protocol: Protocol, until: Instant) -> io::Result<(TcpStream, SocketAddr)> {
         let server = self.server();
         let port = server.port(protocol);
-        let addresses = server.resolved.addresses(&server.address).await?;
+        let resolved = timeout_at(until, server.resolved.addresses(&server.address)).await;
+        let addresses = resolved.map_err(|_| io::ErrorKind::TimedOut)??;
         let addresses: Vec<SocketAddr> = addresses.iter().map(|&address| (address, port).into()).collect();
         socket::connect_to_any(&addresses, |to| server.settings.source_for(to), until).await
     }

@@ -50,16 +50,20 @@ impl User {
     pub(crate) fn new(given: &str, default_domain: Option<&str>) -> Result<Self, NameProblem> {
         let (local, domain) = parts(given)?;
         let domain = domain.or(default_domain);
-        let mut name = local.to_ascii_lowercase();
+        let mut name = String::with_capacity(local.len() + domain.map_or(0, |domain| 1 + domain.len()));
+        name.push_str(local);
         let at = domain.map(|domain| {
             name.push('@');
-            name.push_str(&domain.to_ascii_lowercase());
+            name.push_str(domain);
             local.len()
         });
+        name.make_ascii_lowercase();
         if name.len() > NAME_MAX {
             return Err(NameProblem::TooLong);
         }
-        Ok(Self { name: name.into(), given: given.into(), at })
+        let name: Arc<str> = name.into();
+        let given = if *name == *given { Arc::clone(&name) } else { given.into() };
+        Ok(Self { name, given, at })
     }
 
     /// The canonical name, `local@domain`, or `local` where there is no default domain.

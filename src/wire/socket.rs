@@ -52,16 +52,16 @@ pub async fn connect_to_any(
     source: impl Fn(IpAddr) -> Option<IpAddr>,
     until: Instant,
 ) -> io::Result<(TcpStream, SocketAddr)> {
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    let mut last = None;
     for (tried, &address) in addresses.iter().enumerate() {
         let connecting = connect(address, source(address.ip()));
         match timeout_at(share(until, addresses.len() - tried), connecting).await {
             Ok(Ok(stream)) => return Ok((stream, address)),
-            Ok(Err(error)) => last = error,
-            Err(_) => last = io::ErrorKind::TimedOut.into(),
+            Ok(Err(error)) => last = Some(error),
+            Err(_) => last = Some(io::ErrorKind::TimedOut.into()),
         }
     }
-    Err(last)
+    Err(last.unwrap_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the name has no address")))
 }
 
 /// The end of the first of `parts` equal parts of the time until `deadline`.

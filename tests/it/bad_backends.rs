@@ -74,6 +74,7 @@ fn a_connection_that_is_never_answered_ends_at_its_deadline_i02() {
         let answer = mail.try_login(&mut mail.open(&gateway), "alice", "alice-secret");
         mail.refused(&answer, Refusal::Unavailable);
         assert!(start.elapsed() < DEADLINE + SLACK, "{:?}", start.elapsed());
+        assert!(gateway.metric("backend_connects_total", &["outcome=\"timed_out\""]) > 0.5, "counted as what it is");
     }
 }
 

@@ -127,11 +127,18 @@ pub(super) struct Capabilities(String);
 
 impl Capabilities {
     fn new(list: &[u8]) -> Self {
-        let fit = |word: &&[u8]| {
-            !word.is_empty() && word.iter().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'[' | b']'))
+        let fit = |word: &&str| {
+            !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_graphic() && !b"[]".contains(&byte))
         };
-        let words = list.split(|byte| *byte == b' ').filter(fit).map(|word| printable(word, word.len()));
-        Self(words.collect::<Vec<_>>().join(" "))
+        let mut words = String::with_capacity(list.len());
+        let strings = list.split(|byte| *byte == b' ').filter_map(|word| std::str::from_utf8(word).ok());
+        for word in strings.filter(fit) {
+            if !words.is_empty() {
+                words.push(' ');
+            }
+            words.push_str(word);
+        }
+        Self(words)
     }
 
     /// Whether the word is among them, in any case.
