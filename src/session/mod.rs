@@ -22,7 +22,7 @@ use crate::drain::Drain;
 use crate::gate::{Door, Permit};
 use crate::metrics::Metrics;
 use crate::nodes::Nodes;
-use crate::proto::{Login, Protocol, Terms, Tls};
+use crate::proto::{Front, Login, Protocol, Terms, Tls};
 use crate::registry::Registry;
 use crate::roster::Roster;
 use crate::wire::announced::HeaderProblem;
@@ -161,18 +161,44 @@ impl Session {
         }
     }
 
-    /// What waits for the client's first word is all that a silent client costs: whatever comes later, or seldom, is
+    /// What waits for the client's first word is all that a silent client costs: whatever comes before or after it is
     /// boxed while it lasts.
     async fn live(&mut self, wire: &mut Option<Wire>, record: &mut Record) -> Result<Box<Admitted>, Ending> {
+        if self.entrance.proxy_protocol.is_some() || self.entrance.tls == ListenerTls::Implicit {
+            Box::pin(self.prepare(wire, record)).await?;
+        }
+        if let Err(ending) = self.first_word(wire, record).await {
+            return Err(Box::pin(self.leave(wire, ending)).await);
+        }
+        Box::pin(self.converse(wire, record)).await
+    }
+
+    /// What comes before the greeting, or brings it along.
+    async fn prepare(&mut self, wire: &mut Option<Wire>, record: &mut Record) -> Result<(), Ending> {
         if let (true, Some(wire)) = (self.entrance.proxy_protocol.is_some(), &mut *wire) {
-            Box::pin(self.read_proxy_header(wire, record)).await?;
+            self.read_proxy_header(wire, record).await?;
         }
-        let front = self.entrance.protocol().front(self.terms(record.client()));
-        let mut conversation = Conversation::open(self, wire, front);
-        if self.entrance.tls == ListenerTls::Implicit {
-            Box::pin(conversation.secure(&self.entrance.greeting)).await?;
-            record.speaks(conversation.tls_facts());
+        if let (ListenerTls::Implicit, Some(clear)) = (self.entrance.tls, wire.take()) {
+            *wire = Some(self.secure(clear, &self.entrance.greeting).await?);
         }
+        Ok(())
+    }
+
+    /// The greeting, where it did not go with the handshake, and the wait for an answer to it. The front that greets is
+    /// not kept meanwhile: it has heard nothing yet that the next one would have to know.
+    async fn first_word(&self, wire: &mut Option<Wire>, record: &Record) -> Result<(), Ending> {
+        let Some(wire) = wire else { return Err(Ending::Left(Stage::Talking)) };
+        if self.entrance.tls != ListenerTls::Implicit {
+            let mut greeting = Vec::new();
+            self.front(record).greet(&mut greeting);
+            wire.say(&greeting).await.map_err(|lost| Ending::lost(Stage::Talking, lost))?;
+        }
+        self.hear(wire, Stage::Talking).await
+    }
+
+    /// From the first word to the login, or to the end.
+    async fn converse(&self, wire: &mut Option<Wire>, record: &mut Record) -> Result<Box<Admitted>, Ending> {
+        let mut conversation = Conversation::open(self, wire, self.front(record));
         let mut reception = Reception::new(self);
         loop {
             let wish = conversation.next_wish(record).await;
@@ -186,6 +212,31 @@ impl Session {
                 return Ok(admitted);
             }
         }
+    }
+
+    fn front(&self, record: &Record) -> Box<dyn Front> {
+        self.entrance.protocol().front(self.terms(record.client()))
+    }
+
+    async fn hear(&self, wire: &mut Wire, stage: Stage) -> Result<(), Ending> {
+        tokio::select! {
+            heard = wire.hear() => heard.map_err(|lost| Ending::lost(stage, lost)),
+            () = self.drain.all_stopping() => Err(Ending::ShuttingDown),
+        }
+    }
+
+    /// The last words that this ending has for the client, and a polite close.
+    async fn leave(&self, wire: &mut Option<Wire>, ending: Ending) -> Ending {
+        if let Some(mut wire) = wire.take() {
+            wire.wipe();
+            if let Some(goodbye) = ending.goodbye() {
+                wire.deadline = Instant::now() + LAST_WORDS;
+                let words = self.entrance.protocol().goodbye(goodbye);
+                let _: Result<(), Lost> = wire.say(words.as_bytes()).await;
+            }
+            wire.close().await;
+        }
+        ending
     }
 
     /// Looks after a login, and tells the client; `None` = it was refused, and may be tried again.
@@ -325,6 +376,8 @@ fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
+/// For an answer that is owed when the deadline has passed meanwhile.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 /// For a PROXY header to arrive: from a balancer it comes with the connection.
 const PROXY_HEADER: Duration = Duration::from_secs(5);
 
