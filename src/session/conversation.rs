@@ -128,8 +128,7 @@ impl<'s> Conversation<'s> {
     }
 
     async fn hear(&mut self) -> Result<(), Ending> {
-        let stage = self.stage;
-        self.session.hear(self.wire()?, stage).await
+        self.session.hear(self.wire, self.stage).await
     }
 
     async fn flush(&mut self) -> Result<(), Ending> {

@@ -25,8 +25,6 @@ pub(super) struct Flow {
     rest: Option<Box<Rest>>,
     /// Something was written that may still be inside TLS.
     unflushed: bool,
-    /// Bytes that were read and are not counted yet.
-    pub(super) fresh: u32,
     /// Whether what was passed on ends a line; not known, so `false`, where the kernel has passed it on.
     pub(super) at_border: bool,
     /// The other direction has come to its end: with this one's, both sockets are closed.
@@ -41,6 +39,14 @@ pub(super) enum State {
     GivenUp,
 }
 
+/// What came of one direction's turn.
+#[derive(Default)]
+pub(super) struct Turn {
+    /// Bytes that were read.
+    pub(super) fresh: u32,
+    pub(super) trouble: Option<Trouble>,
+}
+
 /// Which end of a direction broke.
 pub(super) enum Trouble {
     Source(io::Error),
@@ -50,8 +56,7 @@ pub(super) enum Trouble {
 impl Flow {
     pub(super) fn starting_with(heard: &BytesMut, manner: Manner) -> Self {
         let at_border = heard.last().is_none_or(|&byte| byte == b'\n');
-        let (state, rest, fresh) = (State::Open, kept(heard), count(heard.len()));
-        Self { state, manner, rest, unflushed: false, fresh, at_border, is_alone: false }
+        Self { state: State::Open, manner, rest: kept(heard), unflushed: false, at_border, is_alone: false }
     }
 
     pub(super) fn has_ended(&self) -> bool {
@@ -85,22 +90,22 @@ impl Flow {
         from: &mut Stream,
         to: &mut Stream,
         buffer: usize,
-        trouble: &mut Option<Trouble>,
+        turn: &mut Turn,
     ) -> Poll<()> {
         for _ in 0..STEPS {
-            let room = TURN.saturating_sub(self.fresh) as usize;
+            let room = TURN.saturating_sub(turn.fresh) as usize;
             if self.is_over() || room == 0 {
                 break;
             }
-            match ready!(self.poll_step(cx, from, to, (buffer, room))) {
+            match ready!(self.poll_step(cx, from, to, (buffer, room), &mut turn.fresh)) {
                 Ok(()) => {}
                 Err(Trouble::Sink(error)) => {
                     self.give_up();
-                    *trouble = Some(Trouble::Sink(error));
+                    turn.trouble = Some(Trouble::Sink(error));
                 }
                 Err(Trouble::Source(error)) => {
                     self.state = State::Ending;
-                    *trouble = Some(Trouble::Source(error));
+                    turn.trouble = Some(Trouble::Source(error));
                 }
             }
         }
@@ -118,12 +123,13 @@ impl Flow {
         from: &mut Stream,
         to: &mut Stream,
         room: (usize, usize),
+        fresh: &mut u32,
     ) -> Poll<Result<(), Trouble>> {
         ready!(self.poll_deliver(cx, to)).map_err(Trouble::Sink)?;
         match self.state {
-            State::Open => match self.poll_bulk(cx, from, to, room.1) {
+            State::Open => match self.poll_bulk(cx, from, to, room.1, fresh) {
                 Some(spliced) => spliced,
-                None => self.poll_move(cx, from, to, room.0.min(room.1)),
+                None => self.poll_move(cx, from, to, room.0.min(room.1), fresh),
             },
             State::Ending => self.poll_farewell(cx, to).map_err(Trouble::Sink),
             State::Done | State::GivenUp => Poll::Ready(Ok(())),
@@ -151,6 +157,7 @@ impl Flow {
         from: &mut Stream,
         to: &mut Stream,
         room: usize,
+        fresh: &mut u32,
     ) -> Poll<Result<(), Trouble>> {
         scratch::with(room, |buffer| {
             let read = match ready!(scratch::poll_read(from, cx, buffer)) {
@@ -163,7 +170,7 @@ impl Flow {
                 self.state = State::Ending;
                 return Poll::Ready(Ok(()));
             };
-            self.fresh = self.fresh.saturating_add(count(read.len()));
+            *fresh = fresh.saturating_add(count(read.len()));
             self.at_border = last == b'\n';
             self.manner = self.manner.copied(read.len() == room);
             self.unflushed = true;
