@@ -70,8 +70,8 @@ impl Drain {
 
     /// Ready when the whole gateway stops, whichever part this is: what a worker that retires has begun goes on. Cancel
     /// safe.
-    pub async fn all_stopping(&self) {
-        self.0.stop_all.cancelled().await;
+    pub fn all_stopping(&self) -> impl Future<Output = ()> + Send + '_ {
+        self.0.stop_all.cancelled()
     }
 
     /// Counts as work while it lives.

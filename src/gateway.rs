@@ -23,7 +23,7 @@ use crate::proto::Protocol;
 use crate::registry::{self, Registry};
 use crate::roster::Roster;
 use crate::session::{self, Counts, Entrance, Parts, RefusalTime, Turns};
-use crate::wire::relay::Meter;
+use crate::wire::relay::{Meter, Setting};
 use crate::wire::{socket, tls, tls_client};
 use crate::worker::Workers;
 
@@ -85,7 +85,6 @@ impl Gateway {
             metrics: metrics.clone(),
             hostname: config.hostname.clone(),
             turns: Turns::default(),
-            relay: config.relay,
             recipients: Turns::default(),
         });
         let gate = Gate::new(&config, metrics);
@@ -107,9 +106,13 @@ impl Gateway {
                     acceptor: acceptor.filter(|_| listener.tls != ListenerTls::None),
                     door: gate.door(listener),
                     counts: Counts::of(protocol, &parts.metrics),
-                    meter: Arc::new(Meter {
-                        up: parts.metrics.bytes.with_label_values(&[protocol.name(), "up"]),
-                        down: parts.metrics.bytes.with_label_values(&[protocol.name(), "down"]),
+                    setting: Arc::new(Setting {
+                        protocol,
+                        relaying: config.relay,
+                        meter: Meter {
+                            up: parts.metrics.bytes.with_label_values(&[protocol.name(), "up"]),
+                            down: parts.metrics.bytes.with_label_values(&[protocol.name(), "down"]),
+                        },
                     }),
                     greeting: session::greeting(&parts.hostname, &listener.service),
                     refusals: RefusalTime::default(),

@@ -3,10 +3,9 @@
 use tokio::time::{Duration, Instant};
 
 use super::record::Record;
-use super::{Ending, Session, Stage};
-use crate::config::ListenerTls;
+use super::{Ending, LAST_WORDS, Session, Stage};
 use crate::proto::{Answer, Denial, Front, Granted, Login, Need, Post};
-use crate::wire::{Lost, Wire, tls};
+use crate::wire::{Wire, tls};
 
 /// What a client wants that a front cannot decide. Boxed: its place is in every session that waits for it.
 pub(super) enum Wish {
@@ -33,23 +32,19 @@ pub(super) struct Conversation<'s> {
 }
 
 impl<'s> Conversation<'s> {
-    /// The greeting is the first thing that is said, but where it goes [with the handshake](Self::secure).
-    pub(super) fn open(session: &'s Session, wire: &'s mut Option<Wire>, mut front: Box<dyn Front>) -> Self {
-        let mut say = Vec::new();
-        front.greet(&mut say);
-        if session.entrance.tls == ListenerTls::Implicit {
-            debug_assert_eq!(*say, *session.entrance.greeting, "the greeting is the same for everyone");
-            say = Vec::new();
-        }
-        Self { session, wire, tls: None, front, say, stage: Stage::Talking }
+    /// `front` has not heard yet what the wire has.
+    pub(super) fn open(session: &'s Session, wire: &'s mut Option<Wire>, front: Box<dyn Front>) -> Self {
+        let tls = wire.as_ref().and_then(Wire::tls_facts);
+        Self { session, wire, tls, front, say: Vec::new(), stage: Stage::Talking }
     }
 
-    /// TLS from now on; `greeting`, which may be empty, goes with the handshake.
-    pub(super) async fn secure(&mut self, greeting: &[u8]) -> Result<(), Ending> {
+    /// TLS from now on.
+    async fn secure(&mut self) -> Result<(), Ending> {
         let wire = self.wire.take().ok_or(Ending::Left(Stage::Talking))?;
-        let wire = self.session.secure(wire, greeting).await?;
+        let wire = self.session.secure(wire, &[]).await?;
         self.tls = wire.tls_facts();
         *self.wire = Some(wire);
+        self.front.secured();
         Ok(())
     }
 
@@ -125,10 +120,7 @@ impl<'s> Conversation<'s> {
             };
             self.flush().await?;
             match next {
-                Next::Secure => {
-                    Box::pin(self.secure(&[])).await?;
-                    self.front.secured();
-                }
+                Next::Secure => Box::pin(self.secure()).await?,
                 Next::Ask(wish) => return Ok(wish),
                 Next::End(ending) => return Err(ending),
             }
@@ -136,12 +128,7 @@ impl<'s> Conversation<'s> {
     }
 
     async fn hear(&mut self) -> Result<(), Ending> {
-        let drain = &self.session.drain;
-        let Some(wire) = self.wire.as_mut() else { return Err(Ending::Left(Stage::Talking)) };
-        tokio::select! {
-            heard = wire.hear() => heard.map_err(|lost| Ending::lost(self.stage, lost)),
-            () = drain.all_stopping() => Err(Ending::ShuttingDown),
-        }
+        self.session.hear(self.wire, self.stage).await
     }
 
     async fn flush(&mut self) -> Result<(), Ending> {
@@ -160,16 +147,7 @@ impl<'s> Conversation<'s> {
 
     /// The last words that this ending has for the client, and a polite close.
     pub(super) async fn leave(&mut self, ending: Ending) -> Ending {
-        if let Some(mut wire) = self.wire.take() {
-            wire.wipe();
-            if let Some(goodbye) = ending.goodbye() {
-                wire.deadline = Instant::now() + LAST_WORDS;
-                let words = self.session.entrance.protocol().goodbye(goodbye);
-                let _: Result<(), Lost> = wire.say(words.as_bytes()).await;
-            }
-            wire.close().await;
-        }
-        ending
+        self.session.leave(self.wire, ending).await
     }
 }
 
@@ -194,6 +172,3 @@ impl Drop for Conversation<'_> {
         }
     }
 }
-
-/// For an answer that is owed when the deadline has passed meanwhile.
-const LAST_WORDS: Duration = Duration::from_secs(2);

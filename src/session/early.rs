@@ -1,9 +1,13 @@
-//! The greeting that goes with the handshake: made before anyone has come, so that nothing of a client can be in it.
+//! What a front is told before it greets. The greeting that goes with the handshake is made before anyone has come, so
+//! that nothing of a client can be in it.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::config::Service;
-use crate::proto::{Terms, Tls};
+use super::Session;
+use super::record::Record;
+use crate::config::{Cleartext, ListenerTls, Service};
+use crate::proto::{Front, Protocol, Terms, Tls};
 
 /// What a listener with implicit TLS says first, to everyone.
 #[must_use]
@@ -23,4 +27,37 @@ pub fn greeting(hostname: &Arc<str>, service: &Service) -> Box<[u8]> {
     let mut words = Vec::new();
     service.protocol.front(terms).greet(&mut words);
     words.into()
+}
+
+impl Session {
+    /// One that has heard nothing yet.
+    pub(super) fn front(&self, record: &Record) -> Box<dyn Front> {
+        self.entrance.protocol().front(self.terms(record.client()))
+    }
+
+    fn terms(&self, client: SocketAddr) -> Terms {
+        let service = &self.entrance.service;
+        // A balancer's own loopback address says nothing of who is behind it, even when it speaks for itself.
+        let at_home = self.entrance.proxy_protocol.is_none() && client.ip().is_loopback();
+        Terms {
+            hostname: self.parts.hostname.clone(),
+            greeting: service.greeting.clone(),
+            mechanisms: service.mechanisms.clone(),
+            tls: match self.entrance.tls {
+                ListenerTls::None => Tls::Unavailable,
+                ListenerTls::StartTls => Tls::Offered,
+                ListenerTls::Implicit => Tls::Active,
+            },
+            cleartext: match service.cleartext {
+                Cleartext::Never => false,
+                Cleartext::Loopback => at_home,
+                Cleartext::Always => true,
+            },
+            bad_commands: service.bad_commands,
+            failed_logins: service.failed_logins,
+            extensions: self.parts.backends.extensions(self.entrance.protocol()),
+            vouching: self.entrance.protocol().login() == Protocol::Submission && self.parts.registry.is_kept(),
+            bare_newline: service.bare_newline,
+        }
+    }
 }

@@ -193,7 +193,7 @@ impl Session {
             starttls: server.wants_starttls(protocol),
             identity: server.wants_identity().then(|| Identity {
                 client: record.client(),
-                gateway: self.reached,
+                gateway: self.reached(),
                 session: record.id(),
                 ttl: HOPS - 1,
                 helo: helo.map(str::to_owned),

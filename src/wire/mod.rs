@@ -2,6 +2,7 @@
 //!
 //! A [`Wire`] hides whether there is TLS inside: STARTTLS is "same wire, new inside".
 
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 
@@ -79,7 +80,8 @@ impl Wire {
         if self.heard.len() >= HEARD_LIMIT {
             return Err(Lost::Flooded);
         }
-        match timeout_at(self.deadline, scratch::read_into(&mut self.stream, &mut self.heard)).await {
+        let (stream, heard) = (&mut self.stream, &mut self.heard);
+        match timeout_at(self.deadline, poll_fn(move |cx| scratch::poll_read_into(stream, heard, cx))).await {
             Err(_) => Err(Lost::TimedOut),
             Ok(Ok(0)) => Err(Lost::Closed),
             Ok(Ok(_)) => Ok(()),
@@ -148,13 +150,12 @@ impl Wire {
         self.stream.tls_facts()
     }
 
-    /// The two ends of the TCP connection.
+    /// Our end of the TCP connection.
     ///
     /// # Errors
-    /// Those of getsockname(2) and getpeername(2).
-    pub fn addresses(&self) -> io::Result<(SocketAddr, SocketAddr)> {
-        let tcp = self.stream.tcp();
-        Ok((tcp.local_addr()?, tcp.peer_addr()?))
+    /// Those of getsockname(2).
+    pub fn reached(&self) -> io::Result<SocketAddr> {
+        self.stream.tcp().local_addr()
     }
 
     /// The stream, and what was heard early.

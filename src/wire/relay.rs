@@ -14,7 +14,6 @@
 
 use std::future::Future;
 use std::io;
-use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
@@ -44,23 +43,31 @@ pub struct Meter {
     pub down: IntCounter,
 }
 
+/// What all relays of one listener share.
+#[derive(Debug)]
+pub struct Setting {
+    /// Which protocol is spoken.
+    pub protocol: Protocol,
+    /// How bytes are moved.
+    pub relaying: Relaying,
+    /// What they are counted by.
+    pub meter: Meter,
+}
+
 /// See the module.
 pub struct Relay {
     client: Stream,
     backend: Stream,
     up: Flow,
     down: Flow,
-    /// What happened first, and so says how it ended.
-    first: Option<End>,
+    /// What happened first, and so says how it ended; boxed, since the relay is soon over then.
+    first: Option<Box<End>>,
     /// In milliseconds.
     idle: u32,
-    /// Bytes that are read at once.
-    buffer: u32,
     /// Counts the bytes, tells when they moved, and takes a kick.
     watch: Arc<dyn Watched>,
     alarm: Pin<Box<Sleep>>,
-    protocol: Protocol,
-    meter: Arc<Meter>,
+    setting: Arc<Setting>,
     /// A kick wakes this task.
     wakes: bool,
     over: bool,
@@ -74,28 +81,25 @@ impl Relay {
         (client, from_client): (Stream, BytesMut),
         (backend, from_backend): (Stream, BytesMut),
         idle: Duration,
-        protocol: Protocol,
-        meter: Arc<Meter>,
-        relaying: Relaying,
+        setting: Arc<Setting>,
         watch: Arc<dyn Watched>,
     ) -> Self {
-        let manner = Manner::new(relaying.splice);
-        watch.pulse().beat(0, 0);
-        Self {
+        let manner = Manner::new(setting.relaying.splice);
+        let relay = Self {
             client,
             backend,
             up: Flow::starting_with(&from_client, manner),
             down: Flow::starting_with(&from_backend, manner),
             first: None,
             idle: millis(idle),
-            buffer: relaying.buffer,
             watch,
             alarm: Box::pin(sleep(idle)),
-            protocol,
-            meter,
+            setting,
             wakes: false,
             over: false,
-        }
+        };
+        relay.count(from_client.len() as u64, from_backend.len() as u64);
+        relay
     }
 
     /// Bytes so far: from the client, from the back-end.
@@ -106,21 +110,17 @@ impl Relay {
 
     /// Ready when both directions are done.
     fn poll_flows(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let (mut above, mut below) = (None, None);
-        let buffer = self.buffer as usize;
-        let turn = Turn { buffer, last_below: if self.down.is_done() { u32::MAX } else { 0 } };
-        let up = self.up.poll(cx, &mut self.client, &mut self.backend, turn, &mut above);
-        let turn = Turn { buffer, last_below: if self.up.is_done() { u32::MAX } else { self.left_of_one_flight() } };
-        let down = self.down.poll(cx, &mut self.backend, &mut self.client, turn, &mut below);
-        let is_last = self.down.is_done() && self.down.is_last(turn);
-        let (up_now, down_now) = (u64::from(mem::take(&mut self.up.fresh)), u64::from(mem::take(&mut self.down.fresh)));
-        if up_now + down_now > 0 {
-            self.watch.pulse().beat(up_now, down_now);
-            self.meter.up.inc_by(up_now);
-            self.meter.down.inc_by(down_now);
+        let buffer = self.setting.relaying.buffer as usize;
+        let mut above = Turn::new(buffer, if self.down.is_done() { u32::MAX } else { 0 });
+        let up = self.up.poll(cx, &mut self.client, &mut self.backend, &mut above);
+        let mut below = Turn::new(buffer, if self.up.is_done() { u32::MAX } else { self.left_of_one_flight(&above) });
+        let down = self.down.poll(cx, &mut self.backend, &mut self.client, &mut below);
+        let is_last = self.down.is_done() && below.is_last();
+        if above.fresh > 0 || below.fresh > 0 {
+            self.count(above.fresh.into(), below.fresh.into());
         }
-        self.note_trouble(above, Side::Client, Side::Backend);
-        self.note_trouble(below, Side::Backend, Side::Client);
+        self.note_trouble(above.trouble, Side::Client, Side::Backend);
+        self.note_trouble(below.trouble, Side::Backend, Side::Client);
         self.note_closing();
         if is_last || up.is_ready() && down.is_ready() { Poll::Ready(()) } else { Poll::Pending }
     }
@@ -128,9 +128,16 @@ impl Relay {
     /// How much more a client that says nothing may be told so that all it was ever told here has left in one flight,
     /// and none of it waits in the kernel. When its server closes then, closing at once, as the server did, loses
     /// nothing; to be told that the client closes too would cost a wake-up and two system calls.
-    fn left_of_one_flight(&self) -> u32 {
+    fn left_of_one_flight(&self, above: &Turn) -> u32 {
         let told = u32::try_from(self.bytes().1).unwrap_or(u32::MAX);
-        if self.up.is_quiet() { ONE_FLIGHT.saturating_sub(told) } else { 0 }
+        if above.fresh == 0 && self.up.is_waiting() { ONE_FLIGHT.saturating_sub(told) } else { 0 }
+    }
+
+    /// So many bytes more, from the client and from the back-end, and now.
+    fn count(&self, up: u64, down: u64) {
+        self.watch.pulse().beat(up, down);
+        self.setting.meter.up.inc_by(up);
+        self.setting.meter.down.inc_by(down);
     }
 
     /// Who cannot be read from will not read either.
@@ -161,7 +168,7 @@ impl Relay {
         if self.first.is_some() {
             return;
         }
-        self.first = Some(error.map_or(End::Closed(side), |error| End::Lost(side, error)));
+        self.first = Some(Box::new(error.map_or(End::Closed(side), |error| End::Lost(side, error))));
         self.idle = self.idle.min(millis(match side {
             Side::Client => LINGER,
             Side::Backend => AFTERWORD,
@@ -198,7 +205,7 @@ impl Relay {
 
     /// Best effort, without waiting: a line border, and nothing of the back-end's still on its way.
     fn say_goodbye(&mut self, why: Goodbye) {
-        let goodbye = self.protocol.goodbye_while_relaying(why);
+        let goodbye = self.setting.protocol.goodbye_while_relaying(why);
         let at_border = self.down.is_idle() && self.down.at_border;
         if let (Some(words), true, None) = (goodbye, at_border, &self.first) {
             let cx = &mut Context::from_waker(Waker::noop());
@@ -218,7 +225,7 @@ impl Future for Relay {
             ready!(self.poll_idle(cx));
         }
         let end = match self.first.take() {
-            Some(end) => end,
+            Some(end) => *end,
             None if kicked => {
                 self.say_goodbye(Goodbye::Kicked);
                 End::Kicked

@@ -1,7 +1,6 @@
 //! One read buffer a thread: no connection that is idle holds one of its own.
 
 use std::cell::RefCell;
-use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -41,15 +40,16 @@ fn lend<T>(buffer: &RefCell<Vec<u8>>, size: usize, work: impl FnOnce(&mut [u8]) 
 }
 
 /// Reads once, through the scratch buffer; 0 = end of stream.
-pub(super) async fn read_into<S: AsyncRead + Unpin>(stream: &mut S, heard: &mut BytesMut) -> io::Result<usize> {
-    poll_fn(|cx| {
-        with(SIZE, |buffer| {
-            let read = ready!(poll_read(stream, cx, buffer))?;
-            heard.extend_from_slice(read);
-            Poll::Ready(Ok(read.len()))
-        })
+pub(super) fn poll_read_into<S: AsyncRead + Unpin>(
+    stream: &mut S,
+    heard: &mut BytesMut,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<usize>> {
+    with(SIZE, |buffer| {
+        let read = ready!(poll_read(stream, cx, buffer))?;
+        heard.extend_from_slice(read);
+        Poll::Ready(Ok(read.len()))
     })
-    .await
 }
 
 /// `poll_read` rather than readiness and `try_read`: a short read then costs no second system call.

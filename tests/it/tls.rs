@@ -271,6 +271,16 @@ fn there_is_no_second_starttls_inside_tls() {
 }
 
 #[test]
+fn what_tls_was_agreed_on_is_logged_of_a_client_that_never_said_a_word() {
+    let gateway = Gateway::start(&plan());
+    for mail in BOTH {
+        drop(mail.open(&gateway));
+        let listener = &format!("listener=\"{} ", mail.name());
+        gateway.logged(&["session ended", listener, "TLSv1_3", "TLS13_AES_128_GCM_SHA256", "left_before_login"]);
+    }
+}
+
+#[test]
 fn starttls_takes_no_argument() {
     let gateway = Gateway::start(&plan());
     let mut imap = gateway.connect("imap");

@@ -25,19 +25,8 @@ pub(super) struct Flow {
     rest: Option<Box<Rest>>,
     /// Something was written that may still be inside TLS.
     unflushed: bool,
-    /// Bytes that were read and are not counted yet.
-    pub(super) fresh: u32,
     /// Whether what was passed on ends a line; not known, so `false`, where the kernel has passed it on.
     pub(super) at_border: bool,
-}
-
-/// How a direction is polled.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Turn {
-    /// Bytes that are read at once.
-    pub(super) buffer: usize,
-    /// If the direction ends now, and moved fewer bytes than this in the turn, both sockets are closed with it.
-    pub(super) last_below: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +35,28 @@ pub(super) enum State {
     Ending,
     Done,
     GivenUp,
+}
+
+/// One direction's turn: how it is to go, and what came of it.
+pub(super) struct Turn {
+    /// Bytes that are read at once.
+    buffer: usize,
+    /// If the direction ends now, with fewer fresh bytes than this, both sockets are closed with it.
+    last_below: u32,
+    /// Bytes that were read.
+    pub(super) fresh: u32,
+    pub(super) trouble: Option<Trouble>,
+}
+
+impl Turn {
+    pub(super) const fn new(buffer: usize, last_below: u32) -> Self {
+        Self { buffer, last_below, fresh: 0, trouble: None }
+    }
+
+    /// Whether nothing comes after this direction's end.
+    pub(super) const fn is_last(&self) -> bool {
+        self.fresh < self.last_below
+    }
 }
 
 /// Which end of a direction broke.
@@ -57,8 +68,7 @@ pub(super) enum Trouble {
 impl Flow {
     pub(super) fn starting_with(heard: &BytesMut, manner: Manner) -> Self {
         let at_border = heard.last().is_none_or(|&byte| byte == b'\n');
-        let (state, rest, fresh) = (State::Open, kept(heard), count(heard.len()));
-        Self { state, manner, rest, unflushed: false, fresh, at_border }
+        Self { state: State::Open, manner, rest: kept(heard), unflushed: false, at_border }
     }
 
     pub(super) fn has_ended(&self) -> bool {
@@ -69,14 +79,9 @@ impl Flow {
         self.rest.is_none() && !self.unflushed
     }
 
-    /// The source has said nothing in this turn, and all it said before is delivered.
-    pub(super) fn is_quiet(&self) -> bool {
-        self.state == State::Open && self.fresh == 0 && self.is_idle()
-    }
-
-    /// Whether nothing comes after this direction's end, see [`Turn::last_below`].
-    pub(super) fn is_last(&self, turn: Turn) -> bool {
-        self.fresh < turn.last_below
+    /// All that was read is delivered, and more may come.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.state == State::Open && self.is_idle()
     }
 
     /// Nobody is there to hear it.
@@ -101,11 +106,10 @@ impl Flow {
         cx: &mut Context<'_>,
         from: &mut Stream,
         to: &mut Stream,
-        turn: Turn,
-        trouble: &mut Option<Trouble>,
+        turn: &mut Turn,
     ) -> Poll<()> {
         for _ in 0..STEPS {
-            let room = TURN.saturating_sub(self.fresh) as usize;
+            let room = TURN.saturating_sub(turn.fresh) as usize;
             if self.is_over() || room == 0 {
                 break;
             }
@@ -113,11 +117,11 @@ impl Flow {
                 Ok(()) => {}
                 Err(Trouble::Sink(error)) => {
                     self.give_up();
-                    *trouble = Some(Trouble::Sink(error));
+                    turn.trouble = Some(Trouble::Sink(error));
                 }
                 Err(Trouble::Source(error)) => {
                     self.state = State::Ending;
-                    *trouble = Some(Trouble::Source(error));
+                    turn.trouble = Some(Trouble::Source(error));
                 }
             }
         }
@@ -134,16 +138,16 @@ impl Flow {
         cx: &mut Context<'_>,
         from: &mut Stream,
         to: &mut Stream,
-        turn: Turn,
+        turn: &mut Turn,
         room: usize,
     ) -> Poll<Result<(), Trouble>> {
         ready!(self.poll_deliver(cx, to)).map_err(Trouble::Sink)?;
         match self.state {
-            State::Open => match self.poll_bulk(cx, from, to, room) {
+            State::Open => match self.poll_bulk(cx, from, to, room, &mut turn.fresh) {
                 Some(spliced) => spliced,
-                None => self.poll_move(cx, from, to, turn.buffer.min(room)),
+                None => self.poll_move(cx, from, to, turn.buffer.min(room), &mut turn.fresh),
             },
-            State::Ending => self.poll_farewell(cx, to, self.is_last(turn)).map_err(Trouble::Sink),
+            State::Ending => self.poll_farewell(cx, to, turn.is_last()).map_err(Trouble::Sink),
             State::Done | State::GivenUp => Poll::Ready(Ok(())),
         }
     }
@@ -169,6 +173,7 @@ impl Flow {
         from: &mut Stream,
         to: &mut Stream,
         room: usize,
+        fresh: &mut u32,
     ) -> Poll<Result<(), Trouble>> {
         scratch::with(room, |buffer| {
             let read = match ready!(scratch::poll_read(from, cx, buffer)) {
@@ -181,7 +186,7 @@ impl Flow {
                 self.state = State::Ending;
                 return Poll::Ready(Ok(()));
             };
-            self.fresh = self.fresh.saturating_add(count(read.len()));
+            *fresh = fresh.saturating_add(count(read.len()));
             self.at_border = last == b'\n';
             self.manner = self.manner.copied(read.len() == room);
             self.unflushed = true;

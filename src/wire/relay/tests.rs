@@ -38,9 +38,7 @@ async fn bench(how: Relaying, from_client: &[u8], from_backend: &[u8], idle: Dur
         (Stream::Plain(client_side), from_client.into()),
         (Stream::Plain(backend_side), from_backend.into()),
         idle,
-        Protocol::Imap,
-        Arc::new(meter.clone()),
-        how,
+        Arc::new(Setting { protocol: Protocol::Imap, relaying: how, meter: meter.clone() }),
         pulse.clone(),
     );
     Bench { client, backend, relay: tokio::spawn(relay), meter, pulse }
@@ -313,9 +311,7 @@ async fn one_turn_moves_no_more_than_is_fair(how: Relaying) {
         (client, early()),
         (backend, early()),
         LONG,
-        Protocol::Imap,
-        Arc::new(meter),
-        how,
+        Arc::new(Setting { protocol: Protocol::Imap, relaying: how, meter }),
         Arc::new(Pulse::new()),
     );
     let first = std::future::poll_fn(|cx| {

@@ -16,10 +16,11 @@ impl Flow {
         from: &Stream,
         to: &Stream,
         most: usize,
+        fresh: &mut u32,
     ) -> Option<Poll<Result<(), Trouble>>> {
         match (from, to) {
             (Stream::Plain(from), Stream::Plain(to)) if self.manner.is_splicing() => {
-                self.poll_splice(cx, Pipe::take()?, from, to, most)
+                self.poll_splice(cx, Pipe::take()?, (from, to), most, fresh)
             }
             _ => None,
         }
@@ -30,9 +31,9 @@ impl Flow {
         &mut self,
         cx: &mut Context<'_>,
         mut pipe: Pipe,
-        from: &TcpStream,
-        to: &TcpStream,
+        (from, to): (&TcpStream, &TcpStream),
         most: usize,
+        fresh: &mut u32,
     ) -> Option<Poll<Result<(), Trouble>>> {
         match pipe.poll_fill(cx, from, most) {
             Poll::Pending => return Some(Poll::Pending),
@@ -44,7 +45,7 @@ impl Flow {
             }
             Poll::Ready(Ok(Filled::With(0))) => self.state = State::Ending,
             Poll::Ready(Ok(Filled::With(bytes))) => {
-                self.fresh = self.fresh.saturating_add(count(bytes));
+                *fresh = fresh.saturating_add(count(bytes));
                 self.at_border = false;
                 self.manner = self.manner.spliced(bytes);
                 match pipe.poll_drain(cx, to) {
