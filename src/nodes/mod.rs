@@ -24,8 +24,10 @@ use crate::roster::{Filter, Roster, id, read_id};
 use crate::tag::tag;
 
 mod keep;
+mod list;
 mod seen;
 
+pub use list::{List, One};
 pub use seen::Seen;
 
 use seen::Shown;
@@ -166,7 +168,7 @@ impl Nodes {
             Some(_) => None,
             None => Some(0),
         };
-        let is_one_of_many = !view.others.is_empty();
+        let is_one_of_many = view.has_others();
         let own = self.0.roster.page(filter, own_after.unwrap_or(u64::MAX), limit);
         let own_name = is_one_of_many.then(|| self.0.name.clone());
         let mut sessions: Vec<_> = own.entries.iter().map(|entry| (own_name.clone(), Seen::of(entry))).collect();

@@ -64,7 +64,7 @@ pub(super) async fn drop_sessions(State(page): State<Page>, Act(asker, asked): A
         _ => return Err(Refusal::bad("of: session, user, address or backend").into()),
     };
     let fields = [("of", &*asked.of), ("what", &*asked.what), ("back", &*asked.back)];
-    if let Some(question) = page.question(&asker, &whose, &asked.sure, "/drop", &fields, &asked.back) {
+    if let Some(question) = page.question(&asker, &whose, &asked.sure, "/drop", &fields, &asked.back).await {
         return Ok(question);
     }
     let words = match page.admin.drop_sessions(&asker.caller, &whose).await {
@@ -91,9 +91,7 @@ pub(super) async fn switch(State(page): State<Page>, Act(asker, asked): Act<Swit
         ("back", &*asked.back),
     ];
     let whose = Whose::user(&user, Some(protocol));
-    if let Some(question) =
-        now.then(|| page.question(&asker, &whose, &asked.sure, "/switch", &fields, &asked.back)).flatten()
-    {
+    if now && let Some(question) = page.question(&asker, &whose, &asked.sure, "/switch", &fields, &asked.back).await {
         return Ok(question);
     }
     let done = page.admin.switch(&asker.caller, &user, protocol, enabled, now).await?;
@@ -121,6 +119,7 @@ fn dropped(ended: &Ended) -> String {
     let here = sessions(ended.here);
     match ended.told {
         Some(told) if told.is_partial => format!("{here} dropped here; the other gateways cannot be told now."),
+        Some(told) if (ended.here, told.sessions) == (0, 1) => "1 session dropped at another gateway.".to_owned(),
         Some(told) if told.nodes > 0 => format!("{here} dropped here, about {} elsewhere.", told.sessions),
         Some(_) | None => format!("{here} dropped."),
     }
@@ -128,7 +127,7 @@ fn dropped(ended: &Ended) -> String {
 
 impl Page {
     /// What is asked before more than one session is dropped, if it was not asked yet.
-    fn question(
+    async fn question(
         &self,
         asker: &Asker,
         whose: &Whose,
@@ -138,8 +137,11 @@ impl Page {
         back: &str,
     ) -> Option<Response> {
         let Whose::All(by, what, filter) = whose else { return None };
-        let count = self.admin.parts.roster.page(filter, 0, 0).total;
-        if count <= 1 || sure == "yes" {
+        if sure == "yes" {
+            return None;
+        }
+        let count = self.admin.parts.nodes.page(filter, None, 0).await?.total;
+        if count <= 1 {
             return None;
         }
         let of = match *by {

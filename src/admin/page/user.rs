@@ -32,6 +32,7 @@ struct Detail {
     last_failure: Option<(Time, String)>,
     rows: Vec<Row>,
     shows_user: bool,
+    has_others: bool,
     total: usize,
     found: String,
 }
@@ -60,9 +61,10 @@ pub(super) async fn show(
         last: last(protocol),
     };
     let address = |visit: &Visit| (visit.address.to_string(), called(visit.protocol), Time::of(visit.at));
-    let (rows, total) = page.rows_of(&Filter { user: Some(user.shared_name()), ..Filter::default() });
+    let view = parts.nodes.others().await;
+    let (rows, total) = page.rows_of(&view, &Filter { user: Some(user.shared_name()), ..Filter::default() });
     Ok(shown(&Detail {
-        frame: Frame::around(&page, &asker),
+        frame: Frame::around_all(&page, &asker, &view),
         user: user.name().to_owned(),
         switches: page.offered.iter().copied().filter(|protocol| protocol.login() == *protocol).map(switch).collect(),
         kept: parts.registry.keeps(),
@@ -71,6 +73,7 @@ pub(super) async fn show(
         last_failure: known.last_failure.map(|(at, address)| (Time::of(at), address.to_string())),
         rows,
         shows_user: false,
+        has_others: view.has_others(),
         total,
         found: sessions(total),
     }))
