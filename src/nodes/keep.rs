@@ -29,6 +29,7 @@ impl Nodes {
         if !self.0.registry.is_shared() {
             return;
         }
+        self.0.roster.want_news();
         let mut told = Told { pieces: vec![None; PIECES], hasher: RandomState::new(), whole: None, order: None };
         loop {
             // While the store is away, who asks is told so; what is to be told is told later.
@@ -37,8 +38,9 @@ impl Nodes {
         }
     }
 
-    /// This gateway ends: the others need not wait for its lease.
+    /// This gateway ends: the others need not wait for its lease, and what it has heard stays.
     pub async fn leave(&self) {
+        let _ = self.tell_news().await;
         self.0.registry.leave(tag()).await;
     }
 
@@ -48,7 +50,8 @@ impl Nodes {
             told.pieces.fill(None);
         }
         self.obey(heard, told);
-        self.show(told).await
+        self.show(told).await?;
+        self.tell_news().await
     }
 
     /// Each order once, and none that is old.

@@ -6,7 +6,8 @@
 //!
 //! ```text
 //! roster ── pieces that changed ──▶ keep ──▶ registry ──▶ the others' views ──▶ admin
-//!       ◀── kick ── orders ◀──────────┘         ▲── order ── admin
+//!        ── news of users ───────▶   │          │── what all told of a user ──▶ admin
+//!       ◀── kick ── orders ◀──────────┘          ▲── order ── admin
 //! ```
 
 use std::net::IpAddr;
@@ -24,9 +25,11 @@ use crate::roster::{Filter, Roster, id, read_id};
 use crate::tag::tag;
 
 mod keep;
+mod known;
 mod list;
 mod seen;
 
+pub use known::Remembered;
 pub use list::{List, One};
 pub use seen::Seen;
 

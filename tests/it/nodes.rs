@@ -321,3 +321,59 @@ fn while_the_server_is_away_the_page_says_whose_sessions_are_missing() {
     let text = page_shows(&one, &view, "/", &["All 2", "127.0.0.123"]);
     assert!(!text.contains("not shown"), "{text}");
 }
+
+#[test]
+fn what_is_known_of_a_user_is_what_all_gateways_have_heard() {
+    let (mut redis, one, mut two) = two(|plan| plan);
+    let view = sign_in(&one, VIEW);
+    for (gateway, source) in [(&one, "127.0.0.131"), (&two, "127.0.0.132")] {
+        let mut client = Mail::Imap.open_from(source, gateway);
+        Mail::Imap.try_login(&mut client, "bob", "wrong");
+    }
+    drop(open("127.0.0.133", &one, "bob"));
+    shows(&one, &["ips", "bob"], |text| text.contains("127.0.0.133") && !text.contains("  0s\n"));
+    let mut pop3 = Mail::Pop3.open_from("127.0.0.134", &two);
+    Mail::Pop3.login(&mut pop3, "bob");
+    drop(pop3);
+    let count = |text: &str| text.contains("failed logins  2 (the last");
+    for gateway in [&one, &two] {
+        let text =
+            shows(gateway, &["user", "bob"], |text| count(text) && text.contains("134 ") && text.contains("133 "));
+        assert!(!text.contains("of this gateway only"), "{text}");
+        line(&text, &["last address", "127.0.0.134"]);
+        line(&text, &["from 127.0.0.132"]);
+        for protocol in ["imap ", "pop3 "] {
+            let last = text.lines().find(|line| line.starts_with(protocol)).expect("its line");
+            assert!(last.contains("yes") && last.ends_with('s'), "{last}");
+        }
+        let ips = run(gateway, &["ips", "bob"]);
+        line(&ips, &["127.0.0.133", "imap"]);
+        line(&ips, &["127.0.0.134", "pop3"]);
+    }
+    let (_, detail) = call(&one, VIEW, "GET", "/users/bob", "");
+    assert!(detail.contains("\"last_address\":\"127.0.0.134\"") && detail.contains("\"partial\":false"), "{detail}");
+    page_shows(
+        &one,
+        &view,
+        "/user?name=bob",
+        &["127.0.0.133|IMAP", "127.0.0.134|POP3", "failed logins, the last|127.0.0.132"],
+    );
+
+    // What a gateway has told stays when it dies, and that of nobody is nothing.
+    two.kill();
+    assert!(run(&one, &["ips", "bob"]).contains("127.0.0.134"));
+    assert!(run(&one, &["user", "alice"]).contains("failed logins  0\n"));
+    // Alone, it knows what it has heard itself, and says so.
+    redis.kill();
+    let text = shows(&one, &["user", "bob"], |text| text.contains("bob@example.org (of this gateway only"));
+    assert!(text.contains("127.0.0.133") && !text.contains("127.0.0.134"), "{text}");
+    assert!(text.contains("failed logins  1 ("), "{text}");
+    assert!(run(&one, &["ips", "bob"]).ends_with("\n(of this gateway only: the registry's store is away)\n"));
+    let text = page_shows(&one, &view, "/user?name=bob", &["not shown", "127.0.0.133|IMAP"]);
+    assert!(!text.contains("127.0.0.134"), "{text}");
+    // What is heard meanwhile is told when the server is back, though it has forgotten all.
+    drop(open("127.0.0.135", &one, "bob"));
+    redis.restart();
+    let third = Gateway::start(&redis.keeps(with_tokens(site::shared().plan())));
+    shows(&third, &["ips", "bob"], |text| text.contains("127.0.0.135"));
+}

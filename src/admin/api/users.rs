@@ -8,10 +8,11 @@ use super::sessions::{LIMIT_MAX, Sessions, matching};
 use super::{Admin, Caller, Dropped, Refusal, State, Whose};
 use crate::admin::named;
 use crate::admin::refusal::{Body, Path};
+use crate::nodes::Remembered;
 use crate::proto::Protocol;
 use crate::roster::{Filter, Visit};
 
-/// A user, as far as this gateway has heard of them. Times are seconds since 1970.
+/// A user, as far as the gateways that share the registry's store have heard of them. Times are seconds since 1970.
 #[derive(Serialize, ToSchema)]
 #[schema(as = UserDetail)]
 pub(super) struct Detail {
@@ -81,7 +82,7 @@ pub(super) struct Forgotten {
     responses((status = 200, body = Detail), (status = "4XX", body = Refusal)))]
 pub(super) async fn one(State(admin): State<Admin>, Path(name): Path<String>) -> Result<Json<Detail>, Refusal> {
     let user = admin.user(&name)?;
-    let known = admin.parts.roster.known(user.name()).unwrap_or_default();
+    let Remembered { known, is_partial } = admin.parts.nodes.known(user.name()).await;
     let off = admin.parts.registry.switched_off(user.name());
     let last = |protocol| known.last.iter().find(|(of, _)| *of == protocol).map(|(_, at)| *at);
     let switch = |protocol: Protocol| Switch {
@@ -92,6 +93,8 @@ pub(super) async fn one(State(admin): State<Admin>, Path(name): Path<String>) ->
     let address =
         |visit: &Visit| Address { address: visit.address.to_string(), at: visit.at, protocol: visit.protocol.name() };
     let filter = Filter { user: Some(user.shared_name()), ..Filter::default() };
+    let mut sessions = matching(&admin, &filter, None, LIMIT_MAX).await?;
+    sessions.partial |= is_partial;
     Ok(Json(Detail {
         user: user.name().to_owned(),
         protocols: Protocol::ALL.into_iter().filter(|protocol| protocol.login() == *protocol).map(switch).collect(),
@@ -102,7 +105,7 @@ pub(super) async fn one(State(admin): State<Admin>, Path(name): Path<String>) ->
             last_at: known.last_failure.map(|(at, _)| at),
             last_address: known.last_failure.map(|(_, address)| address.to_string()),
         },
-        sessions: matching(&admin, &filter, None, LIMIT_MAX).await?,
+        sessions,
     }))
 }
 

@@ -42,7 +42,7 @@ pub(super) async fn show(
     let view = page.admin.parts.nodes.others().await;
     let (rows, total) = page.rows_of(&view, &Filter { client: Some(address), ..Filter::default() });
     Ok(shown(&Detail {
-        frame: Frame::around_all(&page, &asker, &view),
+        frame: Frame::around_all(&page, &asker, view.is_partial),
         address: address.to_string(),
         visitors: visitors
             .map(|(user, visit)| (user.to_string(), called(visit.protocol), Time::of(visit.at)))

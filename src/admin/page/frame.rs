@@ -7,7 +7,6 @@ use axum::response::{Html, IntoResponse, Response};
 use super::Page;
 use super::asker::Asker;
 use crate::admin::refusal::Refusal;
-use crate::nodes;
 
 /// The frame of a page of who may read.
 pub(super) struct Frame {
@@ -47,9 +46,9 @@ impl Frame {
     }
 
     /// Of a page with what other gateways have: who reads it is told when that is missing.
-    pub(super) fn around_all(page: &Page, asker: &Asker, view: &nodes::View) -> Self {
+    pub(super) fn around_all(page: &Page, asker: &Asker, is_partial: bool) -> Self {
         let mut frame = Self::around(page, asker);
-        if view.is_partial {
+        if is_partial {
             frame.warnings.retain(|warning| *warning != STORE_AWAY);
             frame.warnings.push(ALONE);
         }

@@ -94,7 +94,7 @@ pub(super) async fn show(
     let total = list.total;
     let end = skip.saturating_add(list.sessions.len());
     Ok(shown(&Sessions {
-        frame: Frame::around_all(&page, &asker, &others),
+        frame: Frame::around_all(&page, &asker, others.is_partial),
         tabs: tabs(&page, &view, &counts),
         headings: Column::shown(has_others).map(|column| heading(&view, column)).collect(),
         orders: orders(&view, has_others),
