@@ -58,7 +58,7 @@ impl Registry {
 
 /// Before a protocol's name: its last login.
 pub const LAST: &str = "last:";
-/// Before an address: the last login from there. The [`VISITS_MAX`] latest of them stay.
+/// Before an address: the last login from there. The sixteen latest of them stay.
 pub const VISIT: &str = "at:";
 /// The last failure.
 pub const FAILED: &str = "failed";

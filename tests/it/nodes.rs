@@ -10,6 +10,7 @@ use crate::support::gateway::Gateway;
 use crate::support::mail::Mail;
 use crate::support::plan::Plan;
 use crate::support::redis::Redis;
+use crate::support::slapd::Slapd;
 use crate::support::{site, wait};
 
 /// Two gateways that share a server, and the server.
@@ -376,4 +377,43 @@ fn what_is_known_of_a_user_is_what_all_gateways_have_heard() {
     redis.restart();
     let third = Gateway::start(&redis.keeps(with_tokens(site::shared().plan())));
     shows(&third, &["ips", "bob"], |text| text.contains("127.0.0.135"));
+}
+
+#[test]
+fn a_route_that_is_forgotten_at_one_gateway_is_forgotten_at_the_other() {
+    let slapd = Slapd::start();
+    let urls = format!("[\"{}\"]", slapd.url());
+    let (mut redis, one, two) = two(|plan| plan.set("directory.sources.ldap.urls", &urls));
+    let asks = |gateway: &Gateway| {
+        let before = slapd.searches("alice");
+        drop(open("127.0.0.136", gateway, "alice"));
+        slapd.searches("alice") - before
+    };
+    let forget = || call(&one, OPS, "DELETE", "/users/alice/route", "");
+    let told = |count: usize| {
+        wait::until_true("the other to forget it", wait::SOON, || {
+            let log = two.log();
+            let lines = log.lines().filter(|line| line.contains("act=\"forget_route\"") && line.contains("by=\"ops\""));
+            let lines =
+                lines.filter(|line| line.contains("from=\"another gateway\"") && line.contains("alice@example.org"));
+            lines.filter(|line| line.contains("forgotten=true")).count() == count
+        });
+    };
+    assert_eq!((asks(&one), asks(&two)), (1, 1), "each for itself");
+    assert_eq!((asks(&one), asks(&two)), (0, 0), "they remember");
+    assert_eq!(forget(), (200, "{\"forgotten\":true,\"nodes_told\":1,\"partial\":false}".to_owned()));
+    told(1);
+    assert_eq!((asks(&one), asks(&two)), (1, 1));
+    let ops = sign_in(&one, OPS);
+    let csrf = ask(&one, "GET", "/", &ops, "").csrf().to_owned();
+    ask(&one, "POST", "/forget", &ops, &format!("csrf={csrf}&user=alice&back=/"));
+    page_shows(&one, &ops, "/", &["the next login asks the directory. So it does at the other gateways."]);
+    told(2);
+    assert_eq!((asks(&one), asks(&two)), (1, 1));
+    redis.kill();
+    shows(&one, &["status"], |text| text.contains("of this gateway only"));
+    assert_eq!(forget(), (200, "{\"forgotten\":true,\"nodes_told\":0,\"partial\":true}".to_owned()));
+    ask(&one, "POST", "/forget", &ops, &format!("csrf={csrf}&user=alice&back=/"));
+    page_shows(&one, &ops, "/", &["The other gateways cannot be told now."]);
+    assert_eq!((asks(&one), asks(&two)), (1, 0), "who was not told still remembers");
 }

@@ -71,10 +71,15 @@ pub(super) struct Switched {
     dropped: Dropped,
 }
 
-/// Whether there was something to forget.
+/// What was forgotten.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Forgotten {
+    /// Whether there was something to forget here.
     forgotten: bool,
+    /// Other gateways that were told; they forget it within a second or so.
+    nodes_told: usize,
+    /// The registry's store is away, so no other gateway could be told.
+    partial: bool,
 }
 
 /// A user's detail.
@@ -136,7 +141,7 @@ pub(super) async fn drop_sessions(
     Ok(Json(admin.drop_sessions(&caller, &Whose::user(&user, None)).await?.into()))
 }
 
-/// Forgets where the user lives: the next login asks the directory.
+/// Forgets where the user lives, at all gateways that share the registry's store: the next login asks the directory.
 #[utoipa::path(delete, path = "/users/{name}/route", operation_id = "forget_route", params(("name" = String, Path, description = "A user's name")),
     responses((status = 200, body = Forgotten), (status = "4XX", body = Refusal)))]
 pub(super) async fn forget_route(
@@ -145,5 +150,7 @@ pub(super) async fn forget_route(
     Path(name): Path<String>,
 ) -> Result<Json<Forgotten>, Refusal> {
     let user = admin.user(&name)?;
-    Ok(Json(Forgotten { forgotten: admin.forget_route(&caller, &user) }))
+    let (forgotten, told) = admin.forget_route(&caller, &user).await;
+    let nodes_told = if told.is_partial { 0 } else { told.nodes };
+    Ok(Json(Forgotten { forgotten, nodes_told, partial: told.is_partial }))
 }

@@ -13,6 +13,7 @@ use super::words::{called, sessions};
 use crate::admin::acts::{Ended, Whose};
 use crate::admin::named;
 use crate::admin::refusal::Refusal;
+use crate::nodes::Told;
 
 #[derive(Deserialize)]
 pub(super) struct Drop {
@@ -106,12 +107,18 @@ pub(super) async fn forget_route(
     Act(asker, asked): Act<Forget>,
 ) -> Result<Response, Trouble> {
     let user = page.admin.user(&asked.user)?;
-    let words = if page.admin.forget_route(&asker.caller, &user) {
+    let (forgotten, told) = page.admin.forget_route(&asker.caller, &user).await;
+    let here = if forgotten {
         "The route is forgotten: the next login asks the directory."
     } else {
         "No route was remembered: the next login asks the directory anyway."
     };
-    Ok(page.done(&asker, &asked.back, words.to_owned()))
+    let elsewhere = match told {
+        Told { is_partial: true, .. } => " The other gateways cannot be told now.",
+        Told { nodes: 0, .. } => "",
+        Told { .. } => " So it does at the other gateways.",
+    };
+    Ok(page.done(&asker, &asked.back, format!("{here}{elsewhere}")))
 }
 
 /// What became of sessions that were to end.
