@@ -311,6 +311,12 @@ fn while_the_server_is_away_the_page_says_whose_sessions_are_missing() {
     let view = sign_in(&one, VIEW);
     let (_here, _there) = (open("127.0.0.122", &one, "alice"), open("127.0.0.123", &two, "bob"));
     page_shows(&one, &view, "/", &["All 2"]);
+    // It hangs at first, which nobody waits for long, and then is gone.
+    redis.signal(Signal::STOP);
+    let begun = std::time::Instant::now();
+    ask(&one, "GET", "/user?name=bob", &view, "");
+    assert!(begun.elapsed().as_secs() < 10, "{:?}", begun.elapsed());
+    page_shows(&one, &view, "/", &["sessions are not shown", "All 1"]);
     redis.kill();
     let note = "other gateways' sessions are not shown";
     for path in ["/", "/user?name=bob", "/address?ip=127.0.0.123"] {
