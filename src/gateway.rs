@@ -76,10 +76,11 @@ impl Gateway {
         let own: Vec<SocketAddr> = sockets.iter().filter_map(|socket| socket.local_addr().ok()).collect();
         let roster = Roster::new(config.ipv6_prefix);
         let registry = Registry::open(config.after_pop.as_ref(), &config.store, metrics.clone(), &Handle::current())?;
+        let directory = Directory::new(&config.directory, metrics.clone(), Handle::current())?;
         let parts = Arc::new(Parts {
-            directory: Directory::new(&config.directory, metrics.clone(), Handle::current())?,
             backends: Backends::new(&config.backends, &own, &metrics)?,
-            nodes: Nodes::new(roster.clone(), registry.clone(), metrics.clone(), &config.hostname),
+            nodes: Nodes::new(roster.clone(), registry.clone(), directory.clone(), metrics.clone(), &config.hostname),
+            directory,
             registry,
             roster,
             metrics: metrics.clone(),

@@ -64,7 +64,7 @@
 //! | `Backends`, `Server`, `Lease` | [`backend`] | the servers behind a name · one of them · a place there, given back when dropped |
 //! | `Registry`, `Presence`, `Coverage` | [`registry`] | who logged in from where · a session that keeps that so · what an address may be taken for |
 //! | `Roster`, `Guest`, `Entry` | [`roster`] | who is on, and what is remembered of users · a session's own hold of its entry · what others see of it |
-//! | `Nodes` | [`nodes`] | all gateways that share a store as one: who is on at any of them, and orders that reach each |
+//! | `Nodes` | [`nodes`] | all gateways that share a store as one: who is on at any of them, what they remember of users, and orders that reach each |
 //! | `Pulse` | [`wire`] | the bytes, the last movement and the kick that a session shares with who watches it |
 //! | `Language` | [`lookup`] | one of the protocols by which other MTAs ask the registry |
 //! | `Caller`, `Visit` | [`admin`] | who asks or acts, for the log · a browser that has signed in with a token |

@@ -123,11 +123,11 @@ impl Admin {
         Ok(Switched { kept: registry.keeps(), dropped })
     }
 
-    /// Forgets where a user lives; whether there was something to forget.
-    pub(super) fn forget_route(&self, caller: &Caller, user: &User) -> bool {
+    /// Forgets where a user lives, here and at the other gateways; whether there was something to forget here.
+    pub(super) async fn forget_route(&self, caller: &Caller, user: &User) -> (bool, Told) {
         let forgotten = self.parts.directory.forget(user);
         tracing::info!(by = &*caller.name, from = %caller.peer, act = "forget_route", what = user.name(), forgotten, "administrator");
-        forgotten
+        (forgotten, self.parts.nodes.forget_elsewhere(&caller.name, user).await)
     }
 }
 

@@ -132,8 +132,9 @@ pub(super) fn user(remote: &Remote, name: &str) -> anyhow::Result<()> {
         let switch =
             |each: &Value| vec![shown(at(each, "protocol")), yes(at(each, "enabled")), ago(at(each, "last_login"))];
         format!(
-            "user           {}\nlast address   {}\nfailed logins  {}\n\n{}\n{}\n{}",
+            "user           {}{}\nlast address   {}\nfailed logins  {}\n\n{}\n{}\n{}",
             shown(at(one, "user")),
+            if at(one, "partial") == true { PARTIAL } else { "" },
             shown(at(one, "last_address")),
             failures(at(one, "failed_logins")),
             table(&["PROTOCOL", "ENABLED", "LAST LOGIN"], &rows(at(one, "protocols"), switch)),
@@ -148,7 +149,8 @@ pub(super) fn ips(remote: &Remote, name: &str) -> anyhow::Result<()> {
     if remote.json {
         return print_json(at(one, "addresses"));
     }
-    say(&addresses(one))
+    let note = if at(one, "partial") == true { format!("{}\n", PARTIAL.trim_start()) } else { String::new() };
+    say(&format!("{}{note}", addresses(one)))
 }
 
 pub(super) fn status(remote: &Remote) -> anyhow::Result<()> {

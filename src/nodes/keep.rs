@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::seen::Shown;
-use super::{Nodes, Order, PIECE_MAX};
+use super::{Nodes, Order, PIECE_MAX, ROUTE};
 use crate::proto::Protocol;
 use crate::registry::{Away, Heard};
 use crate::roster::{Filter, PIECES};
@@ -29,6 +29,7 @@ impl Nodes {
         if !self.0.registry.is_shared() {
             return;
         }
+        self.0.roster.want_news();
         let mut told = Told { pieces: vec![None; PIECES], hasher: RandomState::new(), whole: None, order: None };
         loop {
             // While the store is away, who asks is told so; what is to be told is told later.
@@ -37,8 +38,9 @@ impl Nodes {
         }
     }
 
-    /// This gateway ends: the others need not wait for its lease.
+    /// This gateway ends: the others need not wait for its lease, and what it has heard stays.
     pub async fn leave(&self) {
+        let _ = self.tell_news().await;
         self.0.registry.leave(tag()).await;
     }
 
@@ -48,7 +50,8 @@ impl Nodes {
             told.pieces.fill(None);
         }
         self.obey(heard, told);
-        self.show(told).await
+        self.show(told).await?;
+        self.tell_news().await
     }
 
     /// Each order once, and none that is old.
@@ -71,6 +74,9 @@ impl Nodes {
     }
 
     fn carry_out(&self, order: &Order) {
+        if order.of == ROUTE {
+            return self.forget(order);
+        }
         let Some(of) = KINDS.into_iter().find(|kind| *kind == order.of) else { return };
         let count = match (order.session, order.filter()) {
             (Some((to, number)), _) if to == tag() => usize::from(self.0.roster.kick_one(number)),
@@ -80,6 +86,13 @@ impl Nodes {
         self.0.metrics.kicks.with_label_values(&[of]).inc_by(count as u64);
         let (by, from) = (&*order.by, "another gateway");
         tracing::info!(by, from, act = "drop", of, what = &*order.what, count, "administrator");
+    }
+
+    fn forget(&self, order: &Order) {
+        let directory = &self.0.directory;
+        let Some(Ok(user)) = order.user.as_deref().map(|name| directory.user(name)) else { return };
+        let (by, from, forgotten) = (&*order.by, "another gateway", directory.forget(&user));
+        tracing::info!(by, from, act = "forget_route", what = user.name(), forgotten, "administrator");
     }
 
     async fn show(&self, told: &mut Told) -> Result<(), Away> {

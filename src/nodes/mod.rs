@@ -1,12 +1,13 @@
-//! All gateways that share a store as one: who is on at any of them, and orders that reach each.
+//! All gateways that share a store as one: who is on at any of them, what they remember of users, orders that reach each.
 //!
 //! It stands above the roster, which is of this process, and the registry, which carries what gateways tell each other.
 //! Nothing on a login's way or a relay's is in here: a task shows the roster to the others, and who asks waits for an
 //! answer that is at most a second old.
 //!
 //! ```text
-//! roster ── pieces that changed ──▶ keep ──▶ registry ──▶ the others' views ──▶ admin
-//!       ◀── kick ── orders ◀──────────┘         ▲── order ── admin
+//! roster ── pieces that changed, news of users ──▶ keep ──▶ registry ──▶ the others' views, what is known ──▶ admin
+//! roster ◀── kick ──── orders ◀─────────────────────┘          ▲── order ── admin
+//! directory ◀── forget ──┘
 //! ```
 
 use std::net::IpAddr;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
+use crate::directory::{Directory, User};
 use crate::metrics::Metrics;
 use crate::proto::Protocol;
 use crate::registry::Registry;
@@ -24,8 +26,12 @@ use crate::roster::{Filter, Roster, id, read_id};
 use crate::tag::tag;
 
 mod keep;
+mod known;
+mod list;
 mod seen;
 
+pub use known::Remembered;
+pub use list::{List, One};
 pub use seen::Seen;
 
 use seen::Shown;
@@ -37,6 +43,7 @@ pub struct Nodes(Arc<Inner>);
 struct Inner {
     roster: Roster,
     registry: Registry,
+    directory: Directory,
     metrics: Arc<Metrics>,
     /// What people call this one: host name and process.
     name: Arc<str>,
@@ -90,7 +97,7 @@ pub struct Told {
     pub is_partial: bool,
 }
 
-/// Sessions to be dropped, and who wants it; how gateways tell each other.
+/// Sessions to be dropped or a [`ROUTE`] to be forgotten, and who wants it; how gateways tell each other.
 #[derive(Debug, Serialize, Deserialize)]
 struct Order {
     from: u32,
@@ -104,12 +111,12 @@ struct Order {
     backend: Option<String>,
 }
 
-/// By which of their kinds sessions are dropped; for log and metrics.
+/// What is done; for log and metrics.
 #[derive(Debug, Clone, Copy)]
 pub struct Act<'a> {
     /// The administrator.
     pub by: &'a str,
-    /// `user`, `address`, `backend`.
+    /// By which of their kinds sessions are dropped: `user`, `address`, `backend`.
     pub of: &'static str,
     /// Which of them.
     pub what: &'a str,
@@ -118,9 +125,15 @@ pub struct Act<'a> {
 impl Nodes {
     /// Knows of nobody else yet.
     #[must_use]
-    pub fn new(roster: Roster, registry: Registry, metrics: Arc<Metrics>, hostname: &str) -> Self {
+    pub fn new(
+        roster: Roster,
+        registry: Registry,
+        directory: Directory,
+        metrics: Arc<Metrics>,
+        hostname: &str,
+    ) -> Self {
         let name = format!("{hostname}/{}", std::process::id()).into();
-        Self(Arc::new(Inner { roster, registry, metrics, name, looked: Mutex::new(None) }))
+        Self(Arc::new(Inner { roster, registry, directory, metrics, name, looked: Mutex::new(None) }))
     }
 
     /// What people call this one.
@@ -166,7 +179,7 @@ impl Nodes {
             Some(_) => None,
             None => Some(0),
         };
-        let is_one_of_many = !view.others.is_empty();
+        let is_one_of_many = view.has_others();
         let own = self.0.roster.page(filter, own_after.unwrap_or(u64::MAX), limit);
         let own_name = is_one_of_many.then(|| self.0.name.clone());
         let mut sessions: Vec<_> = own.entries.iter().map(|entry| (own_name.clone(), Seen::of(entry))).collect();
@@ -216,6 +229,15 @@ impl Nodes {
         Some(Told { nodes: 1, sessions: 1, is_partial: !is_told })
     }
 
+    /// Has the other gateways forget where a user lives.
+    pub async fn forget_elsewhere(&self, by: &str, user: &User) -> Told {
+        let (nodes, filter) =
+            (self.others().await.others.len(), Filter { user: Some(user.shared_name()), ..Filter::default() });
+        let act = Act { by, of: ROUTE, what: user.name() };
+        let is_partial = self.0.registry.is_shared() && !self.order(act, &filter, None).await;
+        Told { nodes, sessions: 0, is_partial }
+    }
+
     async fn order(&self, act: Act<'_>, filter: &Filter, session: Option<(u32, u64)>) -> bool {
         let order = Order {
             from: tag(),
@@ -251,6 +273,8 @@ impl Other {
     }
 }
 
+/// What an order is of that drops no session.
+const ROUTE: &str = "route";
 /// Sessions of one piece that are shown to others: 64,000 in all.
 const PIECE_MAX: usize = 1_000;
 /// A look serves whoever asks within this time.

@@ -28,6 +28,7 @@ mod clock;
 mod dial;
 mod disk;
 mod keeper;
+mod known;
 mod nodes;
 mod seats;
 mod seen;
@@ -38,6 +39,7 @@ mod tests;
 mod valkey;
 
 pub use disk::DiskProblem;
+pub use known::{FAILED, Fact, LAST, News, Recalled, VISIT};
 pub use nodes::{Heard, LEASE, Posted};
 pub use seats::{Crowded, Seat};
 pub use seen::Protocols;

@@ -73,7 +73,7 @@ impl Registry {
         }
     }
 
-    fn server(&self) -> Result<&Valkey, Away> {
+    pub(super) fn server(&self) -> Result<&Valkey, Away> {
         match &self.0.store {
             Backing::Valkey(server) => Ok(server),
             Backing::Memory | Backing::Disk(_) => Err(Away("not shared".to_owned())),

@@ -209,6 +209,7 @@ const TIMED_OUT: &str = "timed out";
 const WRONG_TYPE: &str = "WRONGTYPE";
 
 mod board;
+mod known;
 mod seats;
 mod switches;
 

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex};
 use lru::LruCache;
 
 use super::lock;
+use super::news::News;
 use crate::proto::Protocol;
 
 /// What is known of one user; times are seconds since 1970.
@@ -47,6 +48,7 @@ struct Part {
     users: LruCache<Arc<str>, Box<Known>>,
     /// They have never logged in.
     strangers: LruCache<Arc<str>, Box<Known>>,
+    news: News,
 }
 
 impl History {
@@ -58,7 +60,7 @@ impl History {
             let mut table = [LruCache::unbounded(), LruCache::unbounded()];
             table.iter_mut().zip([users, users / STRANGERS_SHARE]).for_each(|(table, most)| table.resize(size(most)));
             let [users, strangers] = table;
-            Mutex::new(Part { users, strangers })
+            Mutex::new(Part { users, strangers, news: News::default() })
         };
         Self { parts: (0..PARTS).map(|_| part()).collect(), hasher: RandomState::new() }
     }
@@ -70,6 +72,9 @@ impl History {
                 part.users.put(user.clone(), stranger);
             }
             part.users.get_or_insert_mut(user.clone(), Box::default).welcome(protocol, address, now);
+            if let Some(news) = part.news.about(user) {
+                news.welcome(protocol, address, now);
+            }
             part.users.peek_mru().map_or_else(|| user.clone(), |(name, _)| name.clone())
         })
     }
@@ -80,9 +85,41 @@ impl History {
                 Some(known) => known,
                 None => part.strangers.get_or_insert_mut(user.clone(), Box::default),
             };
-            known.failures += 1;
-            known.last_failure = Some((now, address));
+            known.fail(address, now);
+            if let Some(news) = part.news.about(user) {
+                news.fail(address, now);
+            }
         });
+    }
+
+    /// From now on, what is heard is noted for whoever tells it.
+    pub(super) fn want_news(&self) {
+        self.parts.iter().for_each(|part| lock(part).news.want());
+    }
+
+    /// What was heard of at most `limit` users since they were taken the last time.
+    pub(super) fn news(&self, limit: usize) -> Vec<(Arc<str>, Known)> {
+        let mut taken = Vec::new();
+        for part in &self.parts {
+            let rest = limit - taken.len();
+            taken.extend(lock(part).news.take(rest));
+        }
+        taken
+    }
+
+    /// It could not be told; it is with the next.
+    pub(super) fn not_told(&self, news: Vec<(Arc<str>, Known)>) {
+        for (user, known) in news {
+            self.with(&user, (), |part| {
+                if let Some(news) = part.news.about(&user) {
+                    news.merge(known);
+                }
+            });
+        }
+    }
+
+    pub(super) fn untold_failures(&self, user: &str) -> u64 {
+        self.with(user, 0, |part| part.news.failures_of(user))
     }
 
     pub(super) fn of(&self, user: &str) -> Option<Known> {
@@ -119,6 +156,33 @@ impl Known {
         }
         self.addresses.push(Visit { address, at: now, protocol });
     }
+
+    fn fail(&mut self, address: IpAddr, now: u64) {
+        self.failures += 1;
+        self.last_failure = Some((now, address));
+    }
+
+    /// With what somebody else knows of the user, of other logins.
+    pub fn merge(&mut self, other: Self) {
+        for (protocol, at) in other.last {
+            match self.last.iter_mut().find(|(known, _)| *known == protocol) {
+                Some((_, known)) => *known = at.max(*known),
+                None => self.last.push((protocol, at)),
+            }
+        }
+        for visit in other.addresses {
+            match self.addresses.iter_mut().find(|known| known.address == visit.address) {
+                Some(known) if known.at >= visit.at => {}
+                Some(known) => *known = visit,
+                None => self.addresses.push(visit),
+            }
+        }
+        self.addresses.sort_by_key(|visit| visit.at);
+        let over = self.addresses.len().saturating_sub(ADDRESSES_MAX);
+        self.addresses.drain(..over);
+        self.failures += other.failures;
+        self.last_failure = self.last_failure.into_iter().chain(other.last_failure).max_by_key(|(at, _)| *at);
+    }
 }
 
 /// Addresses of one user; the oldest goes first.
@@ -154,6 +218,30 @@ mod tests {
         assert_eq!(history.at(ip(2), 10).len(), 1);
         assert_eq!(history.at(ip(9), 10), [], "a failure is no login");
         assert_eq!(history.of("bob"), None);
+    }
+
+    #[test]
+    fn what_is_heard_is_told_once_and_again_when_it_could_not_be() {
+        let history = History::new(1000);
+        let alice: Arc<str> = "alice".into();
+        history.failed(&alice, ip(9), 1);
+        assert!(history.news(10).is_empty(), "nobody wants to be told");
+        history.want_news();
+        history.failed(&alice, ip(9), 2);
+        history.logged_in(&alice, Protocol::Imap, ip(1), 3);
+        let news = history.news(10);
+        assert!(news.len() == 1 && history.news(10).is_empty());
+        history.logged_in(&alice, Protocol::Imap, ip(2), 5);
+        history.failed(&alice, ip(9), 4);
+        history.not_told(news);
+        assert_eq!(history.untold_failures("alice"), 2);
+        let (_, known) = history.news(10).pop().expect("both");
+        assert_eq!((known.last, known.failures), (vec![(Protocol::Imap, 5)], 2));
+        assert_eq!(known.addresses.iter().map(|visit| visit.at).collect::<Vec<_>>(), [3, 5]);
+        assert_eq!(known.last_failure, Some((4, ip(9))));
+        (0..100_000).for_each(|n| history.failed(&format!("user{n}").into(), ip(9), 6));
+        let waiting: usize = std::iter::from_fn(|| Some(history.news(1000).len()).filter(|count| *count > 0)).sum();
+        assert!((10_000..=16_000).contains(&waiting), "{waiting}");
     }
 
     #[test]

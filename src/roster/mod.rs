@@ -22,6 +22,7 @@ use crate::wire::{Pulse, Watched};
 
 mod entry;
 mod history;
+mod news;
 mod pieces;
 mod seats;
 
@@ -222,6 +223,29 @@ impl Roster {
     #[must_use]
     pub fn visitors(&self, address: IpAddr, limit: usize) -> Vec<(Arc<str>, Visit)> {
         self.0.history.at(address, limit)
+    }
+
+    /// From now on, what is heard of users is noted until it is [taken](Self::news).
+    pub fn want_news(&self) {
+        self.0.history.want_news();
+    }
+
+    /// What was heard of some users since it was taken the last time: at most `limit` of them. Their failures are those
+    /// since then.
+    #[must_use]
+    pub fn news(&self, limit: usize) -> Vec<(Arc<str>, Known)> {
+        self.0.history.news(limit)
+    }
+
+    /// News that could not be told, and will be with the next.
+    pub fn not_told(&self, news: Vec<(Arc<str>, Known)>) {
+        self.0.history.not_told(news);
+    }
+
+    /// How many of a user's failures were not taken yet.
+    #[must_use]
+    pub fn untold_failures(&self, user: &str) -> u64 {
+        self.0.history.untold_failures(user)
     }
 
     /// For a change, which is counted.

@@ -8,6 +8,7 @@ use crate::support::fake::{Fake, Step};
 use crate::support::gateway::Gateway;
 use crate::support::mail::{Mail, Refusal};
 use crate::support::plan::Plan;
+use crate::support::redis::Redis;
 use crate::support::{keeper, postfix, site, wait};
 
 const OPS: &str = "ops-ops-ops-ops-ops";
@@ -20,13 +21,16 @@ fn with_tokens(plan: Plan) -> Plan {
 
 /// In front of real servers for all three protocols.
 fn gateway() -> Gateway {
+    Gateway::start(&plan())
+}
+
+fn plan() -> Plan {
     let (site, pair) = (site::shared(), postfix::shared());
     let (imap, pop3, submission) = (site.one.ports.imap, site.one.ports.pop3, pair.ports.submission);
-    let plan = with_tokens(site.plan())
+    with_tokens(site.plan())
         .set("backends.stores.ports", &format!("{{ imap: {imap}, pop3: {pop3}, submission: {submission} }}"))
         .set("services.submission.login.mechanisms", "[plain, login]")
-        .listener("submissions", "submission", "implicit");
-    Gateway::start(&plan)
+        .listener("submissions", "submission", "implicit")
 }
 
 /// Where the page is.
@@ -236,6 +240,33 @@ fn rests_while_it_is_hidden(browser: &Browser) {
     assert_ne!(turn(false), 0, "who comes back sees at once what is new");
     assert_eq!(turn(true), 0);
     assert_ne!(turn(false), 0);
+}
+
+#[test]
+fn an_operator_sees_the_sessions_of_two_gateways_and_drops_one_of_the_other() {
+    let redis = Redis::start();
+    let [one, two] = [(); 2].map(|()| Gateway::start(&redis.keeps(plan())));
+    let browser = signed_in(&one, OPS);
+    browser.shows("Nobody is logged in.");
+    browser.run("window.neverReloaded = true");
+    let mut here = open(Mail::Imap, "127.0.0.124", &one, "alice");
+    let mut there = open(Mail::Pop3, "127.0.0.125", &two, "bob");
+    for (address, gateway) in [("127.0.0.124:", &one), ("127.0.0.125:", &two)] {
+        let name = format!("mail.example.org/{}", gateway.id());
+        assert!(row(&browser, address).contains(&name), "{name} in {}", row(&browser, address));
+    }
+    assert_eq!(browser.run("return document.querySelector('#tabs').innerText"), "All 2\nIMAP 1\nPOP3 1\nSMTP 0");
+    assert_eq!(browser.run("return window.neverReloaded"), true, "they appeared by themselves");
+    pictures(&browser, "gateways");
+    browser.click("thead th:nth-child(10) a");
+    assert!(browser.run("return location.search").as_str().expect("text").contains("sort=gateway"));
+    browser.click("button[aria-label*='POP3 session of bob@example.org from 127.0.0.125']");
+    browser.shows("1 session dropped at another gateway.");
+    there.closed();
+    browser.shows_no("127.0.0.125:");
+    here.ask_for("n NOOP", "n OK");
+    two.logged(&["administrator", "by=\"ops\"", "from=\"another gateway\"", "of=\"session\"", "count=1"]);
+    is_at_home(&browser, &one);
 }
 
 #[test]

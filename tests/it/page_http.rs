@@ -9,7 +9,7 @@ use crate::support::mail::Mail;
 use crate::support::plan::Plan;
 use crate::support::{site, wait};
 
-const OPS: &str = "ops-ops-ops-ops-ops";
+pub const OPS: &str = "ops-ops-ops-ops-ops";
 const VIEW: &str = "view-view-view-view";
 
 fn plan() -> Plan {
@@ -17,10 +17,10 @@ fn plan() -> Plan {
     site::shared().plan().set("admin.tokens", &tokens)
 }
 
-struct Answer {
-    status: u16,
-    head: String,
-    body: String,
+pub struct Answer {
+    pub status: u16,
+    pub head: String,
+    pub body: String,
 }
 
 impl Answer {
@@ -31,7 +31,7 @@ impl Answer {
 
     /// What a form of the page carries.
     #[track_caller]
-    fn csrf(&self) -> &str {
+    pub fn csrf(&self) -> &str {
         let (_, behind) = self.body.split_once("name=\"csrf\" value=\"").expect("a form");
         behind.split('"').next().expect("a value")
     }
@@ -39,7 +39,7 @@ impl Answer {
 
 /// One request, whose head ends as `more` says.
 #[track_caller]
-fn ask(gateway: &Gateway, method: &str, path: &str, more: &str, body: &str) -> Answer {
+pub fn ask(gateway: &Gateway, method: &str, path: &str, more: &str, body: &str) -> Answer {
     let mut stream = TcpStream::connect(gateway.address("admin")).unwrap();
     stream.set_read_timeout(Some(wait::SOON)).unwrap();
     let host = if more.starts_with("Host:") { "" } else { "Host: localhost\r\n" };
@@ -58,7 +58,7 @@ fn ask(gateway: &Gateway, method: &str, path: &str, more: &str, body: &str) -> A
 
 /// Signs in; the header with the cookie.
 #[track_caller]
-fn sign_in(gateway: &Gateway, token: &str) -> String {
+pub fn sign_in(gateway: &Gateway, token: &str) -> String {
     let answer = ask(gateway, "POST", "/sign-in", "", &format!("token={token}&back=%2Fbackends"));
     assert_eq!((answer.status, answer.header("location")), (303, Some("/backends")), "{}", answer.head);
     let cookie = answer.header("set-cookie").and_then(|cookie| cookie.split(';').next()).expect("a cookie");

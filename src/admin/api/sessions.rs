@@ -68,8 +68,8 @@ pub(super) struct Sessions {
     /// Behind it the next page begins; absent on the last.
     #[serde(skip_serializing_if = "Option::is_none")]
     cursor: Option<String>,
-    /// The registry's store is away, so the sessions of other gateways are missing.
-    partial: bool,
+    /// The registry's store is away, so the sessions of other gateways are missing, and what they know.
+    pub(super) partial: bool,
 }
 
 #[derive(Deserialize, IntoParams)]

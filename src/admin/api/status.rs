@@ -49,8 +49,7 @@ struct Node {
 pub(super) async fn status(State(admin): State<Admin>) -> Json<Status> {
     let parts = &admin.parts;
     let (own, view) = (parts.roster.counts(), parts.nodes.others().await);
-    let all = |index: usize| view.others.iter().filter_map(|other| other.counts.get(index)).sum::<usize>();
-    let counts = own.iter().enumerate().map(|(index, (protocol, count))| (protocol, count + all(index)));
+    let counts = parts.nodes.counts(&view).into_iter();
     let here = Node { node: parts.nodes.name().to_string(), sessions: own.iter().map(|(_, count)| count).sum() };
     let there = |other: &Other| Node { node: other.name.to_string(), sessions: other.counts.iter().sum() };
     let servers = parts.backends.servers();

@@ -8,10 +8,11 @@ use super::sessions::{LIMIT_MAX, Sessions, matching};
 use super::{Admin, Caller, Dropped, Refusal, State, Whose};
 use crate::admin::named;
 use crate::admin::refusal::{Body, Path};
+use crate::nodes::Remembered;
 use crate::proto::Protocol;
 use crate::roster::{Filter, Visit};
 
-/// A user, as far as this gateway has heard of them. Times are seconds since 1970.
+/// A user, as far as the gateways that share the registry's store have heard of them. Times are seconds since 1970.
 #[derive(Serialize, ToSchema)]
 #[schema(as = UserDetail)]
 pub(super) struct Detail {
@@ -70,10 +71,15 @@ pub(super) struct Switched {
     dropped: Dropped,
 }
 
-/// Whether there was something to forget.
+/// What was forgotten.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Forgotten {
+    /// Whether there was something to forget here.
     forgotten: bool,
+    /// Other gateways that were told; they forget it within a second or so.
+    nodes_told: usize,
+    /// The registry's store is away, so no other gateway could be told.
+    partial: bool,
 }
 
 /// A user's detail.
@@ -81,7 +87,7 @@ pub(super) struct Forgotten {
     responses((status = 200, body = Detail), (status = "4XX", body = Refusal)))]
 pub(super) async fn one(State(admin): State<Admin>, Path(name): Path<String>) -> Result<Json<Detail>, Refusal> {
     let user = admin.user(&name)?;
-    let known = admin.parts.roster.known(user.name()).unwrap_or_default();
+    let Remembered { known, is_partial } = admin.parts.nodes.known(user.name()).await;
     let off = admin.parts.registry.switched_off(user.name());
     let last = |protocol| known.last.iter().find(|(of, _)| *of == protocol).map(|(_, at)| *at);
     let switch = |protocol: Protocol| Switch {
@@ -92,6 +98,8 @@ pub(super) async fn one(State(admin): State<Admin>, Path(name): Path<String>) ->
     let address =
         |visit: &Visit| Address { address: visit.address.to_string(), at: visit.at, protocol: visit.protocol.name() };
     let filter = Filter { user: Some(user.shared_name()), ..Filter::default() };
+    let mut sessions = matching(&admin, &filter, None, LIMIT_MAX).await?;
+    sessions.partial |= is_partial;
     Ok(Json(Detail {
         user: user.name().to_owned(),
         protocols: Protocol::ALL.into_iter().filter(|protocol| protocol.login() == *protocol).map(switch).collect(),
@@ -102,7 +110,7 @@ pub(super) async fn one(State(admin): State<Admin>, Path(name): Path<String>) ->
             last_at: known.last_failure.map(|(at, _)| at),
             last_address: known.last_failure.map(|(_, address)| address.to_string()),
         },
-        sessions: matching(&admin, &filter, None, LIMIT_MAX).await?,
+        sessions,
     }))
 }
 
@@ -133,7 +141,7 @@ pub(super) async fn drop_sessions(
     Ok(Json(admin.drop_sessions(&caller, &Whose::user(&user, None)).await?.into()))
 }
 
-/// Forgets where the user lives: the next login asks the directory.
+/// Forgets where the user lives, at all gateways that share the registry's store: the next login asks the directory.
 #[utoipa::path(delete, path = "/users/{name}/route", operation_id = "forget_route", params(("name" = String, Path, description = "A user's name")),
     responses((status = 200, body = Forgotten), (status = "4XX", body = Refusal)))]
 pub(super) async fn forget_route(
@@ -142,5 +150,7 @@ pub(super) async fn forget_route(
     Path(name): Path<String>,
 ) -> Result<Json<Forgotten>, Refusal> {
     let user = admin.user(&name)?;
-    Ok(Json(Forgotten { forgotten: admin.forget_route(&caller, &user) }))
+    let (forgotten, told) = admin.forget_route(&caller, &user).await;
+    let nodes_told = if told.is_partial { 0 } else { told.nodes };
+    Ok(Json(Forgotten { forgotten, nodes_told, partial: told.is_partial }))
 }

@@ -13,6 +13,7 @@ use super::words::{called, sessions};
 use crate::admin::acts::{Ended, Whose};
 use crate::admin::named;
 use crate::admin::refusal::Refusal;
+use crate::nodes::Told;
 
 #[derive(Deserialize)]
 pub(super) struct Drop {
@@ -64,7 +65,7 @@ pub(super) async fn drop_sessions(State(page): State<Page>, Act(asker, asked): A
         _ => return Err(Refusal::bad("of: session, user, address or backend").into()),
     };
     let fields = [("of", &*asked.of), ("what", &*asked.what), ("back", &*asked.back)];
-    if let Some(question) = page.question(&asker, &whose, &asked.sure, "/drop", &fields, &asked.back) {
+    if let Some(question) = page.question(&asker, &whose, &asked.sure, "/drop", &fields, &asked.back).await {
         return Ok(question);
     }
     let words = match page.admin.drop_sessions(&asker.caller, &whose).await {
@@ -91,9 +92,7 @@ pub(super) async fn switch(State(page): State<Page>, Act(asker, asked): Act<Swit
         ("back", &*asked.back),
     ];
     let whose = Whose::user(&user, Some(protocol));
-    if let Some(question) =
-        now.then(|| page.question(&asker, &whose, &asked.sure, "/switch", &fields, &asked.back)).flatten()
-    {
+    if now && let Some(question) = page.question(&asker, &whose, &asked.sure, "/switch", &fields, &asked.back).await {
         return Ok(question);
     }
     let done = page.admin.switch(&asker.caller, &user, protocol, enabled, now).await?;
@@ -108,12 +107,18 @@ pub(super) async fn forget_route(
     Act(asker, asked): Act<Forget>,
 ) -> Result<Response, Trouble> {
     let user = page.admin.user(&asked.user)?;
-    let words = if page.admin.forget_route(&asker.caller, &user) {
+    let (forgotten, told) = page.admin.forget_route(&asker.caller, &user).await;
+    let here = if forgotten {
         "The route is forgotten: the next login asks the directory."
     } else {
         "No route was remembered: the next login asks the directory anyway."
     };
-    Ok(page.done(&asker, &asked.back, words.to_owned()))
+    let elsewhere = match told {
+        Told { is_partial: true, .. } => " The other gateways cannot be told now.",
+        Told { nodes: 0, .. } => "",
+        Told { .. } => " So it does at the other gateways.",
+    };
+    Ok(page.done(&asker, &asked.back, format!("{here}{elsewhere}")))
 }
 
 /// What became of sessions that were to end.
@@ -121,6 +126,7 @@ fn dropped(ended: &Ended) -> String {
     let here = sessions(ended.here);
     match ended.told {
         Some(told) if told.is_partial => format!("{here} dropped here; the other gateways cannot be told now."),
+        Some(told) if (ended.here, told.sessions) == (0, 1) => "1 session dropped at another gateway.".to_owned(),
         Some(told) if told.nodes > 0 => format!("{here} dropped here, about {} elsewhere.", told.sessions),
         Some(_) | None => format!("{here} dropped."),
     }
@@ -128,7 +134,7 @@ fn dropped(ended: &Ended) -> String {
 
 impl Page {
     /// What is asked before more than one session is dropped, if it was not asked yet.
-    fn question(
+    async fn question(
         &self,
         asker: &Asker,
         whose: &Whose,
@@ -138,8 +144,11 @@ impl Page {
         back: &str,
     ) -> Option<Response> {
         let Whose::All(by, what, filter) = whose else { return None };
-        let count = self.admin.parts.roster.page(filter, 0, 0).total;
-        if count <= 1 || sure == "yes" {
+        if sure == "yes" {
+            return None;
+        }
+        let count = self.admin.parts.nodes.page(filter, None, 0).await?.total;
+        if count <= 1 {
             return None;
         }
         let of = match *by {

@@ -27,6 +27,7 @@ struct Detail {
     visitors: Vec<(String, &'static str, Time)>,
     rows: Vec<Row>,
     shows_user: bool,
+    has_others: bool,
     total: usize,
     found: String,
 }
@@ -38,15 +39,17 @@ pub(super) async fn show(
 ) -> Result<Response, Trouble> {
     let address = named::address(which.ip.trim())?;
     let visitors = page.admin.parts.roster.visitors(address, MOST).into_iter();
-    let (rows, total) = page.rows_of(&Filter { client: Some(address), ..Filter::default() });
+    let view = page.admin.parts.nodes.others().await;
+    let (rows, total) = page.rows_of(&view, &Filter { client: Some(address), ..Filter::default() });
     Ok(shown(&Detail {
-        frame: Frame::around(&page, &asker),
+        frame: Frame::around_all(&page, &asker, view.is_partial),
         address: address.to_string(),
         visitors: visitors
             .map(|(user, visit)| (user.to_string(), called(visit.protocol), Time::of(visit.at)))
             .collect(),
         rows,
         shows_user: true,
+        has_others: view.has_others(),
         total,
         found: sessions(total),
     }))

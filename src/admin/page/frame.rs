@@ -31,7 +31,7 @@ impl Frame {
         let warnings = [
             (page.admin.drain.is_stopping(), "The gateway is stopping: it takes no new sessions."),
             (!parts.directory.answers(), "The directory does not answer: nobody can log in."),
-            (parts.metrics.registry_up.get() == 0, "The registry's store is away."),
+            (parts.metrics.registry_up.get() == 0, STORE_AWAY),
         ];
         Self {
             hostname: parts.hostname.to_string(),
@@ -43,6 +43,16 @@ impl Frame {
             notice: key.filter(|_| !asker.is_poll).and_then(|key| page.visits.hear(&key)),
             warnings: warnings.into_iter().filter(|(holds, _)| *holds).map(|(_, warning)| warning).collect(),
         }
+    }
+
+    /// Of a page with what other gateways have: who reads it is told when that is missing.
+    pub(super) fn around_all(page: &Page, asker: &Asker, is_partial: bool) -> Self {
+        let mut frame = Self::around(page, asker);
+        if is_partial {
+            frame.warnings.retain(|warning| *warning != STORE_AWAY);
+            frame.warnings.push(ALONE);
+        }
+        frame
     }
 }
 
@@ -97,6 +107,9 @@ impl IntoResponse for Trouble {
         shown_with(self.0.status, &TroublePage { heading, detail: &self.0.detail })
     }
 }
+
+const STORE_AWAY: &str = "The registry's store is away.";
+const ALONE: &str = "The registry's store is away: other gateways' sessions are not shown.";
 
 #[cfg(test)]
 mod tests {

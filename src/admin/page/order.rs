@@ -2,12 +2,10 @@
 
 use std::cmp::Reverse;
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use super::words::called;
+use crate::nodes::One;
 use crate::proto::Protocol;
-use crate::roster::Entry;
-use crate::wire::Watched;
 
 /// A column that can be sorted by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,10 +19,12 @@ pub(super) enum Column {
     Moved,
     Up,
     Down,
+    /// Only where there are several gateways.
+    Gateway,
 }
 
 impl Column {
-    pub(super) const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::User,
         Self::Protocol,
         Self::Client,
@@ -34,7 +34,13 @@ impl Column {
         Self::Moved,
         Self::Up,
         Self::Down,
+        Self::Gateway,
     ];
+
+    /// Those that are shown.
+    pub(super) fn shown(has_others: bool) -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().filter(move |column| has_others || *column != Self::Gateway)
+    }
 
     pub(super) const fn name(self) -> &'static str {
         match self {
@@ -47,6 +53,7 @@ impl Column {
             Self::Moved => "moved",
             Self::Up => "up",
             Self::Down => "down",
+            Self::Gateway => "gateway",
         }
     }
 
@@ -61,6 +68,7 @@ impl Column {
             Self::Moved => "Last activity",
             Self::Up => "Up",
             Self::Down => "Down",
+            Self::Gateway => "Gateway",
         }
     }
 
@@ -80,7 +88,7 @@ pub(super) struct Order {
 /// What is compared; never two kinds in one list.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Key {
-    Text(Option<Arc<str>>),
+    Text(Box<str>),
     Word(&'static str),
     Address(IpAddr, u16),
     Number(u64),
@@ -104,17 +112,18 @@ impl Order {
         Self { column, is_reversed: self.column == column && !self.is_reversed }
     }
 
-    pub(super) fn key(self, entry: &Arc<Entry>) -> Key {
+    pub(super) fn key(self, one: One<'_>) -> Key {
         let key = match self.column {
-            Column::User => Key::Text(entry.user.clone()),
-            Column::Protocol => Key::Word(called(entry.protocol)),
-            Column::Client => Key::Address(entry.client.ip().to_canonical(), entry.client.port()),
-            Column::Tls => Key::Word(entry.tls.as_ref().map_or("", |tls| tls.version())),
-            Column::Backend => Key::Text(entry.backend.clone()),
-            Column::Since => Key::Number(entry.since()),
-            Column::Moved => Key::Number(entry.moved()),
-            Column::Up => Key::Number(entry.pulse().bytes().0),
-            Column::Down => Key::Number(entry.pulse().bytes().1),
+            Column::User => Key::Text(one.user().into()),
+            Column::Protocol => Key::Word(called(one.protocol())),
+            Column::Client => Key::Address(one.client().ip().to_canonical(), one.client().port()),
+            Column::Tls => Key::Text(one.tls().into()),
+            Column::Backend => Key::Text(one.backend().into()),
+            Column::Since => Key::Number(one.since()),
+            Column::Moved => Key::Number(one.moved()),
+            Column::Up => Key::Number(one.bytes().0),
+            Column::Down => Key::Number(one.bytes().1),
+            Column::Gateway => Key::Text(one.node().into()),
         };
         if self.is_reversed { Key::Reversed(Reverse(Box::new(key))) } else { key }
     }
@@ -128,19 +137,13 @@ impl Search {
         Self(text.split_whitespace().take(WORDS).map(str::to_ascii_lowercase).collect())
     }
 
-    pub(super) fn finds(&self, protocol: Option<Protocol>, entry: &Entry) -> bool {
-        protocol.is_none_or(|protocol| protocol == entry.protocol) && (self.0.is_empty() || self.is_in(entry))
+    pub(super) fn finds(&self, protocol: Option<Protocol>, one: One<'_>) -> bool {
+        protocol.is_none_or(|protocol| protocol == one.protocol()) && (self.0.is_empty() || self.is_in(one))
     }
 
-    fn is_in(&self, entry: &Entry) -> bool {
-        let text = format!(
-            "{} {} {} {} {}",
-            entry.user.as_deref().unwrap_or_default(),
-            called(entry.protocol),
-            entry.client,
-            entry.tls.as_ref().map_or("", |tls| tls.version()),
-            entry.backend.as_deref().unwrap_or_default()
-        );
+    fn is_in(&self, one: One<'_>) -> bool {
+        let (user, protocol, client) = (one.user(), called(one.protocol()), one.client());
+        let text = format!("{user} {protocol} {client} {} {} {}", one.tls(), one.backend(), one.node());
         let text = text.to_ascii_lowercase();
         self.0.iter().all(|word| text.contains(word.as_str()))
     }
@@ -174,7 +177,8 @@ mod tests {
 
     fn users(roster: &Roster, order: &str, search: &str, window: (usize, usize)) -> (Vec<String>, usize) {
         let (order, search) = (Order::read(order), Search::new(search));
-        let (entries, total) = roster.sorted(|entry| search.finds(None, entry), |entry| order.key(entry), window);
+        let (entries, total) =
+            roster.sorted(|entry| search.finds(None, entry.into()), |entry| order.key((&**entry).into()), window);
         (entries.iter().map(|entry| entry.user.as_deref().unwrap().to_owned()).collect(), total)
     }
 

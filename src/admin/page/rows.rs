@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::Page;
 use super::order::{Column, Order};
 use super::words::{Size, Time, called};
-use crate::roster::{Entry, Filter};
-use crate::wire::Watched;
+use crate::nodes::{List, Seen, View};
+use crate::roster::Filter;
 
 /// One session.
 pub(super) struct Row {
@@ -15,41 +15,47 @@ pub(super) struct Row {
     pub protocol: &'static str,
     pub ip: String,
     pub port: u16,
-    pub tls: Option<(String, &'static str)>,
+    pub tls: Option<(String, String)>,
     pub backend: String,
     pub since: Time,
     pub moved: Time,
     pub up: Size,
     pub down: Size,
+    /// The name of its gateway, where there are several.
+    pub gateway: Option<Arc<str>>,
 }
 
 impl Row {
-    pub(super) fn of(entry: &Arc<Entry>) -> Self {
-        let (up, down) = entry.pulse().bytes();
+    pub(super) fn all_of(list: List) -> Vec<Self> {
+        list.sessions.into_iter().map(|(gateway, seen)| Self::of(seen, gateway)).collect()
+    }
+
+    fn of(seen: Seen, gateway: Option<Arc<str>>) -> Self {
         let version = |version: &str| version.replacen("TLSv", "TLS ", 1).replace('_', ".");
         Self {
-            id: entry.id(),
-            user: entry.user.as_deref().unwrap_or_default().to_owned(),
-            protocol: called(entry.protocol),
-            ip: entry.client.ip().to_canonical().to_string(),
-            port: entry.client.port(),
-            tls: entry.tls.as_ref().map(|tls| (version(tls.version()), tls.cipher())),
-            backend: entry.backend.as_deref().unwrap_or_default().to_owned(),
-            since: Time::of(entry.since()),
-            moved: Time::of(entry.moved()),
-            up: Size::of(up),
-            down: Size::of(down),
+            id: seen.id,
+            user: seen.user,
+            protocol: called(seen.protocol),
+            ip: seen.client.ip().to_canonical().to_string(),
+            port: seen.client.port(),
+            tls: seen.tls.map(|(of, cipher)| (version(&of), cipher)),
+            backend: seen.backend,
+            since: Time::of(seen.since),
+            moved: Time::of(seen.moved),
+            up: Size::of(seen.up),
+            down: Size::of(seen.down),
+            gateway,
         }
     }
 }
 
 impl Page {
     /// The rows of a user or an address, at most [`MOST`], and how many there are in all.
-    pub(super) fn rows_of(&self, filter: &Filter) -> (Vec<Row>, usize) {
+    pub(super) fn rows_of(&self, view: &View, filter: &Filter) -> (Vec<Row>, usize) {
         let order = Order { column: Column::Since, is_reversed: true };
-        let (entries, total) =
-            self.admin.parts.roster.sorted(|entry| filter.matches(entry), |entry| order.key(entry), (0, MOST));
-        (entries.iter().map(Row::of).collect(), total)
+        let list = self.admin.parts.nodes.sorted(view, |one| one.fits(filter), |one| order.key(one), (0, MOST));
+        let total = list.total;
+        (Row::all_of(list), total)
     }
 }
 

@@ -45,6 +45,7 @@ struct Sessions {
     orders: Vec<(String, String, bool)>,
     rows: Vec<Row>,
     shows_user: bool,
+    has_others: bool,
     /// For the form that searches.
     protocol: &'static str,
     search: String,
@@ -86,18 +87,20 @@ pub(super) async fn show(
         page: wanted.page.unwrap_or(1).max(1),
     };
     let (search, skip) = (Search::new(&view.search), (view.page - 1).saturating_mul(MOST));
-    let roster = &page.admin.parts.roster;
-    let (entries, total) =
-        roster.sorted(|entry| search.finds(view.protocol, entry), |entry| view.order.key(entry), (skip, MOST));
-    let counts = roster.counts();
-    let end = skip.saturating_add(entries.len());
+    let nodes = &page.admin.parts.nodes;
+    let others = nodes.others().await;
+    let (counts, has_others) = (nodes.counts(&others), others.has_others());
+    let list = nodes.sorted(&others, |one| search.finds(view.protocol, one), |one| view.order.key(one), (skip, MOST));
+    let total = list.total;
+    let end = skip.saturating_add(list.sessions.len());
     Ok(shown(&Sessions {
-        frame: Frame::around(&page, &asker),
+        frame: Frame::around_all(&page, &asker, others.is_partial),
         tabs: tabs(&page, &view, &counts),
-        headings: Column::ALL.into_iter().map(|column| heading(&view, column)).collect(),
-        orders: orders(&view),
-        rows: entries.iter().map(Row::of).collect(),
+        headings: Column::shown(has_others).map(|column| heading(&view, column)).collect(),
+        orders: orders(&view, has_others),
+        rows: Row::all_of(list),
         shows_user: true,
+        has_others,
         protocol: view.protocol.map_or("", Protocol::name),
         on: counts.iter().map(|(_, count)| count).sum(),
         found: sessions(total),
@@ -138,12 +141,12 @@ fn heading(view: &View, column: Column) -> Heading {
 }
 
 /// What a narrow screen has in place of headings.
-fn orders(view: &View) -> Vec<(String, String, bool)> {
+fn orders(view: &View, has_others: bool) -> Vec<(String, String, bool)> {
     let both = |column| [false, true].map(|is_reversed| Order { column, is_reversed });
     let arrow = |order: Order| if order.is_reversed { "↓" } else { "↑" };
     let option =
         |order: Order| (order.written(), format!("{} {}", order.column.heading(), arrow(order)), order == view.order);
-    Column::ALL.into_iter().flat_map(both).map(option).collect()
+    Column::shown(has_others).flat_map(both).map(option).collect()
 }
 
 impl View {

@@ -11,6 +11,7 @@ use super::frame::{Frame, Trouble, shown};
 use super::rows::Row;
 use super::words::{Time, called, sessions};
 use crate::admin::refusal::Query;
+use crate::nodes::Remembered;
 use crate::proto::Protocol;
 use crate::roster::{Filter, Visit};
 
@@ -27,11 +28,14 @@ struct Detail {
     switches: Vec<Switch>,
     /// Whether a restart leaves the switches as they are.
     kept: bool,
+    /// Whether what is known of a user outlives the gateway.
+    is_shared: bool,
     addresses: Vec<(String, &'static str, Time)>,
     failures: u64,
     last_failure: Option<(Time, String)>,
     rows: Vec<Row>,
     shows_user: bool,
+    has_others: bool,
     total: usize,
     found: String,
 }
@@ -50,7 +54,7 @@ pub(super) async fn show(
 ) -> Result<Response, Trouble> {
     let user = page.admin.user(who.name.trim())?;
     let parts = &page.admin.parts;
-    let known = parts.roster.known(user.name()).unwrap_or_default();
+    let Remembered { known, is_partial } = parts.nodes.known(user.name()).await;
     let off = parts.registry.switched_off(user.name());
     let last = |protocol: Protocol| known.last.iter().find(|(of, _)| *of == protocol).map(|(_, at)| Time::of(*at));
     let switch = |protocol: Protocol| Switch {
@@ -60,17 +64,20 @@ pub(super) async fn show(
         last: last(protocol),
     };
     let address = |visit: &Visit| (visit.address.to_string(), called(visit.protocol), Time::of(visit.at));
-    let (rows, total) = page.rows_of(&Filter { user: Some(user.shared_name()), ..Filter::default() });
+    let view = parts.nodes.others().await;
+    let (rows, total) = page.rows_of(&view, &Filter { user: Some(user.shared_name()), ..Filter::default() });
     Ok(shown(&Detail {
-        frame: Frame::around(&page, &asker),
+        frame: Frame::around_all(&page, &asker, view.is_partial || is_partial),
         user: user.name().to_owned(),
         switches: page.offered.iter().copied().filter(|protocol| protocol.login() == *protocol).map(switch).collect(),
         kept: parts.registry.keeps(),
+        is_shared: parts.registry.is_shared(),
         addresses: known.addresses.iter().rev().map(address).collect(),
         failures: known.failures,
         last_failure: known.last_failure.map(|(at, address)| (Time::of(at), address.to_string())),
         rows,
         shows_user: false,
+        has_others: view.has_others(),
         total,
         found: sessions(total),
     }))

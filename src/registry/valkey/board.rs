@@ -94,7 +94,7 @@ impl Valkey {
     }
 
     /// One round trip. A connection that failed is made anew by whoever comes next, while the other one is there.
-    async fn say(&self, pipeline: &Pipeline) -> Result<Vec<Value>, Away> {
+    pub(super) async fn say(&self, pipeline: &Pipeline) -> Result<Vec<Value>, Away> {
         let mut connection = self.board_connection().await?;
         let answers = timeout(PATIENCE, connection.req_packed_commands(pipeline, 0, pipeline.len())).await;
         let why = match answers {
