@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 /// Which CPU does what, where there are two.
@@ -44,11 +44,28 @@ impl Process {
         Ok(())
     }
 
+    /// Waits until it has ended by itself, in a few seconds.
+    pub async fn ends(&mut self) -> Result<()> {
+        for _ in 0..600 {
+            if let Some(status) = self.child.try_wait()? {
+                ensure!(status.success(), "{status}: {}", self.log());
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        bail!("does not end: {}", self.log())
+    }
+
     /// The last of what it has printed.
     pub fn log(&self) -> String {
         let log = read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<&str> = log.lines().collect();
         lines[lines.len().saturating_sub(5)..].join(" | ")
+    }
+
+    /// It and all that descends from it.
+    pub fn ids(&self) -> Vec<u32> {
+        tree(self.child.id())
     }
 
     /// Seconds of user and system time of the whole tree, with its dead.
