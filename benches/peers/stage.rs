@@ -28,17 +28,15 @@ pub struct Stage {
 impl Stage {
     /// `portcullis` is the build that is looked at.
     pub async fn set(portcullis: PathBuf) -> Result<Self> {
-        if gateways::cpus() > 1 {
-            let mut set = CpuSet::new();
-            set.set(pinned::LOAD.parse()?);
-            sched_setaffinity(None, &set)?;
-        }
+        let mut set = CpuSet::new();
+        set.set(pinned::load());
+        sched_setaffinity(None, &set)?;
         let descriptors = gateways::raise_descriptors()?;
         let folder = tempfile::Builder::new().prefix("peers-run-").tempdir()?;
         let (certs, ports) = (Certs::make(folder.path())?, sink::Ports::free());
         let mut verb = vec!["sink".to_owned(), format!("--folder={}", folder.path().display())];
         verb.extend(ports.as_arguments());
-        let mut sink = Process::start(&std::env::current_exe()?, &verb, folder.path(), pinned::LOAD)?;
+        let mut sink = Process::start(&std::env::current_exe()?, &verb, folder.path(), pinned::load())?;
         // The last port that it opens.
         listens(&mut sink, ports.auth).await.context("the sink")?;
         let site = Site { certs: folder.path().to_owned(), sink: ports, portcullis };

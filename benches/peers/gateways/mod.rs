@@ -123,7 +123,7 @@ impl Running {
                 }
                 None => (program.clone(), arguments.clone()),
             };
-            Process::start(&first, &arguments, folder.path(), pinned::GATEWAY)
+            Process::start(&first, &arguments, folder.path(), pinned::gateway())
         };
         let processes = commands.iter().map(start).collect::<Result<Vec<_>>>()?;
         let mut running = Self { processes, ports, _folder: folder };
@@ -165,6 +165,15 @@ impl Running {
     /// Bytes of memory that are its own now.
     pub fn memory(&self) -> f64 {
         self.processes.iter().map(Process::memory).sum()
+    }
+
+    /// Asks its processes to end, and waits until they have written down what they wanted to.
+    pub async fn end(&mut self) -> Result<()> {
+        for process in &mut self.processes {
+            process.is_told_to_end();
+            process.ended().await?;
+        }
+        Ok(())
     }
 
     /// All its processes at this moment.

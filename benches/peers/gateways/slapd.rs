@@ -29,7 +29,7 @@ impl Slapd {
         let port = ports::free();
         let url = format!("ldap://127.0.0.1:{port}/");
         let arguments = ["-f", &conf.display().to_string(), "-h", &url, "-d", "0"].map(ToOwned::to_owned);
-        let mut process = Process::start(&find("slapd", "slapd")?, &arguments, folder.path(), pinned::LOAD)?;
+        let mut process = Process::start(&find("slapd", "slapd")?, &arguments, folder.path(), pinned::load())?;
         listens(&mut process, port).await?;
         Ok(Self { port, _process: process, _folder: folder })
     }

@@ -7,26 +7,33 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use rustix::process::geteuid;
 
 use super::areas::{Place, area};
-use crate::gateways::{Gateway, Process, Running, Slapd, find, output, pinned};
-use crate::load::{Crew, USERS, Work};
-use crate::measure::{Bench, CLIENTS, Crowd, Kind, STREAMS, Scenario};
+use crate::gateways::{Gateway, Process, Running, Wish, find, output, pinned};
+use crate::load::{Crew, Work};
+use crate::measure::{Bench, CLIENTS, Crowd, STREAMS, Scenario};
 
 /// Markdown: areas, then symbols.
-pub async fn look(scenario: &Scenario, peer: Gateway, seconds: f64, lines: usize, bench: &Bench) -> Result<String> {
+pub async fn look(
+    scenario: &Scenario,
+    work: Work,
+    peer: Gateway,
+    seconds: f64,
+    lines: usize,
+    wish: &Wish,
+    bench: &Bench,
+) -> Result<String> {
     let perf = find("perf", "linux-perf")?;
-    let slapd = if scenario.asks_ldap() { Some(Slapd::start(USERS).await?) } else { None };
-    let wish = scenario.wish(slapd.as_ref().map_or(0, |slapd| slapd.port));
+    may_look()?;
     let (running, way, _held) = if scenario.has_others() {
-        Crowd::gather(scenario, peer, &wish, bench).await?.into_parts()
+        Crowd::gather(scenario, peer, wish, bench).await?.into_parts()
     } else {
-        let running = Running::start(peer, &wish, &bench.stage.site).await?;
+        let running = Running::start(peer, wish, &bench.stage.site).await?;
         let way = bench.way(scenario, &running)?;
         bench.warm_up(&way).await?;
         (running, way, Default::default())
     };
-    let (Kind::Cpu(work, _) | Kind::Others { work, .. }) = scenario.kind else { unreachable!("the caller has looked") };
     let clients = if matches!(work, Work::Download | Work::Upload) { STREAMS } else { CLIENTS };
 
     let folder = tempfile::Builder::new().prefix("peers-perf-").tempdir()?;
@@ -38,13 +45,14 @@ pub async fn look(scenario: &Scenario, peer: Gateway, seconds: f64, lines: usize
     let arguments = ["record", "-q", "-e", event, "-F", FREQUENCY, "-g", "-o", &data, "-p"];
     let mut arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
     arguments.extend([ids.join(","), "--".to_owned(), "sleep".to_owned(), seconds.to_string()]);
-    let mut recorder = Process::start(&perf, &arguments, folder.path(), pinned::LOAD)?;
+    let mut recorder = Process::start(&perf, &arguments, folder.path(), pinned::load())?;
     let before = running.cpu();
     // perf takes a moment to begin; it has to end first.
     let round = crew.work(Duration::from_secs_f64(seconds + 1.0)).await?;
     let used = running.cpu() - before;
     crew.leave().await?;
-    recorder.ends().await.context("perf")?;
+    let status = recorder.ended().await.context("perf")?;
+    ensure!(status.success(), "perf: {status}: {}", recorder.log());
 
     let script = Command::new(&perf).args(["script", "-i", &data, "-F", "ip,sym,dso"]).output()?;
     let text = String::from_utf8_lossy(&script.stdout);
@@ -116,6 +124,20 @@ fn table(page: &mut String, heads: &[&str; 2], sums: &HashMap<String, u64>, line
         let share = *count as f64 / all as f64;
         let _ = writeln!(page, "| {:.1} % | {:.2} | {} |", share * 100.0, share * per, name.replace('|', "\\|"));
     }
+}
+
+/// Most of the time is the kernel's, whose functions only root is told unless the machine's owner says otherwise.
+fn may_look() -> Result<()> {
+    let setting = |name: &str| {
+        let text = std::fs::read_to_string(format!("/proc/sys/kernel/{name}")).unwrap_or_default();
+        text.trim().parse::<i32>().unwrap_or(0)
+    };
+    let may = geteuid().is_root() || (setting("perf_event_paranoid") < 2 && setting("kptr_restrict") == 0);
+    ensure!(
+        may,
+        "perf may not look into the kernel: be root, or sysctl kernel.perf_event_paranoid=1 kernel.kptr_restrict=0"
+    );
+    Ok(())
 }
 
 /// Cycles where the machine lets them be counted; virtual machines often do not.

@@ -50,13 +50,14 @@ impl Heap {
     }
 }
 
-struct Frame<'t> {
+#[derive(Clone, Copy)]
+pub struct Frame<'t> {
     function: &'t str,
     place: &'t str,
 }
 
 impl<'t> Frame<'t> {
-    fn of(text: &'t str) -> Self {
+    pub fn of(text: &'t str) -> Self {
         let (function, place) = text.rsplit_once(" (").unwrap_or((text, ""));
         let place = place.trim_end_matches(')');
         let known = place.split_once("/registry/src/").and_then(|(_, rest)| rest.split_once('/')).map(|(_, rest)| rest);
@@ -75,7 +76,7 @@ impl<'t> Frame<'t> {
 }
 
 /// The outermost plumbing names what is allocated; whoever called it says where, and the first of ours for what.
-fn site(stack: &[Frame]) -> Site {
+pub fn site(stack: &[Frame]) -> Site {
     let Some((root, frames)) = stack.split_first() else { return Site { what: String::new(), by: String::new() } };
     let Some(caller) = frames.iter().position(|frame| !frame.is_plumbing()) else {
         return Site { what: frames.last().unwrap_or(root).function.to_owned(), by: String::new() };
@@ -105,7 +106,13 @@ fn short(function: &str) -> String {
         short += if last.starts_with(char::is_uppercase) { last } else { path };
         rest = &from[end..];
     }
-    (short + rest).replace(", Global", "")
+    let short = (short + rest).replace(", Global", "");
+    match short.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &short[..end]),
+        None => short,
+    }
 }
 
+/// Letters of a type's name: what comes behind them says little.
+const LONGEST: usize = 90;
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/");

@@ -1,8 +1,9 @@
-//! Where one gateway's CPU (`cpu`) or memory (`heap`) goes in one scenario: the reasons behind a figure of the table.
+//! Where one gateway's CPU (`cpu`, and `blocks` for its allocations) or memory (`heap`) goes in one scenario: the reasons behind a figure of the table.
 //!
 //! Its Markdown is printed and kept below the scenario's heading in PROFILES.md, fit for a table's "why".
 
 mod areas;
+mod blocks;
 mod cpu;
 mod heap;
 mod massif;
@@ -11,11 +12,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
-use crate::gateways::Gateway;
+use crate::gateways::{Gateway, Slapd};
+use crate::load::{USERS, Work};
 use crate::measure::{Bench, Effort, Kind, SCENARIOS};
 use crate::stage::{Stage, unless_ended};
 
-/// Runs one gateway in a scenario's load, and says where its CPU goes (perf) or, for idle and silent sessions, which
+/// Runs one gateway in a scenario's load, and says where its CPU goes (perf) and what
+/// a login allocates (valgrind's DHAT) or, for idle and silent sessions, which
 /// allocations they hold (valgrind's massif, twice: before and after most of them have come).
 ///
 /// The section of that scenario in PROFILES.md beside the results is replaced.
@@ -60,8 +63,15 @@ async fn profile(arguments: Arguments) -> Result<()> {
     let bench = Bench { stage: Stage::set(arguments.portcullis.clone()).await?, effort };
     let found = match scenario.kind {
         Kind::Memory { silent } => heap::look(scenario, arguments.peer, silent, arguments.lines, &bench).await?,
-        Kind::Cpu(..) | Kind::Others { .. } => {
-            cpu::look(scenario, arguments.peer, arguments.seconds, arguments.lines, &bench).await?
+        Kind::Cpu(work, _) | Kind::Others { work, .. } => {
+            let slapd = if scenario.asks_ldap() { Some(Slapd::start(USERS).await?) } else { None };
+            let wish = scenario.wish(slapd.as_ref().map_or(0, |slapd| slapd.port));
+            let (peer, lines) = (arguments.peer, arguments.lines);
+            let mut found = cpu::look(scenario, work, peer, arguments.seconds, lines, &wish, &bench).await?;
+            if work == Work::Login && peer == Gateway::Portcullis {
+                found += &blocks::look(scenario, peer, lines, wish, &bench).await?;
+            }
+            found
         }
         Kind::Wait | Kind::Distant | Kind::Held | Kind::Who => {
             bail!("{} is nothing that goes on for a while; look at login-plain or login-tls", scenario.name)
