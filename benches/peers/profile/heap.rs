@@ -58,11 +58,16 @@ pub async fn look(scenario: &Scenario, peer: Gateway, silent: bool, lines: usize
 fn page(before: &Heap, after: &Heap, sessions: f64, resident: f64, lines: usize) -> String {
     let each = |after: u64, before: u64| (after as f64 - before as f64) / sessions;
     let (useful, extra) = (each(after.useful, before.useful), each(after.extra, before.extra));
+    let rest = resident - useful - extra;
+    let rest = if rest < 0.0 {
+        format!("{:.0} B lie where what logins had given back was", -rest)
+    } else {
+        format!("the remaining {rest:.0} B are blocks that were given back and not used again, and whole pages")
+    };
     let mut page = format!(
         "A session takes {resident:.0} B of memory (proportional set size, {sessions:.0} sessions). {useful:.0} B were \
-         asked for; malloc adds about {extra:.0} B of heads and rounding; the remaining {:.0} B are blocks that were \
-         given back and not used again, and whole pages.\n\n| B a session | what | allocated by |\n|---:|---|---|\n",
-        resident - useful - extra
+         asked for; malloc adds about {extra:.0} B of heads and rounding; {rest}.\n\n| B a session | what | allocated by \
+         |\n|---:|---|---|\n"
     );
     let mut grown: Vec<(&Site, f64)> = after
         .sites
