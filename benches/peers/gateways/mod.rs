@@ -6,13 +6,13 @@ mod startup;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tempfile::TempDir;
 
 use crate::load::{Language, Tls};
+use crate::stage::listens;
 use crate::{ports, sink};
 
 pub use process::{Process, cpu_of, cpus, find, output, pinned};
@@ -75,6 +75,8 @@ pub struct Wish {
     pub directory: Directory,
     /// One line of log for each session.
     pub logs: bool,
+    /// The program that runs it, with its arguments: valgrind, say.
+    pub under: Vec<String>,
 }
 
 /// What all gateways of a run share.
@@ -101,25 +103,40 @@ struct Ports {
     imaps: u16,
     pop3: u16,
     submission: u16,
+    /// Only ours has an admin side.
+    admin: u16,
 }
 
 impl Running {
     pub async fn start(gateway: Gateway, wish: &Wish, site: &Site) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("peers-").tempdir()?;
         let free = ports::free;
-        let ports = Ports { imap: free(), imaps: free(), pop3: free(), submission: free() };
+        let ports = Ports { imap: free(), imaps: free(), pop3: free(), submission: free(), admin: free() };
         let commands = startup::commands(gateway, wish, site, ports, folder.path())?;
         let (program, package) = gateway.program();
         let program = if gateway == Gateway::Portcullis { site.portcullis.clone() } else { find(program, package)? };
-        let start = |arguments: &Vec<String>| Process::start(&program, arguments, folder.path(), pinned::GATEWAY);
+        let start = |arguments: &Vec<String>| {
+            let (first, arguments) = match wish.under.split_first() {
+                Some((first, rest)) => {
+                    let program = [program.display().to_string()];
+                    (PathBuf::from(first), [rest, &program, arguments].concat())
+                }
+                None => (program.clone(), arguments.clone()),
+            };
+            Process::start(&first, &arguments, folder.path(), pinned::gateway())
+        };
         let processes = commands.iter().map(start).collect::<Result<Vec<_>>>()?;
         let mut running = Self { processes, ports, _folder: folder };
         let mut ways = vec![(Language::Imap, Tls::None), (Language::Imap, Tls::Full), (Language::Pop3, Tls::None)];
         if wish.tls_behind || gateway == Gateway::Perdition {
             ways.truncate(2);
         }
-        for (language, tls) in ways {
-            running.comes_up(language, tls).await.with_context(|| gateway.name())?;
+        for (at, (language, tls)) in ways.into_iter().enumerate() {
+            let port = running.address(language, tls)?.port();
+            // Perdition has a process for each port.
+            let which = at.min(running.processes.len() - 1);
+            let process = &mut running.processes[which];
+            listens(process, port).await.with_context(|| gateway.name())?;
         }
         Ok(running)
     }
@@ -135,6 +152,11 @@ impl Running {
         Ok((IpAddr::V4(Ipv4Addr::LOCALHOST), port).into())
     }
 
+    /// Where ours is asked who is on.
+    pub fn admin(&self) -> SocketAddr {
+        (IpAddr::V4(Ipv4Addr::LOCALHOST), self.ports.admin).into()
+    }
+
     /// Seconds of CPU that its processes have used so far, with those that have ended.
     pub fn cpu(&self) -> f64 {
         self.processes.iter().map(Process::cpu).sum()
@@ -145,19 +167,18 @@ impl Running {
         self.processes.iter().map(Process::memory).sum()
     }
 
-    async fn comes_up(&mut self, language: Language, tls: Tls) -> Result<()> {
-        let address = self.address(language, tls)?;
-        for _ in 0..200 {
-            for process in &mut self.processes {
-                process.lives()?;
-            }
-            if tokio::net::TcpStream::connect(address).await.is_ok() {
-                return Ok(());
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
+    /// Asks its processes to end, and waits until they have written down what they wanted to.
+    pub async fn end(&mut self) -> Result<()> {
+        for process in &mut self.processes {
+            process.is_told_to_end();
+            process.ended().await?;
         }
-        let logs: String = self.processes.iter().map(Process::log).collect();
-        bail!("does not listen at {address}; it says: {logs}")
+        Ok(())
+    }
+
+    /// All its processes at this moment.
+    pub fn ids(&self) -> Vec<u32> {
+        self.processes.iter().flat_map(Process::ids).collect()
     }
 }
 

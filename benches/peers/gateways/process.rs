@@ -3,17 +3,23 @@
 use std::fs::{File, read_to_string};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use rustix::thread::{CpuSet, sched_getaffinity};
 
-/// Which CPU does what, where there are two.
+/// Which CPU does what: the first two that there are for us, or one for all.
 pub mod pinned {
-    pub const GATEWAY: &str = "0";
-    pub const LOAD: &str = "1";
+    pub fn gateway() -> usize {
+        super::CPUS.first().copied().unwrap_or(0)
+    }
+
+    pub fn load() -> usize {
+        super::CPUS.get(1).copied().unwrap_or_else(gateway)
+    }
 }
 
 /// A started program and all that descends from it. Dropping it ends them all.
@@ -24,11 +30,11 @@ pub struct Process {
 
 impl Process {
     /// Starts it in `folder`, with a log there, on one CPU (if there is more than one).
-    pub fn start(program: &Path, arguments: &[String], folder: &Path, cpu: &str) -> Result<Self> {
+    pub fn start(program: &Path, arguments: &[String], folder: &Path, cpu: usize) -> Result<Self> {
         let log = folder.join(format!("output.{}", arguments.len()));
         let output = File::options().create(true).append(true).open(&log)?;
         let mut command = Command::new(find("taskset", "util-linux")?);
-        command.arg("--cpu-list").arg(if cpus() > 1 { cpu } else { "0" });
+        command.arg("--cpu-list").arg(cpu.to_string());
         // Should this process be killed, its children are told.
         command.arg(find("setpriv", "util-linux")?).args(["--pdeathsig", "TERM", "--"]).arg(program).args(arguments);
         command.current_dir(folder).stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output).process_group(0);
@@ -44,11 +50,33 @@ impl Process {
         Ok(())
     }
 
+    pub fn is_told_to_end(&self) {
+        if let Some(id) = Pid::from_raw(self.child.id().cast_signed()) {
+            let _ = kill_process(id, Signal::TERM);
+        }
+    }
+
+    /// Waits until it has ended, well or not.
+    pub async fn ended(&mut self) -> Result<ExitStatus> {
+        for _ in 0..600 {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(status);
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        bail!("does not end: {}", self.log())
+    }
+
     /// The last of what it has printed.
     pub fn log(&self) -> String {
         let log = read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<&str> = log.lines().collect();
         lines[lines.len().saturating_sub(5)..].join(" | ")
+    }
+
+    /// It and all that descends from it.
+    pub fn ids(&self) -> Vec<u32> {
+        tree(self.child.id())
     }
 
     /// Seconds of user and system time of the whole tree, with its dead.
@@ -66,7 +94,9 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         let Some(group) = Pid::from_raw(self.child.id().cast_signed()) else { return };
-        let _ = kill_process(group, Signal::TERM);
+        if matches!(self.child.try_wait(), Ok(None)) {
+            self.is_told_to_end();
+        }
         let end = Instant::now() + Duration::from_millis(500);
         while Instant::now() < end && matches!(self.child.try_wait(), Ok(None)) {
             std::thread::sleep(Duration::from_millis(10));
@@ -132,11 +162,16 @@ fn proportional_set_size(id: u32) -> Option<u64> {
     line.trim().trim_end_matches(" kB").parse().ok()
 }
 
-/// CPUs of this process as it was started; later it is pinned to one of them.
+/// How many CPUs there are for us.
 pub fn cpus() -> usize {
-    static CPUS: LazyLock<usize> = LazyLock::new(|| std::thread::available_parallelism().map_or(1, usize::from));
-    *CPUS
+    CPUS.len()
 }
+
+/// Those of this process as it was started; later it is pinned to one of them.
+static CPUS: LazyLock<Vec<usize>> = LazyLock::new(|| {
+    let allowed = sched_getaffinity(None);
+    allowed.map_or_else(|_| vec![0], |set| (0..CpuSet::MAX_CPU).filter(|&cpu| set.is_set(cpu)).collect())
+});
 
 /// Where a program lies; servers lie where an ordinary user's PATH does not look.
 pub fn find(program: &str, package: &str) -> Result<PathBuf> {

@@ -9,6 +9,7 @@ use tempfile::TempDir;
 
 use super::process::{Process, find, pinned};
 use crate::ports;
+use crate::stage::listens;
 
 /// It runs beside the load, not on the gateway's CPU.
 pub struct Slapd {
@@ -28,13 +29,8 @@ impl Slapd {
         let port = ports::free();
         let url = format!("ldap://127.0.0.1:{port}/");
         let arguments = ["-f", &conf.display().to_string(), "-h", &url, "-d", "0"].map(ToOwned::to_owned);
-        let process = Process::start(&find("slapd", "slapd")?, &arguments, folder.path(), pinned::LOAD)?;
-        for _ in 0..200 {
-            if tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
-                break;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-        }
+        let mut process = Process::start(&find("slapd", "slapd")?, &arguments, folder.path(), pinned::load())?;
+        listens(&mut process, port).await?;
         Ok(Self { port, _process: process, _folder: folder })
     }
 }

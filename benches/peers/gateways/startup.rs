@@ -22,6 +22,7 @@ pub fn commands(gateway: Gateway, wish: &Wish, site: &Site, ports: Ports, folder
             ("{imaps}", ports.imaps.to_string()),
             ("{pop3}", ports.pop3.to_string()),
             ("{submission}", ports.submission.to_string()),
+            ("{admin}", ports.admin.to_string()),
             ("{sink}", gateway.sink().to_string()),
             ("{sink_imap}", sink_imap.to_string()),
             ("{sink_pop3}", site.sink.pop3.to_string()),

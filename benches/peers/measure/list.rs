@@ -29,6 +29,10 @@ const fn silent(name: &'static str, title: &'static str, tls: Tls, most: f64) ->
     Scenario::new(name, title, Kind::Memory { silent: true }, tls, AtMost(most))
 }
 
+const fn others(name: &'static str, title: &'static str, tls: Tls, watched: bool) -> Scenario {
+    Scenario::new(name, title, Kind::Others { work: Download, watched }, tls, AtMost(1.1)).without(OURS_ONLY)
+}
+
 const OURS_ONLY: &[(Gateway, &str)] = &[(Nginx, ""), (Haproxy, ""), (Dovecot, ""), (Perdition, "")];
 const NO_SUBMISSION: &[(Gateway, &str)] =
     &[(Dovecot, "its submission proxy is a package of its own"), (Perdition, "knows no submission")];
@@ -62,4 +66,8 @@ pub static SCENARIOS: &[Scenario] = &[
     silent("silent-tls", "silent client before login, TLS", Full, 6_000.0),
     Scenario::new("held", "IMAP login + logout, plain, others held", Kind::Held, NONE, AtMost(1.1))
         .without(NOT_SO_MANY),
+    others("others-plain", "bulk download, plain, others on", NONE, false),
+    others("others-watched", "… and their list asked for once a second", NONE, true),
+    others("others-tls", "bulk download, TLS to the client, others on", Full, false),
+    Scenario::new("who", "`portcullis who`, others on", Kind::Who, NONE, AtMost(1_000.0)).without(OURS_ONLY),
 ];

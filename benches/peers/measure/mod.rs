@@ -1,5 +1,6 @@
 //! The whole run: what is measured (`scenarios`, `list`), once (`sample`), for everybody in turns (here), and shown (`table`).
 
+mod crowd;
 mod list;
 mod machine;
 mod sample;
@@ -8,17 +9,18 @@ mod table;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
-use rustix::thread::{CpuSet, sched_setaffinity};
+use anyhow::{Context, Result, anyhow, bail};
+use tokio::time::timeout;
 
-use crate::certs::Certs;
-use crate::gateways::{self, Gateway, Process, Running, Site, Slapd, Wish, pinned};
+use crate::gateways::{Gateway, Running, Slapd, Wish};
 use crate::load::{SharedWay, USERS};
-use crate::sink;
-use list::SCENARIOS;
-use sample::{Bench, Effort};
-use scenarios::Scenario;
+use crate::stage::{Stage, unless_ended};
+pub use crowd::Crowd;
+pub use list::SCENARIOS;
+pub use sample::{Bench, CLIENTS, Effort, STREAMS};
+pub use scenarios::{Kind, Scenario};
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -40,14 +42,9 @@ pub struct Arguments {
     output: Option<PathBuf>,
 }
 
-/// Measures until it is done or interrupted; either way what it started ends with it.
+/// Measures until it is done or interrupted.
 pub async fn run(arguments: Arguments) -> Result<()> {
-    let mut terminated = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    tokio::select! {
-        done = measure(arguments) => done,
-        _ = tokio::signal::ctrl_c() => bail!("interrupted"),
-        _ = terminated.recv() => bail!("terminated"),
-    }
+    unless_ended(measure(arguments)).await
 }
 
 /// A figure for each row of a scenario; or why there is none.
@@ -63,20 +60,8 @@ async fn measure(arguments: Arguments) -> Result<()> {
     }
     let peers = if arguments.peers.is_empty() { Gateway::ALL.to_vec() } else { arguments.peers.clone() };
     let effort = if arguments.quick { Effort::QUICK } else { Effort::WHOLE };
-    if gateways::cpus() > 1 {
-        let mut set = CpuSet::new();
-        set.set(pinned::LOAD.parse()?);
-        sched_setaffinity(None, &set)?;
-    }
-
     let others = machine::Others::watch();
-    let folder = tempfile::Builder::new().prefix("peers-run-").tempdir()?;
-    let (certs, ports) = (Certs::make(folder.path())?, sink::Ports::free());
-    let mut verb = vec!["sink".to_owned(), format!("--folder={}", folder.path().display())];
-    verb.extend(ports.as_arguments());
-    let _sink = Process::start(&std::env::current_exe()?, &verb, folder.path(), pinned::LOAD)?;
-    let site = Site { certs: folder.path().to_owned(), sink: ports, portcullis: arguments.portcullis };
-    let bench = Bench { site, certs, effort, descriptors: gateways::raise_descriptors()? };
+    let bench = Bench { stage: Stage::set(arguments.portcullis).await?, effort };
 
     let is_whole = !arguments.quick && arguments.only.is_empty() && arguments.peers.is_empty();
     let file = arguments.output.or_else(|| is_whole.then(|| PathBuf::from(RESULTS)));
@@ -104,7 +89,13 @@ fn is_chosen(scenario: &Scenario, only: &[String]) -> bool {
 
 /// Every round has everybody's turn in it, so that a slow minute of the machine is slow for all.
 async fn rounds(scenario: &Scenario, peers: &[Gateway], bench: &Bench) -> Result<Cells> {
-    let slapd = if scenario.asks_ldap() { Some(Slapd::start(USERS).await?) } else { None };
+    let slapd = match scenario.asks_ldap().then(|| Slapd::start(USERS)) {
+        Some(starts) => match starts.await {
+            Ok(slapd) => Some(slapd),
+            Err(error) => return Ok(none_of(peers, &format!("slapd: {error:#}"))),
+        },
+        None => None,
+    };
     let wish = scenario.wish(slapd.as_ref().map_or(0, |slapd| slapd.port));
     let mut cells = Cells::new();
     let mut turns = Vec::new();
@@ -122,7 +113,8 @@ async fn rounds(scenario: &Scenario, peers: &[Gateway], bench: &Bench) -> Result
             if scenario.is_fresh() {
                 *ready = None;
             }
-            match turn(scenario, *peer, ready, &wish, bench).await {
+            let patiently = timeout(PATIENCE, turn(scenario, *peer, ready, &wish, bench)).await;
+            match patiently.unwrap_or_else(|_| Err(anyhow!("hangs: no end of a round in {} s", PATIENCE.as_secs()))) {
                 Ok(figures) => {
                     let shown: Vec<String> = figures.iter().map(|figure| format!("{figure:.3}")).collect();
                     println!("  round {:<2} {:14} {}", round + 1, peer.name(), shown.join("  "));
@@ -144,10 +136,19 @@ async fn rounds(scenario: &Scenario, peers: &[Gateway], bench: &Bench) -> Result
     Ok(cells)
 }
 
+fn none_of(peers: &[Gateway], reason: &str) -> Cells {
+    peers.iter().map(|peer| (peer.name(), Err(reason.to_owned()))).collect()
+}
+
+/// For one turn: thousands of sessions come first, and Perdition takes a process for each.
+const PATIENCE: Duration = Duration::from_secs(300);
+
 /// A gateway in front of which the load stands ready.
-struct Turn {
+pub struct Turn {
     running: Running,
     way: SharedWay,
+    /// Where it is about others who are on.
+    crowd: Option<Crowd>,
 }
 
 async fn turn(
@@ -158,13 +159,13 @@ async fn turn(
     bench: &Bench,
 ) -> Result<Vec<f64>> {
     if ready.is_none() {
-        let running = Running::start(peer, wish, &bench.site).await?;
+        let running = Running::start(peer, wish, &bench.stage.site).await?;
         let way = bench.way(scenario, &running)?;
         if !scenario.is_fresh() {
             bench.warm_up(&way).await?;
         }
-        *ready = Some(Turn { running, way });
+        let crowd = if scenario.has_others() { Some(Crowd::gather(scenario, peer, wish, bench).await?) } else { None };
+        *ready = Some(Turn { running, way, crowd });
     }
-    let Turn { running, way } = ready.as_ref().context("it was started")?;
-    bench.sample(scenario, peer, running, way).await
+    bench.sample(scenario, peer, ready.as_mut().context("it was started")?).await
 }

@@ -3,21 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use tokio::time::sleep;
 
+use super::Turn;
 use super::scenarios::{Kind, Scenario};
-use crate::certs::Certs;
-use crate::gateways::{Gateway, Running, Site};
+use crate::gateways::{Gateway, Running};
 use crate::load::{Crew, Distance, Held, Language, Round, SharedWay, Tls, Way, Work};
+use crate::stage::Stage;
 
 /// Where the samples are taken.
 pub struct Bench {
-    pub site: Site,
-    pub certs: Certs,
+    pub stage: Stage,
     pub effort: Effort,
-    /// The limit of descriptors of each process.
-    pub descriptors: u64,
 }
 
 /// How often and how long.
@@ -30,6 +28,8 @@ pub struct Effort {
     pub sessions: usize,
     /// Sessions that are held, descriptors permitting.
     pub held: usize,
+    /// Sessions of others that are on, descriptors permitting.
+    pub others: usize,
     /// Logins from afar.
     pub distant: usize,
 }
@@ -42,6 +42,7 @@ impl Effort {
         warm_up: Duration::from_millis(100),
         sessions: 300,
         held: 1_000,
+        others: 1_000,
         distant: 3,
     };
     pub const WHOLE: Self = Self {
@@ -51,6 +52,7 @@ impl Effort {
         warm_up: Duration::from_millis(400),
         sessions: 2_000,
         held: 9_000,
+        others: 5_000,
         distant: 11,
     };
 }
@@ -60,7 +62,7 @@ impl Bench {
     pub fn way(&self, scenario: &Scenario, running: &Running) -> Result<SharedWay> {
         let language = if let Kind::Cpu(_, language) = scenario.kind { language } else { Language::Imap };
         let address = running.address(language, scenario.tls)?;
-        Ok(Arc::new(Way::to(address, language, scenario.tls, &self.certs)?))
+        Ok(Arc::new(Way::to(address, language, scenario.tls, &self.stage.certs)?))
     }
 
     /// What happens only once has happened; every client has a TLS session to continue, every user's place is known.
@@ -75,17 +77,12 @@ impl Bench {
     }
 
     /// A figure for each of the scenario's rows.
-    pub async fn sample(
-        &self,
-        scenario: &Scenario,
-        peer: Gateway,
-        running: &Running,
-        way: &SharedWay,
-    ) -> Result<Vec<f64>> {
+    pub async fn sample(&self, scenario: &Scenario, peer: Gateway, turn: &mut Turn) -> Result<Vec<f64>> {
+        let Turn { running, way, crowd } = turn;
+        let crowd = crowd.as_mut().context("nobody else is on");
         match scenario.kind {
             Kind::Cpu(work, _) => {
-                let clients = if matches!(work, Work::Download | Work::Upload) { STREAMS } else { CLIENTS };
-                let figure = self.cpu(work, way, running, clients).await?;
+                let figure = self.cpu(work, way, running).await?;
                 let resumed = way.share_resumed() * 100.0;
                 ensure!(scenario.tls != Tls::Resumed || resumed > 90.0, "resumes only {resumed:.0} % of its sessions");
                 Ok(vec![figure])
@@ -97,18 +94,35 @@ impl Bench {
             Kind::Distant => Ok(vec![self.distant(way).await?]),
             Kind::Memory { silent } => Ok(vec![self.memory(silent, peer, way, running).await?]),
             Kind::Held => self.held(way, running).await,
+            Kind::Others { work, watched } => crowd?.beside(self, work, (way, running), watched).await,
+            Kind::Who => crowd?.listed(self),
         }
     }
 
     /// How many sessions are held in the end: a session takes two descriptors of a gateway.
     pub fn held_in_all(&self) -> usize {
-        self.effort.held.min(usize::try_from(self.descriptors / 2).unwrap_or(usize::MAX).saturating_sub(500))
+        self.effort.held.min(self.room())
     }
 
-    async fn cpu(&self, work: Work, way: &SharedWay, running: &Running, clients: usize) -> Result<f64> {
+    /// How many others are on where that is the question.
+    pub fn others(&self) -> usize {
+        self.effort.others.min(self.room())
+    }
+
+    fn room(&self) -> usize {
+        usize::try_from(self.stage.descriptors / 2).unwrap_or(usize::MAX).saturating_sub(500)
+    }
+
+    async fn cpu(&self, work: Work, way: &SharedWay, running: &Running) -> Result<f64> {
+        Self::cpu_for(self.effort.time, work, way, running).await
+    }
+
+    /// Microseconds of an operation or seconds of a gigabyte.
+    pub async fn cpu_for(time: Duration, work: Work, way: &SharedWay, running: &Running) -> Result<f64> {
+        let clients = if matches!(work, Work::Download | Work::Upload) { STREAMS } else { CLIENTS };
         let mut crew = Crew::assemble(work, way, clients).await?;
         let before = running.cpu();
-        let round = crew.work(self.effort.time).await?;
+        let round = crew.work(time).await?;
         // The gateway has the last connections to close still, or its children to bury.
         sleep(Duration::from_millis(30)).await;
         let used = running.cpu() - before;
@@ -127,7 +141,7 @@ impl Bench {
         Ok(super::table::median(&waits))
     }
 
-    async fn memory(&self, silent: bool, peer: Gateway, way: &SharedWay, running: &Running) -> Result<f64> {
+    pub async fn memory(&self, silent: bool, peer: Gateway, way: &SharedWay, running: &Running) -> Result<f64> {
         let forks = peer == Gateway::Perdition;
         let (first, more) = if forks { (5, self.effort.sessions / 40) } else { (200, self.effort.sessions) };
         let mut held = Held::default();
@@ -148,9 +162,9 @@ impl Bench {
         let mut held = Held::default();
         held.grow(way, false, 100).await?;
         Round::of_logins(way, CLIENTS, self.effort.warm_up).await?;
-        let few = self.cpu(Work::Login, way, running, CLIENTS).await?;
+        let few = self.cpu(Work::Login, way, running).await?;
         held.grow(way, false, self.held_in_all()).await?;
-        let many = self.cpu(Work::Login, way, running, CLIENTS).await?;
+        let many = self.cpu(Work::Login, way, running).await?;
         held.all_live().await?;
         Ok(vec![few, many, many / few])
     }

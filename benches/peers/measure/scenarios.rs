@@ -30,6 +30,10 @@ pub enum Kind {
     Memory { silent: bool },
     /// CPU of a login while few, and while many others are there.
     Held,
+    /// CPU of something while no others are on, and while many are; the page that lists them is perhaps watched.
+    Others { work: Work, watched: bool },
+    /// CPU of the command that lists them.
+    Who,
 }
 
 /// A line of the table.
@@ -89,11 +93,26 @@ impl Scenario {
                 row("CPU at all held", Unit::Microseconds, Target::Unset),
                 row("all / 100", Unit::Times, self.target),
             ],
+            Kind::Others { .. } => vec![
+                row("CPU with none on", Unit::SecondsPerGigabyte, Target::Unset),
+                row("CPU with others on", Unit::SecondsPerGigabyte, Target::Unset),
+                row("others / none", Unit::Times, self.target),
+            ],
+            Kind::Who => vec![
+                row("CPU of `who`", Unit::Milliseconds, self.target),
+                row("CPU of `who --json`", Unit::Milliseconds, self.target),
+                row("CPU of the gateway for both", Unit::Milliseconds, Target::Unset),
+            ],
         }
     }
 
     pub fn asks_ldap(&self) -> bool {
         self.remembers.is_some()
+    }
+
+    /// Whether it is about sessions of others, which stay from round to round.
+    pub fn has_others(&self) -> bool {
+        matches!(self.kind, Kind::Others { .. } | Kind::Who)
     }
 
     /// Why a gateway cannot take part.
@@ -116,6 +135,6 @@ impl Scenario {
             Some(remembered) => Directory::Ldap { port: slapd, remembered },
             None => Directory::OneServer,
         };
-        Wish { tls_behind: self.tls_behind, directory, logs: self.logs }
+        Wish { tls_behind: self.tls_behind, directory, logs: self.logs, under: Vec::new() }
     }
 }
