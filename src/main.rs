@@ -8,5 +8,6 @@ fn main() -> ExitCode {
 
 /// A session is a handful of small pieces, some aligned to 128 bytes, that come and go with it: jemalloc's classes of
 /// size waste less between them than glibc's heads and rounding, and cost less at each login (benches/peers).
+#[cfg(feature = "jemalloc")]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;

@@ -6,13 +6,22 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use tokio::time::sleep;
 
-use super::massif::{Heap, Site};
-use crate::gateways::{Gateway, Running, find, output};
+use super::massif::{Heap, Place};
+use crate::gateways::{Gateway, Running, Site, find, output};
 use crate::load::Held;
 use crate::measure::{Bench, Scenario};
 
 /// Markdown: bytes a session by the place that allocates them.
-pub async fn look(scenario: &Scenario, peer: Gateway, silent: bool, lines: usize, bench: &Bench) -> Result<String> {
+///
+/// `watched` has the build that valgrind can watch; what a session takes is measured of the one that is used.
+pub async fn look(
+    scenario: &Scenario,
+    peer: Gateway,
+    silent: bool,
+    lines: usize,
+    bench: &Bench,
+    watched: &Site,
+) -> Result<String> {
     let (valgrind, vgdb) = (find("valgrind", "valgrind")?, find("vgdb", "valgrind")?);
     let folder = tempfile::Builder::new().prefix("peers-massif-").tempdir()?;
     let sessions = bench.effort.sessions;
@@ -35,7 +44,7 @@ pub async fn look(scenario: &Scenario, peer: Gateway, silent: bool, lines: usize
         "--detailed-freq=1000000".to_owned(),
     ];
     let wish = crate::gateways::Wish { under: under.to_vec(), ..scenario.wish(0) };
-    let running = Running::start(peer, &wish, &bench.stage.site).await?;
+    let running = Running::start(peer, &wish, watched).await?;
     let way = bench.way(scenario, &running)?;
     let id = running.ids().first().copied().context("no process")?;
     let mut held = Held::default();
@@ -58,25 +67,21 @@ pub async fn look(scenario: &Scenario, peer: Gateway, silent: bool, lines: usize
 fn page(before: &Heap, after: &Heap, sessions: f64, resident: f64, lines: usize) -> String {
     let each = |after: u64, before: u64| (after as f64 - before as f64) / sessions;
     let (useful, extra) = (each(after.useful, before.useful), each(after.extra, before.extra));
-    let rest = resident - useful - extra;
-    let rest = if rest < 0.0 {
-        format!("{:.0} B lie where what logins had given back was", -rest)
-    } else {
-        format!("the remaining {rest:.0} B are blocks that were given back and not used again, and whole pages")
-    };
+    let rest = resident - useful;
     let mut page = format!(
         "A session takes {resident:.0} B of memory (proportional set size, {sessions:.0} sessions). {useful:.0} B were \
-         asked for; malloc adds about {extra:.0} B of heads and rounding; {rest}.\n\n| B a session | what | allocated by \
+         asked for; the allocator's classes of size, pages and what logins gave back make {rest:+.0} B (glibc's heads and \
+         rounding alone: {extra:+.0} B).\n\n| B a session | what | allocated by \
          |\n|---:|---|---|\n"
     );
-    let mut grown: Vec<(&Site, f64)> = after
+    let mut grown: Vec<(&Place, f64)> = after
         .sites
         .iter()
         .map(|(site, bytes)| (site, each(*bytes, before.sites.get(site).copied().unwrap_or(0))))
         .filter(|(_, bytes)| bytes.abs() >= 0.5)
         .collect();
     grown.sort_by(|(site, more), (other, less)| less.total_cmp(more).then(site.cmp(other)));
-    for (Site { what, by }, bytes) in grown.into_iter().take(lines) {
+    for (Place { what, by }, bytes) in grown.into_iter().take(lines) {
         let _ = writeln!(page, "| {bytes:.0} | `{what}` | {by} |");
     }
     page

@@ -12,12 +12,12 @@ pub struct Heap {
     pub useful: u64,
     /// What massif reckons for heads and rounding.
     pub extra: u64,
-    pub sites: HashMap<Site, u64>,
+    pub sites: HashMap<Place, u64>,
 }
 
 /// What is allocated, and by which lines.
 #[derive(PartialEq, Eq, Hash, Clone, PartialOrd, Ord)]
-pub struct Site {
+pub struct Place {
     pub what: String,
     pub by: String,
 }
@@ -43,7 +43,7 @@ impl Heap {
             stack.truncate(line.len() - inner.len());
             stack.push(Frame::of(what.split_once(": ").map_or(what, |(_, frame)| frame)));
             if children == "0" {
-                *heap.sites.entry(site(&stack)).or_default() += bytes.parse::<u64>()?;
+                *heap.sites.entry(place(&stack)).or_default() += bytes.parse::<u64>()?;
             }
         }
         Ok(heap)
@@ -76,10 +76,10 @@ impl<'t> Frame<'t> {
 }
 
 /// The outermost plumbing names what is allocated; whoever called it says where, and the first of ours for what.
-pub fn site(stack: &[Frame]) -> Site {
-    let Some((root, frames)) = stack.split_first() else { return Site { what: String::new(), by: String::new() } };
+pub fn place(stack: &[Frame]) -> Place {
+    let Some((root, frames)) = stack.split_first() else { return Place { what: String::new(), by: String::new() } };
     let Some(caller) = frames.iter().position(|frame| !frame.is_plumbing()) else {
-        return Site { what: frames.last().unwrap_or(root).function.to_owned(), by: String::new() };
+        return Place { what: frames.last().unwrap_or(root).function.to_owned(), by: String::new() };
     };
     let plumbing = frames[..caller].iter().rev();
     let what = plumbing.clone().find(|frame| frame.function.contains('<')).or(plumbing.clone().next()).unwrap_or(root);
@@ -89,7 +89,7 @@ pub fn site(stack: &[Frame]) -> Site {
         Some(ours) if ours != caller => format!("{caller}, for {ours}"),
         _ => caller.to_owned(),
     };
-    Site { what: short(what.function), by }
+    Place { what: short(what.function), by }
 }
 
 /// A type without the paths of its names: of `alloc::sync::Arc<a::B>` that is `Arc<B>`.

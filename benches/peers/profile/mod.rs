@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
-use crate::gateways::{Gateway, Slapd};
+use crate::gateways::{Gateway, Site, Slapd};
 use crate::load::{USERS, Work};
 use crate::measure::{Bench, Effort, Kind, SCENARIOS};
 use crate::stage::{Stage, unless_ended};
@@ -41,6 +41,9 @@ pub struct Arguments {
     /// Another build of Portcullis, which needs its symbols.
     #[arg(long, default_value = env!("CARGO_BIN_EXE_portcullis"), hide_default_value = true)]
     portcullis: PathBuf,
+    /// The same with the C library's allocator: valgrind sees no other.
+    #[arg(long, default_value = env!("CARGO_BIN_EXE_portcullis"), hide_default_value = true)]
+    watched: PathBuf,
     /// Where the section goes instead; - for nowhere.
     #[arg(long, default_value = PROFILES, hide_default_value = true)]
     output: PathBuf,
@@ -61,15 +64,18 @@ async fn profile(arguments: Arguments) -> Result<()> {
     }
     let effort = Effort { sessions: arguments.sessions, ..Effort::WHOLE };
     let bench = Bench { stage: Stage::set(arguments.portcullis.clone()).await?, effort };
+    let watched = Site { portcullis: arguments.watched, ..bench.stage.site.clone() };
     let found = match scenario.kind {
-        Kind::Memory { silent } => heap::look(scenario, arguments.peer, silent, arguments.lines, &bench).await?,
+        Kind::Memory { silent } => {
+            heap::look(scenario, arguments.peer, silent, arguments.lines, &bench, &watched).await?
+        }
         Kind::Cpu(work, _) | Kind::Others { work, .. } => {
             let slapd = if scenario.asks_ldap() { Some(Slapd::start(USERS).await?) } else { None };
             let wish = scenario.wish(slapd.as_ref().map_or(0, |slapd| slapd.port));
             let (peer, lines) = (arguments.peer, arguments.lines);
             let mut found = cpu::look(scenario, work, peer, arguments.seconds, lines, &wish, &bench).await?;
             if work == Work::Login && peer == Gateway::Portcullis {
-                found += &blocks::look(scenario, peer, lines, wish, &bench).await?;
+                found += &blocks::look(scenario, peer, lines, wish, &bench, &watched).await?;
             }
             found
         }
