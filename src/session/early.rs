@@ -12,21 +12,25 @@ use crate::proto::{Front, Protocol, Terms, Tls};
 /// What a listener with implicit TLS says first, to everyone.
 #[must_use]
 pub fn greeting(hostname: &Arc<str>, service: &Service) -> Box<[u8]> {
-    let terms = Terms {
+    let mut words = Vec::new();
+    service.protocol.front(terms(hostname, service, Tls::Active, false)).greet(&mut words);
+    words.into()
+}
+
+/// What is known without a client.
+fn terms(hostname: &Arc<str>, service: &Service, tls: Tls, cleartext: bool) -> Terms {
+    Terms {
         hostname: hostname.clone(),
         greeting: service.greeting.clone(),
         mechanisms: service.mechanisms.clone(),
-        tls: Tls::Active,
-        cleartext: false,
+        tls,
+        cleartext,
         bad_commands: service.bad_commands,
         failed_logins: service.failed_logins,
         extensions: Arc::default(),
         vouching: false,
         bare_newline: service.bare_newline,
-    };
-    let mut words = Vec::new();
-    service.protocol.front(terms).greet(&mut words);
-    words.into()
+    }
 }
 
 impl Session {
@@ -39,25 +43,20 @@ impl Session {
         let service = &self.entrance.service;
         // A balancer's own loopback address says nothing of who is behind it, even when it speaks for itself.
         let at_home = self.entrance.proxy_protocol.is_none() && client.ip().is_loopback();
+        let tls = match self.entrance.tls {
+            ListenerTls::None => Tls::Unavailable,
+            ListenerTls::StartTls => Tls::Offered,
+            ListenerTls::Implicit => Tls::Active,
+        };
+        let cleartext = match service.cleartext {
+            Cleartext::Never => false,
+            Cleartext::Loopback => at_home,
+            Cleartext::Always => true,
+        };
         Terms {
-            hostname: self.parts.hostname.clone(),
-            greeting: service.greeting.clone(),
-            mechanisms: service.mechanisms.clone(),
-            tls: match self.entrance.tls {
-                ListenerTls::None => Tls::Unavailable,
-                ListenerTls::StartTls => Tls::Offered,
-                ListenerTls::Implicit => Tls::Active,
-            },
-            cleartext: match service.cleartext {
-                Cleartext::Never => false,
-                Cleartext::Loopback => at_home,
-                Cleartext::Always => true,
-            },
-            bad_commands: service.bad_commands,
-            failed_logins: service.failed_logins,
             extensions: self.parts.backends.extensions(self.entrance.protocol()),
             vouching: self.entrance.protocol().login() == Protocol::Submission && self.parts.registry.is_kept(),
-            bare_newline: service.bare_newline,
+            ..terms(&self.parts.hostname, service, tls, cleartext)
         }
     }
 }

@@ -8,6 +8,7 @@
 //! each direction: Open ──▶ source has ended, or broke ──▶ Ending ──▶ rest written, FIN passed on ──▶ Done
 //!                  └────── sink broke: nobody hears it any more ──────────────────────────────────▶ Done
 //! both Done, or nothing moved for the idle time-out, or kicked ──▶ the relay is over
+//! the server's Done, nothing unread, and all so short that it left in one flight ──▶ the same
 //! ```
 //!
 //! A side that breaks ends only what it can no longer do: what the other one has said is still delivered.
@@ -113,9 +114,10 @@ impl Relay {
         let buffer = self.setting.relaying.buffer as usize;
         let mut above = Turn::new(buffer, if self.down.is_done() { u32::MAX } else { 0 });
         let up = self.up.poll(cx, &mut self.client, &mut self.backend, &mut above);
+        let was_over = self.down.is_over();
         let mut below = Turn::new(buffer, if self.up.is_done() { u32::MAX } else { self.left_of_one_flight(&above) });
         let down = self.down.poll(cx, &mut self.backend, &mut self.client, &mut below);
-        let is_last = self.down.is_done() && below.is_last();
+        let is_last = !was_over && self.down.is_done() && below.is_last();
         if above.fresh > 0 || below.fresh > 0 {
             self.count(above.fresh.into(), below.fresh.into());
         }
@@ -125,12 +127,19 @@ impl Relay {
         if is_last || up.is_ready() && down.is_ready() { Poll::Ready(()) } else { Poll::Pending }
     }
 
-    /// How much more a client that says nothing may be told so that all it was ever told here has left in one flight,
-    /// and none of it waits in the kernel. When its server closes then, closing at once, as the server did, loses
-    /// nothing; to be told that the client closes too would cost a wake-up and two system calls.
+    /// How much more may be said in a session that was so short that all its client was told here left in one flight,
+    /// and none of it waits in the kernel; 0 where the client is in the middle of something. When the server of such a
+    /// session closes, closing at once, as it did, loses nothing; to be told that the client closes too would cost a
+    /// wake-up and two system calls, a good part of a login. With TLS on a side, each is told and heard to the end.
     fn left_of_one_flight(&self, above: &Turn) -> u32 {
-        let told = u32::try_from(self.bytes().1).unwrap_or(u32::MAX);
-        if above.fresh == 0 && self.up.is_waiting() { ONE_FLIGHT.saturating_sub(told) } else { 0 }
+        let is_silent = above.fresh == 0 && self.up.is_waiting() && self.up.at_border;
+        match (&self.client, &self.backend) {
+            (Stream::Plain(_), Stream::Plain(_)) if is_silent => {
+                let (up, down) = self.bytes();
+                ONE_FLIGHT.saturating_sub(u32::try_from(up.saturating_add(down)).unwrap_or(u32::MAX))
+            }
+            _ => 0,
+        }
     }
 
     /// So many bytes more, from the client and from the back-end, and now.
@@ -258,8 +267,9 @@ fn millis(time: Duration) -> u32 {
 /// How long a back-end may be silent once the client has closed its side: it may still have an answer to find.
 pub const LINGER: Duration = Duration::from_secs(30);
 
-/// What any TCP sends without waiting for an answer: its first window (RFC 6928, section 2) is of two segments at least.
-const ONE_FLIGHT: u32 = 4096;
+/// With the few lines of a login before it, less than any TCP sends without waiting for an answer: its first window is
+/// of ten segments (RFC 6928, section 2), each of 536 bytes at the least.
+const ONE_FLIGHT: u32 = 2048;
 
 /// How long a client may take to close once the back-end has: nobody hears what it says now.
 pub const AFTERWORD: Duration = Duration::from_secs(2);

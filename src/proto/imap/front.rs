@@ -60,7 +60,7 @@ impl ImapFront {
 
 impl Front for ImapFront {
     fn greet(&mut self, say: &mut Vec<u8>) {
-        words::put(say, &words::greeting(&self.terms));
+        words::greet(&self.terms, say);
     }
 
     fn step(&mut self, heard: &mut BytesMut, say: &mut Vec<u8>) -> Need {

@@ -16,7 +16,8 @@ pub(super) fn takes_login(terms: &Terms) -> bool {
 
 /// What works here and now, and nothing else. LITERAL+ holds for literals up to `LITERAL_MAX`.
 pub(super) fn capabilities(terms: &Terms) -> String {
-    let mut words = "IMAP4rev1 SASL-IR LITERAL+ ID ENABLE".to_owned();
+    let mut words = String::with_capacity(128);
+    words.push_str("IMAP4rev1 SASL-IR LITERAL+ ID ENABLE");
     if terms.tls == Tls::Offered {
         words.push_str(" STARTTLS");
     }
@@ -33,8 +34,10 @@ pub(super) fn capabilities(terms: &Terms) -> String {
 }
 
 /// The first line (RFC 3501 §7.1.1).
-pub(super) fn greeting(terms: &Terms) -> String {
-    format!("* OK [CAPABILITY {}] {} {}\r\n", capabilities(terms), terms.hostname, terms.greeting)
+pub(super) fn greet(terms: &Terms, say: &mut Vec<u8>) {
+    for words in ["* OK [CAPABILITY ", &capabilities(terms), "] ", &terms.hostname, " ", &terms.greeting, "\r\n"] {
+        put(say, words);
+    }
 }
 
 /// A yes, with the back-end's words and its capabilities: they replace ours, which the client has heard before.

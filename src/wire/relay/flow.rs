@@ -96,7 +96,7 @@ impl Flow {
         self.state == State::Done
     }
 
-    fn is_over(&self) -> bool {
+    pub(super) fn is_over(&self) -> bool {
         matches!(self.state, State::Done | State::GivenUp)
     }
 

@@ -71,7 +71,9 @@ in_every_manner! {
     traffic_in_either_direction_counts_against_idleness (start_paused = true);
     within_a_line_an_idle_session_is_only_closed (start_paused = true);
     a_side_that_does_not_close_after_the_other_is_not_waited_for_long (start_paused = true);
-    a_client_that_was_told_little_is_closed_with_its_server (start_paused = true);
+    a_short_session_is_closed_with_its_server (start_paused = true);
+    a_client_in_the_middle_of_something_is_waited_for (start_paused = true);
+    a_client_that_has_said_much_is_waited_for (start_paused = true);
     a_reset_ends_the_relay_and_closes_the_other_side;
     a_relay_that_is_cut_says_goodbye;
     who_is_kicked_hears_goodbye_at_a_line_border_and_the_back_end_is_closed;
@@ -146,24 +148,18 @@ async fn five_megabytes_cross_both_ways_at_once_through_small_buffers(how: Relay
     }
     let size = much(how, 5_000_000) as u64;
     let pattern = |seed: u8| (0..size).map(|n| (n % 251) as u8 ^ seed).collect::<Vec<u8>>();
-    /// A server closes after its client.
-    async fn exchange(stream: TcpStream, send: Vec<u8>, is_server: bool) -> Vec<u8> {
+    async fn exchange(stream: TcpStream, send: Vec<u8>) -> Vec<u8> {
         let (mut read, mut write) = stream.into_split();
-        let (heard_all, has_heard_all) = tokio::sync::oneshot::channel();
         let sending = tokio::spawn(async move {
             write.write_all(&send).await.expect("write");
-            if is_server {
-                has_heard_all.await.expect("reads to the end");
-            }
             write.shutdown().await.expect("FIN");
         });
         let mut received = Vec::new();
         read.read_to_end(&mut received).await.expect("read");
-        heard_all.send(()).ok();
         sending.await.expect("sent");
         received
     }
-    let (down, up) = tokio::join!(exchange(client, pattern(1), false), exchange(backend, pattern(2), true));
+    let (down, up) = tokio::join!(exchange(client, pattern(1)), exchange(backend, pattern(2)));
     assert!(down == pattern(2) && up == pattern(1), "not one byte changed");
     let tally = relay.await.expect("no panic");
     assert_eq!((tally.up, tally.down, meter.up.get(), meter.down.get()), (size, size, size, size));
@@ -208,29 +204,33 @@ async fn a_side_that_does_not_close_after_the_other_is_not_waited_for_long(how: 
     drop(client);
 }
 
-async fn a_client_that_was_told_little_is_closed_with_its_server(how: Relaying) {
-    let Bench { mut client, mut backend, relay, .. } = bench(how, b"a LOGOUT\r\n", b"", LONG).await;
-    backend.write_all(&vec![b'm'; ONE_FLIGHT as usize - 1]).await.expect("write");
-    read_exactly(&mut backend, b"a LOGOUT\r\n").await;
+async fn a_short_session_is_closed_with_its_server(how: Relaying) {
+    let logout = b"a LOGOUT\r\n";
+    let Bench { mut client, mut backend, relay, .. } = bench(how, logout, b"", LONG).await;
+    let most = ONE_FLIGHT as usize - logout.len() - 1;
+    backend.write_all(&vec![b'm'; most]).await.expect("write");
+    read_exactly(&mut backend, logout).await;
     backend.shutdown().await.expect("FIN");
     assert_over_within(relay, Duration::ZERO..AFTERWORD).await;
-    assert_eq!(rest(&mut client).await.len(), ONE_FLIGHT as usize - 1);
+    assert_eq!(rest(&mut client).await.len(), most);
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_client_that_still_speaks_is_waited_for_though_it_was_told_little() {
-    let Bench { mut client, mut backend, relay, .. } = bench(COPYING, b"", b"", LONG).await;
-    for socket in [&client, &backend] {
-        let socket = socket2::SockRef::from(socket);
-        socket.set_send_buffer_size(4096).expect("small");
-        socket.set_recv_buffer_size(4096).expect("small");
-    }
-    // More than the server, which reads nothing, takes.
-    while let Ok(sent) = tokio::time::timeout(Duration::from_millis(300), client.write(&[0; 4096])).await {
-        assert!(sent.expect("write") > 0);
-    }
+async fn a_client_in_the_middle_of_something_is_waited_for(how: Relaying) {
+    let short_of_a_line = b"a APPEND INBOX {2000}";
+    let Bench { client, mut backend, relay, .. } = bench(how, short_of_a_line, b"", LONG).await;
+    read_exactly(&mut backend, short_of_a_line).await;
     backend.shutdown().await.expect("FIN");
     assert_over_within(relay, AFTERWORD..AFTERWORD + Duration::from_secs(1)).await;
+    drop(client);
+}
+
+async fn a_client_that_has_said_much_is_waited_for(how: Relaying) {
+    let much = vec![b'\n'; ONE_FLIGHT as usize];
+    let Bench { client, mut backend, relay, .. } = bench(how, &much, b"", LONG).await;
+    read_exactly(&mut backend, &much).await;
+    backend.shutdown().await.expect("FIN");
+    assert_over_within(relay, AFTERWORD..AFTERWORD + Duration::from_secs(1)).await;
+    drop(client);
 }
 
 async fn assert_over_within(relay: JoinHandle<Tally>, time: std::ops::Range<Duration>) {
