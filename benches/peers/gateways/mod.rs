@@ -75,6 +75,8 @@ pub struct Wish {
     pub directory: Directory,
     /// One line of log for each session.
     pub logs: bool,
+    /// Threads that serve, beyond the first.
+    pub more_workers: usize,
     /// The program that runs it, with its arguments: valgrind, say.
     pub under: Vec<String>,
 }

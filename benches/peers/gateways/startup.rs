@@ -34,6 +34,7 @@ pub fn commands(gateway: Gateway, wish: &Wish, site: &Site, ports: Ports, folder
             ("{held}", (limit / 2 - 100).to_string()),
             ("{source}", source),
             ("{remembered}", remembered.to_string()),
+            ("{workers}", (1 + wish.more_workers).to_string()),
             ("{log}", if wish.logs { "info" } else { "warn" }.to_owned()),
         ];
         Ok::<_, anyhow::Error>(values.iter().fold(template.to_owned(), |text, (name, value)| text.replace(name, value)))

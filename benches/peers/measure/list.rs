@@ -44,6 +44,9 @@ const NONE: Tls = Tls::None;
 pub static SCENARIOS: &[Scenario] = &[
     cpu("login-plain", "IMAP login + logout, plain", Login, NONE, Of(Nginx, 0.75)),
     login("login-logged", "… and a line of log for each", Imap).with_logs().without(OURS_ONLY),
+    login("login-workers", "… and four threads instead of one, on the one CPU", Imap)
+        .with_workers(4)
+        .without(OURS_ONLY),
     login("ldap-cached", "… and LDAP's answer remembered", Imap).remembering(100_000).without(OURS_ONLY),
     login("ldap-uncached", "… and LDAP asked each time", Imap).remembering(0).without(OURS_ONLY),
     cpu("login-tls", "IMAP login + logout, TLS 1.3, full handshake", Login, Full, Of(Haproxy, 0.55)),

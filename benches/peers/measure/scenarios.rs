@@ -12,6 +12,7 @@ pub struct Scenario {
     target: Target,
     tls_behind: bool,
     logs: bool,
+    more_workers: usize,
     /// A directory server is asked, and so many of its answers are remembered.
     remembers: Option<u32>,
     /// Who cannot take part, and why; without a word where there is nothing to explain.
@@ -61,7 +62,18 @@ pub enum Target {
 
 impl Scenario {
     pub const fn new(name: &'static str, title: &'static str, kind: Kind, tls: Tls, target: Target) -> Self {
-        Self { name, title, kind, tls, target, tls_behind: false, logs: false, remembers: None, cannot: &[] }
+        Self {
+            name,
+            title,
+            kind,
+            tls,
+            target,
+            tls_behind: false,
+            logs: false,
+            more_workers: 0,
+            remembers: None,
+            cannot: &[],
+        }
     }
 
     pub const fn without(self, cannot: &'static [(Gateway, &'static str)]) -> Self {
@@ -74,6 +86,10 @@ impl Scenario {
 
     pub const fn with_logs(self) -> Self {
         Self { logs: true, ..self }
+    }
+
+    pub const fn with_workers(self, workers: usize) -> Self {
+        Self { more_workers: workers - 1, ..self }
     }
 
     pub const fn remembering(self, answers: u32) -> Self {
@@ -135,6 +151,7 @@ impl Scenario {
             Some(remembered) => Directory::Ldap { port: slapd, remembered },
             None => Directory::OneServer,
         };
-        Wish { tls_behind: self.tls_behind, directory, logs: self.logs, under: Vec::new() }
+        let Self { tls_behind, logs, more_workers, .. } = *self;
+        Wish { tls_behind, directory, logs, more_workers, under: Vec::new() }
     }
 }
