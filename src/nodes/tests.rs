@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::config::{self, Store};
+use crate::registry::Server;
 use crate::secret::Secret;
 
 /// As a gateway with the tag `0x80000007` writes it.
@@ -84,4 +85,19 @@ async fn nobody_is_said_to_be_told_who_was_not_seen() {
     assert!(shared.told(&view(true), 0, true).is_partial && shared.told(&view(false), 0, false).is_partial);
     assert!(!shared.told(&view(false), 0, true).is_partial, "seen, and told");
     assert!(!alone.told(&view(false), 0, false).is_partial, "there can be no others");
+}
+
+#[tokio::test]
+async fn a_gateway_that_ends_tells_all_that_it_has_heard() {
+    let server = Server::start();
+    let nodes = nodes(&server.store());
+    let (roster, registry) = (&nodes.0.roster, &nodes.0.registry);
+    while registry.renew(tag(), "one", (0, 0)).await.is_err() {
+        tokio::task::yield_now().await;
+    }
+    roster.want_news();
+    (0..1500).for_each(|n| roster.failed(&format!("user{n}").into(), IpAddr::from([192, 0, 2, 1])));
+    nodes.leave().await;
+    assert!(roster.news(1).is_empty());
+    assert_eq!(registry.recall("user7").await.expect("it is there").failures, 1);
 }

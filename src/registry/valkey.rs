@@ -222,7 +222,7 @@ mod switches;
 
 #[cfg(test)]
 #[path = "valkey_tests.rs"]
-mod tests;
+pub(super) mod tests;
 
 #[cfg(test)]
 mod board_tests;

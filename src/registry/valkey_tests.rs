@@ -12,14 +12,14 @@ use crate::registry::tests::{Site, WINDOW, ip, noon, rules, until};
 use crate::secret::Secret;
 
 /// A server of its own for each test.
-pub(super) struct Server {
+pub(crate) struct Server {
     pub(super) port: u16,
     folder: TempDir,
     child: Option<Child>,
 }
 
 impl Server {
-    pub(super) fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("its number");
         let mut server = Self { port: free.port(), folder: TempDir::new().expect("a folder"), child: None };
         server.go(&[]);
@@ -57,7 +57,7 @@ impl Server {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    pub(super) fn store(&self) -> Store {
+    pub(crate) fn store(&self) -> Store {
         Store::Valkey { url: Secret::new(self.url()).expect("plain"), tls: None, prefix: "pc".to_owned() }
     }
 

@@ -93,7 +93,7 @@ async fn names_without_a_hash_push_nobody_out() {
     let scores = [(gone, "dead"), (gone, "gone"), (gone - (1 << 32), "stranger")];
     let _: () = server.connection().zadd_multiple("pc:known", &scores).unwrap();
     let failed = heard("bob", &[("failed", now as u64, "192.0.2.9")], 1);
-    store.remember(&[failed], 3).await.unwrap();
+    store.remember(&[failed], 2).await.unwrap();
     assert_eq!(store.recall("bob").await.unwrap().failures, 1);
     let names: Vec<String> = server.connection().zrange("pc:known", 0, -1).unwrap();
     assert_eq!(names, ["bob"]);
