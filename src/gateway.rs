@@ -245,6 +245,7 @@ impl Gateway {
         })
         .await;
         let _ = tokio::time::timeout(FAREWELL, parts.registry.flush()).await;
+        // What a chore tells other gateways at this moment, of at most a hundred users, may be lost.
         chores.iter().for_each(JoinHandle::abort);
         let _ = tokio::time::timeout(FAREWELL, parts.nodes.leave()).await;
         cut

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::known::ROUNDS;
 use super::seen::Shown;
 use super::{Nodes, Order, PIECE_MAX, ROUTE};
 use crate::proto::Protocol;
@@ -38,10 +39,11 @@ impl Nodes {
         }
     }
 
-    /// This gateway ends: the others need not wait for its lease, and what it has heard stays.
+    /// This gateway ends, and nobody [keeps](Self::keep) it: the others need not wait for its lease, and what it has
+    /// heard stays, as far as it can be told while this is polled.
     pub async fn leave(&self) {
-        let _ = self.tell_news().await;
         self.0.registry.leave(tag()).await;
+        let _ = self.tell_news(usize::MAX).await;
     }
 
     async fn beat(&self, told: &mut Told) -> Result<(), Away> {
@@ -51,20 +53,20 @@ impl Nodes {
         }
         self.obey(heard, told);
         self.show(told).await?;
-        self.tell_news().await
+        self.tell_news(ROUNDS).await
     }
 
     /// Each order once, and none that is old.
     fn obey(&self, heard: Heard, told: &mut Told) {
         let begin = (heard.now, 0);
         // A clock that was put back, or a start, begins anew.
-        let known = told.order.filter(|known| *known <= (heard.now + SKEW, 0));
+        let known = told.order.filter(|known| *known <= (heard.now.saturating_add(SKEW), 0));
         told.order = Some(heard.orders.iter().map(|(id, _)| *id).fold(known.unwrap_or(begin), std::cmp::max));
         if known.is_none() {
             return;
         }
         for ((time, _), order) in heard.orders {
-            if time + ORDER_LIFE >= heard.now
+            if time.saturating_add(ORDER_LIFE) >= heard.now
                 && let Ok(order) = serde_json::from_str::<Order>(&order)
                 && order.from != tag()
             {

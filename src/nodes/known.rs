@@ -31,13 +31,14 @@ impl Nodes {
         let ours = std::mem::take(&mut own.failures);
         // Ours first: of logins within a second we know the order.
         own.merge(read(&recalled));
-        own.failures = (own.failures + roster.untold_failures(user)).max(ours);
+        own.failures = own.failures.saturating_add(roster.untold_failures(user)).max(ours);
         Remembered { known: own, is_partial: false }
     }
 
-    /// Tells the store what was heard of users; what it does not take is told later.
-    pub(super) async fn tell_news(&self) -> Result<(), Away> {
-        for _ in 0..ROUNDS {
+    /// Tells the store what was heard of users, in so many round trips; what it does not take is told later. What is
+    /// under way when nobody polls this any more is not.
+    pub(super) async fn tell_news(&self, rounds: usize) -> Result<(), Away> {
+        for _ in 0..rounds {
             let news = self.0.roster.news(AT_ONCE);
             if news.is_empty() {
                 break;
@@ -92,7 +93,7 @@ fn protocol(name: &str) -> Option<Protocol> {
 /// Users in one round trip.
 const AT_ONCE: usize = 100;
 /// Round trips in one beat: a lease must not wait for what piled up while the store was away.
-const ROUNDS: usize = 10;
+pub(super) const ROUNDS: usize = 10;
 
 #[cfg(test)]
 mod tests {

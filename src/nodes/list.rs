@@ -6,6 +6,8 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use tokio::runtime::Handle;
+
 use super::{Nodes, Other, Seen, View};
 use crate::proto::Protocol;
 use crate::roster::{Entry, Filter};
@@ -25,7 +27,7 @@ enum Of<'a> {
 }
 
 /// A part of a list.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct List {
     /// In order, each with the name of its gateway where there are several.
     pub sessions: Vec<(Option<Arc<str>>, Seen)>,
@@ -47,6 +49,18 @@ impl View {
     }
 }
 
+impl Drop for View {
+    /// What is large is given back where nobody waits, as it was read.
+    fn drop(&mut self) {
+        let others = std::mem::take(&mut self.others);
+        if !others.is_empty()
+            && let Ok(runtime) = Handle::try_current()
+        {
+            runtime.spawn_blocking(move || drop(others));
+        }
+    }
+}
+
 impl Nodes {
     /// How many are on at all gateways of a view, of each protocol.
     #[must_use]
@@ -58,9 +72,22 @@ impl Nodes {
         counts
     }
 
-    /// Of all sessions that are `meant`, those behind the first `skip`, at most `limit`.
-    #[must_use]
-    pub fn sorted<K: Ord>(
+    /// Of all sessions that are `meant`, those behind the first `skip`, at most `limit`. They may be so many that no
+    /// thread looks through them that has anything else to do.
+    pub async fn sorted<K: Ord>(
+        &self,
+        view: &Arc<View>,
+        is_meant: impl Fn(One<'_>) -> bool + Send + 'static,
+        key: impl Fn(One<'_>) -> K + Send + 'static,
+        part: (usize, usize),
+    ) -> List {
+        let (nodes, view) = (self.clone(), view.clone());
+        let list = tokio::task::spawn_blocking(move || nodes.sort(&view, is_meant, key, part));
+        // None, when the runtime ends.
+        list.await.unwrap_or_default()
+    }
+
+    fn sort<K: Ord>(
         &self,
         view: &View,
         is_meant: impl Fn(One<'_>) -> bool,

@@ -21,7 +21,7 @@ use tokio::time::{Instant, timeout};
 use crate::directory::{Directory, User};
 use crate::metrics::Metrics;
 use crate::proto::Protocol;
-use crate::registry::Registry;
+use crate::registry::{Posted, Registry};
 use crate::roster::{Filter, Roster, id, read_id};
 use crate::tag::tag;
 
@@ -93,7 +93,7 @@ pub struct Told {
     pub nodes: usize,
     /// And end about so many sessions.
     pub sessions: usize,
-    /// The store is away: nobody was told.
+    /// The store is away or was a moment ago: perhaps nobody was told, or not everybody is counted.
     pub is_partial: bool,
 }
 
@@ -173,7 +173,11 @@ impl Nodes {
             Some(text) => Some(read_id(text)?),
             None => None,
         };
-        let view = self.others().await;
+        let (nodes, view, filter) = (self.clone(), self.others().await, filter.clone());
+        tokio::task::spawn_blocking(move || nodes.part(&view, &filter, after, limit)).await.ok()
+    }
+
+    fn part(&self, view: &View, filter: &Filter, after: Option<(u32, u64)>, limit: usize) -> Page {
         let own_after = match after {
             Some((of, number)) if of == tag() => Some(number),
             Some(_) => None,
@@ -202,15 +206,14 @@ impl Nodes {
             }
         }
         let next = last.filter(|_| !is_last).map(|(of, number)| id(of, number));
-        Some(Page { sessions, total, next, is_partial: view.is_partial })
+        Page { sessions, total, next, is_partial: view.is_partial }
     }
 
     /// Has the other gateways drop what matches.
     pub async fn drop_elsewhere(&self, act: Act<'_>, filter: &Filter) -> Told {
         let view = self.others().await;
         let sessions = view.others.iter().flat_map(|other| &other.sessions).filter(|seen| seen.fits(filter)).count();
-        let is_partial = self.0.registry.is_shared() && !self.order(act, filter, None).await;
-        Told { nodes: view.others.len(), sessions, is_partial }
+        self.told(&view, sessions, self.order(act, filter, None).await)
     }
 
     /// Has another gateway drop one session; `None` when no gateway has it, as far as is known.
@@ -231,11 +234,15 @@ impl Nodes {
 
     /// Has the other gateways forget where a user lives.
     pub async fn forget_elsewhere(&self, by: &str, user: &User) -> Told {
-        let (nodes, filter) =
-            (self.others().await.others.len(), Filter { user: Some(user.shared_name()), ..Filter::default() });
+        let (view, filter) = (self.others().await, Filter { user: Some(user.shared_name()), ..Filter::default() });
         let act = Act { by, of: ROUTE, what: user.name() };
-        let is_partial = self.0.registry.is_shared() && !self.order(act, &filter, None).await;
-        Told { nodes, sessions: 0, is_partial }
+        self.told(&view, 0, self.order(act, &filter, None).await)
+    }
+
+    /// Who was told without being seen is not counted.
+    fn told(&self, view: &View, sessions: usize, is_ordered: bool) -> Told {
+        let is_partial = self.0.registry.is_shared() && (view.is_partial || !is_ordered);
+        Told { nodes: view.others.len(), sessions, is_partial }
     }
 
     async fn order(&self, act: Act<'_>, filter: &Filter, session: Option<(u32, u64)>) -> bool {
@@ -259,24 +266,29 @@ impl Nodes {
 
 impl Other {
     /// What is not as we would have written it is left out.
-    fn read(posted: crate::registry::Posted) -> Self {
+    fn read(Posted { tag, name, pieces }: Posted) -> Self {
         let (mut counts, mut sessions) = ([0; Protocol::ALL.len()], Vec::new());
-        for piece in &posted.pieces {
-            let Ok(shown) = serde_json::from_slice::<Shown>(piece) else { continue };
+        for shown in pieces.iter().filter_map(|piece| Shown::read(piece)) {
             for (sum, count) in counts.iter_mut().zip(shown.counts) {
-                *sum += count;
+                *sum = count.saturating_add(*sum).min(COUNT_MAX);
             }
-            sessions.extend(shown.sessions.into_iter().take(PIECE_MAX));
+            let own = shown.sessions.into_iter().filter(|seen| read_id(&seen.id) == Some((tag, seen.number)));
+            sessions.extend(own.take(PIECE_MAX));
         }
         sessions.sort_unstable_by_key(|seen: &Seen| seen.number);
-        Self { tag: posted.tag, name: posted.name.into(), counts, sessions }
+        Self { tag, name: name.into(), counts, sessions }
     }
 }
+
+#[cfg(test)]
+mod tests;
 
 /// What an order is of that drops no session.
 const ROUTE: &str = "route";
 /// Sessions of one piece that are shown to others: 64,000 in all.
 const PIECE_MAX: usize = 1_000;
+/// More sessions than any gateway has, and so few that those of all gateways can be added up.
+const COUNT_MAX: usize = 10_000_000;
 /// A look serves whoever asks within this time.
 const FRESH: Duration = Duration::from_millis(500);
 /// For a look.

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use crate::proto::Protocol;
 use crate::roster::{Entry, Filter, Piece};
@@ -63,14 +64,29 @@ impl Seen {
 }
 
 /// A piece of a gateway's roster.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
 pub(super) struct Shown {
     /// How many there are, in the order of [`Protocol::ALL`].
     pub(super) counts: Vec<usize>,
     pub(super) sessions: Vec<Seen>,
 }
 
+/// The same, as another gateway has written it.
+#[derive(Deserialize)]
+struct Written<'p> {
+    counts: Vec<usize>,
+    #[serde(borrow)]
+    sessions: Vec<&'p RawValue>,
+}
+
 impl Shown {
+    /// A session that we cannot read, of a newer gateway's protocol perhaps, is left out; so are the counts of such.
+    pub(super) fn read(piece: &[u8]) -> Option<Self> {
+        let Written { counts, sessions } = serde_json::from_slice(piece).ok()?;
+        let sessions = sessions.into_iter().filter_map(|session| serde_json::from_str(session.get()).ok());
+        Some(Self { counts, sessions: sessions.collect() })
+    }
+
     pub(super) fn of(piece: &Piece) -> Self {
         Self {
             counts: piece.counts.iter().map(|(_, count)| *count).collect(),

@@ -45,6 +45,9 @@ pub use seats::{Crowded, Seat};
 pub use seen::Protocols;
 pub use switches::SwitchProblem;
 
+#[cfg(test)]
+pub(crate) use valkey::tests::Server;
+
 use clock::Clock;
 use dial::Way;
 use disk::Disk;

@@ -16,6 +16,8 @@ use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{Cmd, Pipeline, RedisError, Value};
 use tokio::time::timeout;
 
+use board::Line;
+
 use super::dial::Way;
 use super::seen::{self, Protocols, Seen};
 use super::table::USERS_MAX;
@@ -35,8 +37,11 @@ pub(super) struct Valkey {
     is_logged: AtomicBool,
     /// A key that is not ours to read was logged.
     is_odd_logged: AtomicBool,
-    /// The other connection, see [`board`].
-    board: Mutex<Option<MultiplexedConnection>>,
+    /// The other connections, see [`board`].
+    board: Line,
+    reading: Line,
+    /// A script that is refused was logged.
+    is_refusal_logged: AtomicBool,
     up: IntGauge,
 }
 
@@ -50,7 +55,9 @@ impl Valkey {
             generation: AtomicU64::new(0),
             is_logged: AtomicBool::new(false),
             is_odd_logged: AtomicBool::new(false),
-            board: Mutex::new(None),
+            board: Line::default(),
+            reading: Line::default(),
+            is_refusal_logged: AtomicBool::new(false),
             up,
         }
     }
@@ -215,4 +222,9 @@ mod switches;
 
 #[cfg(test)]
 #[path = "valkey_tests.rs"]
-mod tests;
+pub(super) mod tests;
+
+#[cfg(test)]
+mod board_tests;
+#[cfg(test)]
+mod known_tests;

@@ -6,6 +6,7 @@
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use lru::LruCache;
@@ -42,6 +43,8 @@ pub struct Visit {
 pub(super) struct History {
     parts: Box<[Mutex<Part>]>,
     hasher: RandomState,
+    /// Which part's news are taken first the next time.
+    turn: AtomicUsize,
 }
 
 struct Part {
@@ -62,7 +65,7 @@ impl History {
             let [users, strangers] = table;
             Mutex::new(Part { users, strangers, news: News::default() })
         };
-        Self { parts: (0..PARTS).map(|_| part()).collect(), hasher: RandomState::new() }
+        Self { parts: (0..PARTS).map(|_| part()).collect(), hasher: RandomState::new(), turn: AtomicUsize::new(0) }
     }
 
     /// Returns the name as it is kept here, so that sessions of one user share it.
@@ -97,10 +100,11 @@ impl History {
         self.parts.iter().for_each(|part| lock(part).news.want());
     }
 
-    /// What was heard of at most `limit` users since they were taken the last time.
+    /// What was heard of at most `limit` users since they were taken the last time. Each part is the first in turn, so
+    /// that none waits for ever while more is heard than is told.
     pub(super) fn news(&self, limit: usize) -> Vec<(Arc<str>, Known)> {
-        let mut taken = Vec::new();
-        for part in &self.parts {
+        let (mut taken, first) = (Vec::new(), self.turn.fetch_add(1, Ordering::Relaxed) % PARTS);
+        for part in self.parts.iter().cycle().skip(first).take(PARTS) {
             let rest = limit - taken.len();
             taken.extend(lock(part).news.take(rest));
         }
@@ -180,7 +184,7 @@ impl Known {
         self.addresses.sort_by_key(|visit| visit.at);
         let over = self.addresses.len().saturating_sub(ADDRESSES_MAX);
         self.addresses.drain(..over);
-        self.failures += other.failures;
+        self.failures = self.failures.saturating_add(other.failures);
         self.last_failure = self.last_failure.into_iter().chain(other.last_failure).max_by_key(|(at, _)| *at);
     }
 }
@@ -242,6 +246,19 @@ mod tests {
         (0..100_000).for_each(|n| history.failed(&format!("user{n}").into(), ip(9), 6));
         let waiting: usize = std::iter::from_fn(|| Some(history.news(1000).len()).filter(|count| *count > 0)).sum();
         assert!((10_000..=16_000).contains(&waiting), "{waiting}");
+    }
+
+    #[test]
+    fn news_of_every_part_are_told_while_more_is_heard_than_that() {
+        let history = History::new(1000);
+        history.want_news();
+        let mut told = std::collections::HashSet::new();
+        for _ in 0..PARTS {
+            (0..1000).for_each(|n| history.failed(&format!("user{n}").into(), ip(9), 6));
+            let users = history.news(1).into_iter().map(|(user, _)| user);
+            told.extend(users.map(|user| history.hasher.hash_one(&*user) % PARTS as u64));
+        }
+        assert_eq!(told.len(), PARTS);
     }
 
     #[test]

@@ -27,6 +27,7 @@ mod live;
 mod login;
 mod machine;
 mod nodes;
+mod nodes_store;
 mod page;
 mod page_http;
 mod patience;

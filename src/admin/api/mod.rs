@@ -91,7 +91,7 @@ struct Elsewhere {
     nodes_told: usize,
     /// About so many sessions end there.
     dropped_elsewhere: usize,
-    /// The registry's store is away, so no other gateway could be told.
+    /// The registry's store is away, or was a moment ago: the other gateways may not have been told.
     partial: bool,
 }
 

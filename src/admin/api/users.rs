@@ -46,6 +46,7 @@ struct Address {
 
 #[derive(Serialize, ToSchema)]
 struct Failures {
+    /// About so many, where several gateways share the registry's store: what it did not confirm in time is told again.
     count: u64,
     last_at: Option<u64>,
     last_address: Option<String>,
@@ -78,7 +79,7 @@ pub(super) struct Forgotten {
     forgotten: bool,
     /// Other gateways that were told; they forget it within a second or so.
     nodes_told: usize,
-    /// The registry's store is away, so no other gateway could be told.
+    /// The registry's store is away, or was a moment ago: the other gateways may not have been told.
     partial: bool,
 }
 

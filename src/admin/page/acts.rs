@@ -114,7 +114,7 @@ pub(super) async fn forget_route(
         "No route was remembered: the next login asks the directory anyway."
     };
     let elsewhere = match told {
-        Told { is_partial: true, .. } => " The other gateways cannot be told now.",
+        Told { is_partial: true, .. } => " The other gateways may not have been told.",
         Told { nodes: 0, .. } => "",
         Told { .. } => " So it does at the other gateways.",
     };
@@ -125,7 +125,7 @@ pub(super) async fn forget_route(
 fn dropped(ended: &Ended) -> String {
     let here = sessions(ended.here);
     match ended.told {
-        Some(told) if told.is_partial => format!("{here} dropped here; the other gateways cannot be told now."),
+        Some(told) if told.is_partial => format!("{here} dropped here; the other gateways may not have been told."),
         Some(told) if (ended.here, told.sessions) == (0, 1) => "1 session dropped at another gateway.".to_owned(),
         Some(told) if told.nodes > 0 => format!("{here} dropped here, about {} elsewhere.", told.sessions),
         Some(_) | None => format!("{here} dropped."),

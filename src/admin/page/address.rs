@@ -40,7 +40,7 @@ pub(super) async fn show(
     let address = named::address(which.ip.trim())?;
     let visitors = page.admin.parts.roster.visitors(address, MOST).into_iter();
     let view = page.admin.parts.nodes.others().await;
-    let (rows, total) = page.rows_of(&view, &Filter { client: Some(address), ..Filter::default() });
+    let (rows, total) = page.rows_of(&view, Filter { client: Some(address), ..Filter::default() }).await;
     Ok(shown(&Detail {
         frame: Frame::around_all(&page, &asker, view.is_partial),
         address: address.to_string(),

@@ -110,6 +110,9 @@ impl IntoResponse for Trouble {
 
 const STORE_AWAY: &str = "The registry's store is away.";
 const ALONE: &str = "The registry's store is away: other gateways' sessions are not shown.";
+/// Of a user's page.
+pub(super) const OWN_MEMORY: &str =
+    "The registry's store does not tell what other gateways know: logins and failures are this one's, since its start.";
 
 #[cfg(test)]
 mod tests {

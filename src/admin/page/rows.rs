@@ -51,9 +51,10 @@ impl Row {
 
 impl Page {
     /// The rows of a user or an address, at most [`MOST`], and how many there are in all.
-    pub(super) fn rows_of(&self, view: &View, filter: &Filter) -> (Vec<Row>, usize) {
+    pub(super) async fn rows_of(&self, view: &Arc<View>, filter: Filter) -> (Vec<Row>, usize) {
         let order = Order { column: Column::Since, is_reversed: true };
-        let list = self.admin.parts.nodes.sorted(view, |one| one.fits(filter), |one| order.key(one), (0, MOST));
+        let nodes = &self.admin.parts.nodes;
+        let list = nodes.sorted(view, move |one| one.fits(&filter), move |one| order.key(one), (0, MOST)).await;
         let total = list.total;
         (Row::all_of(list), total)
     }

@@ -14,6 +14,7 @@ use super::rows::{MOST, Row};
 use super::words::{called, sessions};
 use crate::admin::named;
 use crate::admin::refusal::Query;
+use crate::nodes::One;
 use crate::proto::Protocol;
 
 #[derive(Deserialize)]
@@ -90,7 +91,9 @@ pub(super) async fn show(
     let nodes = &page.admin.parts.nodes;
     let others = nodes.others().await;
     let (counts, has_others) = (nodes.counts(&others), others.has_others());
-    let list = nodes.sorted(&others, |one| search.finds(view.protocol, one), |one| view.order.key(one), (skip, MOST));
+    let (protocol, order) = (view.protocol, view.order);
+    let is_meant = move |one: One<'_>| search.finds(protocol, one);
+    let list = nodes.sorted(&others, is_meant, move |one| order.key(one), (skip, MOST)).await;
     let total = list.total;
     let end = skip.saturating_add(list.sessions.len());
     Ok(shown(&Sessions {

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::Page;
 use super::asker::Asker;
-use super::frame::{Frame, Trouble, shown};
+use super::frame::{Frame, OWN_MEMORY, Trouble, shown};
 use super::rows::Row;
 use super::words::{Time, called, sessions};
 use crate::admin::refusal::Query;
@@ -28,8 +28,8 @@ struct Detail {
     switches: Vec<Switch>,
     /// Whether a restart leaves the switches as they are.
     kept: bool,
-    /// Whether what is known of a user outlives the gateway.
-    is_shared: bool,
+    /// Whether what is shown of the user's logins outlives the gateway.
+    outlives: bool,
     addresses: Vec<(String, &'static str, Time)>,
     failures: u64,
     last_failure: Option<(Time, String)>,
@@ -65,13 +65,15 @@ pub(super) async fn show(
     };
     let address = |visit: &Visit| (visit.address.to_string(), called(visit.protocol), Time::of(visit.at));
     let view = parts.nodes.others().await;
-    let (rows, total) = page.rows_of(&view, &Filter { user: Some(user.shared_name()), ..Filter::default() });
+    let (rows, total) = page.rows_of(&view, Filter { user: Some(user.shared_name()), ..Filter::default() }).await;
+    let mut frame = Frame::around_all(&page, &asker, view.is_partial);
+    frame.warnings.extend(is_partial.then_some(OWN_MEMORY));
     Ok(shown(&Detail {
-        frame: Frame::around_all(&page, &asker, view.is_partial || is_partial),
+        frame,
         user: user.name().to_owned(),
         switches: page.offered.iter().copied().filter(|protocol| protocol.login() == *protocol).map(switch).collect(),
         kept: parts.registry.keeps(),
-        is_shared: parts.registry.is_shared(),
+        outlives: parts.registry.is_shared() && !is_partial,
         addresses: known.addresses.iter().rev().map(address).collect(),
         failures: known.failures,
         last_failure: known.last_failure.map(|(at, address)| (Time::of(at), address.to_string())),

@@ -1,10 +1,11 @@
 //! What gateways tell each other of themselves, on the server: a hash `PREFIX:node:TAG` for each, which is gone when its
 //! lease ends, the set `PREFIX:nodes` of their tags, and the stream `PREFIX:orders` of what all of them are to do.
 //!
-//! On a connection of its own, because much is said here and a login's question must not wait behind it.
+//! On a connection of its own, because much is said here and a login's question must not wait behind it; and on another
+//! what the others show is read, megabytes perhaps, because the lease must not wait behind that.
 
 use std::collections::HashMap;
-use std::sync::PoisonError;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use redis::aio::{ConnectionLike, MultiplexedConnection};
@@ -28,7 +29,7 @@ impl Valkey {
         let is_new = answers.next() == Some(Value::Int(1));
         let time: Vec<u64> = answers.nth(2).and_then(|time| redis::from_redis_value(time).ok()).unwrap_or_default();
         let now = match time.as_slice() {
-            [seconds, micros] => seconds * 1000 + micros / 1000,
+            [seconds, micros] => seconds.saturating_mul(1000).saturating_add(micros / 1000),
             _ => return Err(Away("no time".to_owned())),
         };
         let orders: Vec<(String, Vec<String>)> =
@@ -51,7 +52,7 @@ impl Valkey {
 
     /// What the other nodes show, in the order of their tags; who is gone is forgotten.
     pub(in crate::registry) async fn posted(&self, own: u32) -> Result<Vec<Posted>, Away> {
-        let members = self.say_one(Cmd::new().arg("SMEMBERS").arg(self.nodes())).await?;
+        let members = self.read(Cmd::new().arg("SMEMBERS").arg(self.nodes())).await?;
         let members: Vec<String> = redis::from_redis_value(members).unwrap_or_default();
         let tags = members.iter().filter_map(|tag| u32::from_str_radix(tag, 16).ok());
         let mut tags: Vec<u32> = tags.filter(|tag| *tag != own).collect();
@@ -61,11 +62,11 @@ impl Valkey {
             if found.len() == NODES_MAX {
                 break;
             }
-            let all = self.say_one(Cmd::new().arg("HGETALL").arg(self.node(tag))).await?;
+            let all = self.read(Cmd::new().arg("HGETALL").arg(self.node(tag))).await?;
             let mut fields: HashMap<String, Vec<u8>> = redis::from_redis_value(all).unwrap_or_default();
             match fields.remove(NAME).and_then(|name| String::from_utf8(name).ok()) {
                 Some(name) => found.push(Posted { tag, name, pieces: fields.into_values().collect() }),
-                None => drop(self.say_one(Cmd::new().arg("SREM").arg(self.nodes()).arg(format!("{tag:x}"))).await?),
+                None => drop(self.read(Cmd::new().arg("SREM").arg(self.nodes()).arg(format!("{tag:x}"))).await?),
             }
         }
         Ok(found)
@@ -87,15 +88,19 @@ impl Valkey {
         self.say(&pipeline).await.map(drop)
     }
 
-    async fn say_one(&self, command: &Cmd) -> Result<Value, Away> {
+    async fn read(&self, command: &Cmd) -> Result<Value, Away> {
         let mut pipeline = Pipeline::new();
         pipeline.add_command(command.clone());
-        self.say(&pipeline).await?.pop().ok_or_else(|| Away("no answer".to_owned()))
+        self.say_on(&self.reading, &pipeline).await?.pop().ok_or_else(|| Away("no answer".to_owned()))
     }
 
-    /// One round trip. A connection that failed is made anew by whoever comes next, while the other one is there.
     pub(super) async fn say(&self, pipeline: &Pipeline) -> Result<Vec<Value>, Away> {
-        let mut connection = self.board_connection().await?;
+        self.say_on(&self.board, pipeline).await
+    }
+
+    /// One round trip. A connection that failed is made anew by whoever comes next, while the keeper's is there.
+    async fn say_on(&self, line: &Line, pipeline: &Pipeline) -> Result<Vec<Value>, Away> {
+        let mut connection = self.connection_on(line).await?;
         let answers = timeout(PATIENCE, connection.req_packed_commands(pipeline, 0, pipeline.len())).await;
         let why = match answers {
             Err(_) => TIMED_OUT.to_owned(),
@@ -108,22 +113,24 @@ impl Valkey {
                 Some(why) => why,
             },
         };
-        *self.board.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        if !is_for_good(&why) {
+            *line.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
         Err(Away(why))
     }
 
-    async fn board_connection(&self) -> Result<MultiplexedConnection, Away> {
+    async fn connection_on(&self, line: &Line) -> Result<MultiplexedConnection, Away> {
         if !self.is_connected() {
-            *self.board.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            *line.lock().unwrap_or_else(PoisonError::into_inner) = None;
             return Err(Away("not connected".to_owned()));
         }
-        let known = self.board.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let known = line.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(connection) = known {
             return Ok(connection);
         }
         let made = timeout(PATIENCE, self.way.connect(PATIENCE)).await;
         let made = made.unwrap_or_else(|_| Err(TIMED_OUT.to_owned())).map_err(Away)?;
-        *self.board.lock().unwrap_or_else(PoisonError::into_inner) = Some(made.clone());
+        *line.lock().unwrap_or_else(PoisonError::into_inner) = Some(made.clone());
         Ok(made)
     }
 
@@ -140,6 +147,14 @@ impl Valkey {
         format!("{}:orders", self.prefix)
     }
 }
+
+/// Whether the server will say so again on the next connection, too: it does not know the command, or we may not use it.
+pub(super) fn is_for_good(why: &str) -> bool {
+    matches!(why, "ERR" | "NOPERM")
+}
+
+/// A connection, once somebody has made it.
+pub(super) type Line = Mutex<Option<MultiplexedConnection>>;
 
 const NAME: &str = "name";
 /// For every single call; megabytes may come.

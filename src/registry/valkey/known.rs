@@ -1,17 +1,19 @@
 //! What gateways remember of users together, on the server: a hash `PREFIX:known:USER` of facts, each with its time
-//! before it, and the sorted set `PREFIX:known` of those users by their last login, so that they have a bound.
+//! before it, and the sorted set `PREFIX:known` of those users by when they were heard of, so that they have a bound.
 //!
 //! On the connection of the board: no login waits for it.
 
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 
 use redis::{Pipeline, Value};
 
+use super::board::is_for_good;
 use super::{Away, Valkey};
 use crate::registry::known::{Fact, KEPT, LAST, News, Recalled, VISIT, VISITS_MAX};
 
 impl Valkey {
-    /// In one round trip.
+    /// In one round trip. A server that refuses it for good counts as told: it would be told in vain for ever.
     pub(in crate::registry) async fn remember(&self, news: &[News], users_max: usize) -> Result<(), Away> {
         let (prefix, mut pipeline) = (self.known(""), Pipeline::new());
         for one in news {
@@ -22,14 +24,20 @@ impl Valkey {
                 tell.arg(&fact.of).arg(fact.at).arg(&fact.what);
             }
         }
-        if news.is_empty() { Ok(()) } else { self.say(&pipeline).await.map(drop) }
+        if news.is_empty() {
+            return Ok(());
+        }
+        match self.run(&pipeline).await {
+            Err(Away(why)) if !is_for_good(&why) => Err(Away(why)),
+            Ok(_) | Err(_) => Ok(()),
+        }
     }
 
     /// What we would not have written is left out.
     pub(in crate::registry) async fn recall(&self, user: &str) -> Result<Recalled, Away> {
         let mut ask = Pipeline::new();
         ask.cmd("EVAL").arg(RECALL).arg(1).arg(self.known(user));
-        let all = self.say(&ask).await?.pop().unwrap_or(Value::Nil);
+        let all = self.run(&ask).await?.pop().unwrap_or(Value::Nil);
         let mut fields: HashMap<Vec<u8>, Vec<u8>> = redis::from_redis_value(all).unwrap_or_default();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).ok();
         let failures = fields.remove(&b"failures"[..]).and_then(text).and_then(|count| count.parse().ok());
@@ -41,6 +49,17 @@ impl Valkey {
         let mut facts: Vec<Fact> = fields.into_iter().filter_map(fact).collect();
         facts.sort_unstable_by(|one, other| one.of.cmp(&other.of));
         Ok(Recalled { facts, failures: failures.unwrap_or_default() })
+    }
+
+    async fn run(&self, scripts: &Pipeline) -> Result<Vec<Value>, Away> {
+        let answers = self.say(scripts).await;
+        if let Err(Away(why)) = &answers
+            && is_for_good(why)
+            && !self.is_refusal_logged.swap(true, Ordering::Relaxed)
+        {
+            tracing::warn!(problem = %why, "the registry's store refuses EVAL: of users' logins each gateway knows its own only");
+        }
+        answers
     }
 
     fn known(&self, user: &str) -> String {
@@ -61,7 +80,8 @@ return redis.call('HGETALL', KEYS[1])";
 /// addresses, what a login's name and an address's begin with, how many failures; then name, time and text of each fact.
 ///
 /// It ends without an error whatever it finds, for one bad key must not hold up the news of all others. A clock that is
-/// ahead is put right by the server's. Who never logged in stands before all who did, and goes first.
+/// ahead is put right by the server's. Who never logged in stands before all who did, and goes first. A name leaves the
+/// set when its hash ends.
 const REMEMBER: &str = "\
 local function is(key, kind)
   local found = redis.call('TYPE', key).ok
@@ -70,26 +90,25 @@ end
 if not is(KEYS[1], 'hash') or not is(KEYS[2], 'zset') then return 0 end
 local function at(text) return tonumber(string.match(text or '', '^%d+') or '0') end
 local function begins(text, with) return string.sub(text, 1, #with) == with end
-local now, login = tonumber(redis.call('TIME')[1]), 0
+local now = tonumber(redis.call('TIME')[1])
 for i = 9, #ARGV, 3 do
   local time = math.min(tonumber(ARGV[i + 1]), now)
   if at(redis.call('HGET', KEYS[1], ARGV[i])) <= time then
     redis.call('HSET', KEYS[1], ARGV[i], string.format('%d %s', time, ARGV[i + 2]))
   end
-  if begins(ARGV[i], ARGV[6]) then login = math.max(login, time) end
 end
 if ARGV[8] ~= '0' then redis.pcall('HINCRBY', KEYS[1], 'failures', ARGV[8]) end
-local visits, all = {}, redis.call('HGETALL', KEYS[1])
+local stranger, kept = now - 4294967296, tonumber(ARGV[3])
+local visits, all, heard = {}, redis.call('HGETALL', KEYS[1]), stranger
 for i = 1, #all, 2 do
+  if begins(all[i], ARGV[6]) then heard = now end
   if begins(all[i], ARGV[7]) then table.insert(visits, {at(all[i + 1]), all[i]}) end
 end
 table.sort(visits, function(one, other) return one[1] > other[1] end)
 for i = tonumber(ARGV[5]) + 1, #visits do redis.call('HDEL', KEYS[1], visits[i][2]) end
-if login > 0 then
-  redis.call('ZADD', KEYS[2], 'GT', login, ARGV[1])
-else
-  redis.call('ZADD', KEYS[2], 'NX', now - 4294967296, ARGV[1])
-end
+redis.call('ZADD', KEYS[2], 'GT', heard, ARGV[1])
+redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', stranger - kept)
+redis.call('ZREMRANGEBYSCORE', KEYS[2], '(' .. stranger, now - kept)
 redis.call('EXPIRE', KEYS[1], ARGV[3])
 redis.call('EXPIRE', KEYS[2], ARGV[3])
 local over = redis.call('ZCARD', KEYS[2]) - tonumber(ARGV[4])
