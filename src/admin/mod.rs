@@ -25,6 +25,7 @@ use crate::session::Parts;
 
 mod acts;
 mod api;
+mod directory;
 mod guard;
 mod named;
 mod page;

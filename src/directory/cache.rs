@@ -21,6 +21,15 @@ use super::Unavailable;
 use super::counts::Counts;
 use crate::config;
 
+/// How an answer of the directory is remembered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Memory {
+    /// How long ago the directory gave it.
+    pub age: Duration,
+    /// Its time has passed: it serves only while the directory is away.
+    pub is_stale: bool,
+}
+
 /// What a question ends with.
 pub(super) type Answer<T> = Result<Option<Arc<T>>, Unavailable>;
 
@@ -94,6 +103,18 @@ impl<T: Send + Sync + 'static> Cache<T> {
     /// Whether there is something to answer from while the directory is down.
     pub(super) fn serves_stale(&self) -> bool {
         !self.times.stale.is_zero() && self.tables.as_ref().is_some_and(|tables| !tables.known.is_empty())
+    }
+
+    /// What is remembered of a name now; `None` when the next question goes to the directory.
+    pub(super) fn memory(&self, name: &Arc<str>) -> Option<Memory> {
+        let (tables, now) = (self.tables.as_ref()?, Instant::now());
+        let (time, fresh_until) = match (tables.known.peek(&**name), tables.unknown.peek(&**name)) {
+            (Some(known), _) if now < known.stale_until => (self.times.ttl, known.fresh_until),
+            (_, Some(until)) if now < until => (self.times.negative_ttl, until),
+            _ => return None,
+        };
+        let asked = fresh_until.checked_sub(self.jittered(time, name))?;
+        Some(Memory { age: now.saturating_duration_since(asked), is_stale: now >= fresh_until })
     }
 
     /// Forgets one name; who asks from now on does not get the answer of a question that is in flight. Whether there was

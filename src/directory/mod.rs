@@ -29,6 +29,7 @@ mod route;
 mod services;
 mod source;
 
+pub use cache::Memory;
 pub use name::{NAME_MAX, NameProblem, User};
 pub use problem::{SetupProblem, TemplateProblem, Unavailable};
 pub use recipient::{Lodging, Recipient};
@@ -115,6 +116,12 @@ impl Directory {
             async move { source::ask(&sources, &user).await }
         };
         self.0.users.find(user.key(), question).await
+    }
+
+    /// How the answer to [`Self::find`] is remembered; `None`: it is not, the next login asks the directory.
+    #[must_use]
+    pub fn memory(&self, user: &User) -> Option<Memory> {
+        self.0.users.memory(user.key())
     }
 
     /// Where mail for a recipient goes. The address is as RCPT TO has it, without the brackets: `local@domain`, or a bare

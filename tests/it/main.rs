@@ -46,5 +46,6 @@ mod support_works;
 mod ten_thousand;
 mod tls;
 mod torn;
+mod unknown_users;
 mod watched;
 mod who;

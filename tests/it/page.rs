@@ -114,7 +114,7 @@ fn an_operator_sees_who_is_on_and_acts() {
     browser.go(&page(&gateway, "/"));
     browser.write("#token", "wrong-wrong-wrong-wrong");
     browser.click("button[type=submit]");
-    browser.shows("none of the gateway's tokens");
+    browser.shows("Unknown token.");
     pictures(&browser, "sign-in");
     browser.write("#token", OPS);
     browser.click("button[type=submit]");
@@ -128,12 +128,12 @@ fn an_operator_sees_who_is_on_and_acts() {
     for words in [
         ["alice@example.org", "IMAP", "127.0.0.91:", "TLS 1.3", "one.stores.example.org"],
         ["bob@example.org", "POP3", "127.0.0.92:", "TLS 1.3", "two.stores.example.org"],
-        ["bob@example.org", "SMTP", "127.0.0.93:", "TLS 1.3", "two.stores.example.org"],
+        ["bob@example.org", "Submission", "127.0.0.93:", "TLS 1.3", "two.stores.example.org"],
     ] {
         let row = row(&browser, words[2]);
         assert!(words.iter().all(|word| row.contains(word)), "{words:?} in {row}");
     }
-    assert_eq!(browser.run("return document.querySelector('#tabs').innerText"), "All 3\nIMAP 1\nPOP3 1\nSMTP 1");
+    assert_eq!(browser.run("return document.querySelector('#tabs').innerText"), "All 3\nIMAP 1\nPOP3 1\nSubmission 1");
     assert_eq!(browser.run("return window.neverReloaded"), true, "they appeared by themselves");
     pictures(&browser, "sessions");
 
@@ -161,7 +161,7 @@ fn an_operator_switches_a_protocol_off_and_sees_where_a_user_was() {
     let mut pop3 = open(Mail::Pop3, "127.0.0.96", &gateway, "bob");
     row(&browser, "127.0.0.96:");
     browser.click("td.user a");
-    browser.shows("Addresses that authenticated");
+    browser.shows("Recent addresses");
     for (address, protocol) in [("127.0.0.95", "IMAP"), ("127.0.0.96", "POP3")] {
         assert!(row(&browser, address).contains(protocol));
     }
@@ -255,7 +255,7 @@ fn an_operator_sees_the_sessions_of_two_gateways_and_drops_one_of_the_other() {
         let name = format!("mail.example.org/{}", gateway.id());
         assert!(row(&browser, address).contains(&name), "{name} in {}", row(&browser, address));
     }
-    assert_eq!(browser.run("return document.querySelector('#tabs').innerText"), "All 2\nIMAP 1\nPOP3 1\nSMTP 0");
+    assert_eq!(browser.run("return document.querySelector('#tabs').innerText"), "All 2\nIMAP 1\nPOP3 1\nSubmission 0");
     assert_eq!(browser.run("return window.neverReloaded"), true, "they appeared by themselves");
     pictures(&browser, "gateways");
     browser.click("thead th:nth-child(10) a");
@@ -296,7 +296,7 @@ fn a_name_that_would_be_a_script_is_a_name() {
         browser.write("#q", user);
         browser.shows("2 sessions");
         browser.click("td.user a");
-        browser.shows("Addresses that authenticated");
+        browser.shows("Recent addresses");
         assert!(browser.text().contains(user), "{user}");
         is_harmless();
         browser.click(".acts button.drop");

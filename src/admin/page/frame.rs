@@ -99,7 +99,7 @@ impl From<Refusal> for Trouble {
 impl IntoResponse for Trouble {
     fn into_response(self) -> Response {
         let heading = match self.0.status {
-            StatusCode::NOT_FOUND => "It is not there",
+            StatusCode::NOT_FOUND => "Page not found",
             StatusCode::FORBIDDEN | StatusCode::MISDIRECTED_REQUEST => "This is not allowed",
             StatusCode::SERVICE_UNAVAILABLE => "This cannot be done now",
             _ => "This did not work",
