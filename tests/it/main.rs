@@ -28,6 +28,7 @@ mod login;
 mod machine;
 mod nodes;
 mod nodes_store;
+mod overview;
 mod page;
 mod page_http;
 mod patience;

@@ -11,7 +11,7 @@ use crate::support::plan::Plan;
 use crate::support::redis::Redis;
 use crate::support::{keeper, postfix, site, wait};
 
-const OPS: &str = "ops-ops-ops-ops-ops";
+pub const OPS: &str = "ops-ops-ops-ops-ops";
 const VIEW: &str = "view-view-view-view";
 
 fn with_tokens(plan: Plan) -> Plan {
@@ -39,17 +39,19 @@ fn page(gateway: &Gateway, path: &str) -> String {
 }
 
 #[track_caller]
-fn signed_in(gateway: &Gateway, token: &str) -> Browser {
+pub fn signed_in(gateway: &Gateway, token: &str) -> Browser {
     let browser = Browser::start();
     browser.looks(1280, 800, false);
     browser.go(&page(gateway, "/"));
     browser.write("#token", token);
     browser.click("button[type=submit]");
+    browser.shows("Sign out");
+    browser.go(&page(gateway, "/sessions"));
     browser
 }
 
 #[track_caller]
-fn open(mail: Mail, source: &str, gateway: &Gateway, user: &str) -> Client {
+pub fn open(mail: Mail, source: &str, gateway: &Gateway, user: &str) -> Client {
     let mut client = mail.open_from(source, gateway);
     mail.login(&mut client, user);
     client
@@ -68,7 +70,7 @@ fn submits(source: &str, gateway: &Gateway, user: &str) -> Client {
 
 /// The text of the row of a table in which these words are.
 #[track_caller]
-fn row(browser: &Browser, words: &str) -> String {
+pub fn row(browser: &Browser, words: &str) -> String {
     let script = format!(
         "return [...document.querySelectorAll('tbody tr')].map(row => row.innerText).find(text => text.includes({words:?})) || ''"
     );
@@ -92,7 +94,7 @@ fn is_at_home(browser: &Browser, gateway: &Gateway) {
 
 /// Pictures at both widths, light and dark, for who wants to look; and nothing sticks out at the side.
 #[track_caller]
-fn pictures(browser: &Browser, name: &str) {
+pub fn pictures(browser: &Browser, name: &str) {
     let folder = std::env::var("PORTCULLIS_PICTURES").map_or_else(|_| keeper::folder("pictures"), Into::into);
     for (width, height) in [(1280, 800), (400, 900)] {
         for dark in [false, true] {
@@ -118,6 +120,9 @@ fn an_operator_sees_who_is_on_and_acts() {
     pictures(&browser, "sign-in");
     browser.write("#token", OPS);
     browser.click("button[type=submit]");
+    browser.shows("Nothing is wrong");
+    pictures(&browser, "overview-at-first");
+    browser.click("nav a[href='/sessions']");
     browser.shows("Nobody is logged in.");
     pictures(&browser, "nobody");
 
@@ -292,7 +297,7 @@ fn a_name_that_would_be_a_script_is_a_name() {
     is_harmless();
     pictures(&browser, "hostile");
     for user in hostile {
-        browser.go(&page(&gateway, "/"));
+        browser.go(&page(&gateway, "/sessions"));
         browser.write("#q", user);
         browser.shows("2 sessions");
         browser.click("td.user a");

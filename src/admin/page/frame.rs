@@ -90,6 +90,11 @@ struct TroublePage<'t> {
     detail: &'t str,
 }
 
+/// A path that no page has.
+pub(super) fn page_not_found() -> Response {
+    shown_with(StatusCode::NOT_FOUND, &TroublePage { heading: "Page not found", detail: "There is no such page." })
+}
+
 impl From<Refusal> for Trouble {
     fn from(refusal: Refusal) -> Self {
         Self(refusal)
@@ -99,7 +104,7 @@ impl From<Refusal> for Trouble {
 impl IntoResponse for Trouble {
     fn into_response(self) -> Response {
         let heading = match self.0.status {
-            StatusCode::NOT_FOUND => "Page not found",
+            StatusCode::NOT_FOUND => "Not found",
             StatusCode::FORBIDDEN | StatusCode::MISDIRECTED_REQUEST => "This is not allowed",
             StatusCode::SERVICE_UNAVAILABLE => "This cannot be done now",
             _ => "This did not work",

@@ -63,6 +63,7 @@ struct Switch {
     is_offered: bool,
     state: &'static str,
     class: &'static str,
+    title: &'static str,
     last: Option<Time>,
 }
 
@@ -109,15 +110,23 @@ pub(super) async fn show(
 
 impl Switch {
     fn of(protocol: Protocol, enabled: bool, has_switches: bool, answer: &DirectoryAnswer) -> Self {
-        let (state, class) = match (enabled, &answer.verdict, answer.allows(protocol)) {
-            (false, ..) => ("disabled", "down"),
-            (true, Verdict::Unknown, _) => ("no such user", "none"),
-            (true, _, Some(true)) => ("enabled", "up"),
-            (true, _, Some(false)) => ("refused by the directory", "down"),
-            (true, _, None) => ("enabled", "none"),
+        let (state, class, title) = match (enabled, &answer.verdict, answer.allows(protocol)) {
+            (false, ..) => ("disabled", "down", "An administrator has switched it off"),
+            (true, Verdict::Unknown, _) => ("no such user", "none", "The directory does not know this name"),
+            (true, _, Some(true)) => ("enabled", "up", "The directory allows it"),
+            (true, _, Some(false)) => ("not allowed", "down", "The directory does not allow it"),
+            (true, _, None) => ("enabled", "none", "The directory does not answer"),
         };
-        let is_offered = has_switches || !matches!(answer.verdict, Verdict::Unknown);
-        Self { tag: Tag::of(protocol), protocol: protocol.name(), enabled, is_offered, state, class, last: None }
+        Self {
+            tag: Tag::of(protocol),
+            protocol: protocol.name(),
+            enabled,
+            is_offered: has_switches || !matches!(answer.verdict, Verdict::Unknown),
+            state,
+            class,
+            title,
+            last: None,
+        }
     }
 }
 
