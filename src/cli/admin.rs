@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::remote::{Remote, part};
 use super::say;
-use super::table::{ago, bytes, shown, table};
+use super::table::{ago, bytes, shown, table, utc};
 
 /// Which sessions.
 #[derive(Debug, Args)]
@@ -161,7 +161,7 @@ pub(super) fn status(remote: &Remote) -> anyhow::Result<()> {
     let count = |each: &Value| format!("{} {}", shown(at(each, "protocol")), shown(at(each, "sessions")));
     let sessions: Vec<String> = at(status, "sessions").as_array().into_iter().flatten().map(count).collect();
     let stopping = if at(status, "stopping") == true { ", stopping" } else { "" };
-    let directory = if at(status, "directory_answers") == true { "answers" } else { "does not answer" };
+    let directory = directory(at(status, "directory"));
     let registry = if at(status, "registry_up") == true { "there" } else { "away" };
     let node = |each: &Value| format!("{} ({})", shown(at(each, "node")), shown(at(each, "sessions")));
     let nodes: Vec<String> = at(status, "nodes").as_array().into_iter().flatten().map(node).collect();
@@ -181,6 +181,29 @@ pub(super) fn status(remote: &Remote) -> anyhow::Result<()> {
         sessions.join(", "),
         table(&head, &rows(at(servers, "backends"), server)),
     ))
+}
+
+/// Its state, and one line a source where there are several and one of them does not answer.
+fn directory(directory: &Value) -> String {
+    let reach = |one: &Value| match at(one, "state").as_str() {
+        Some("answers") => "answers".to_owned(),
+        Some("away") => format!("away since {} ({} ago)", utc(at(one, "since")), ago(at(one, "since"))),
+        Some("never_answered") => "never answered".to_owned(),
+        _ => "-".to_owned(),
+    };
+    let why = |one: &Value| match at(one, "reason") {
+        Value::Null => String::new(),
+        reason => format!(": {}", shown(reason)),
+    };
+    let serving = match (at(directory, "state").as_str(), at(directory, "remembered_users").as_u64()) {
+        (Some("away"), Some(1)) => ", serving 1 remembered user".to_owned(),
+        (Some("away"), Some(count)) => format!(", serving {count} remembered users"),
+        _ => String::new(),
+    };
+    let sources = at(directory, "sources").as_array().map_or(&[][..], Vec::as_slice);
+    let listed = if sources.len() > 1 && at(directory, "state") != "answers" { sources } else { &[] };
+    let line = |one: &Value| format!("\n           {} {}{}", shown(at(one, "source")), reach(one), why(one));
+    format!("{}{serving}{}{}", reach(directory), why(directory), listed.iter().map(line).collect::<String>())
 }
 
 /// How many, and the last of them if there was one.
