@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::remote::{Remote, part};
 use super::say;
-use super::table::{ago, bytes, shown, table};
+use super::table::{ago, bytes, shown, table, utc};
 
 /// Which sessions.
 #[derive(Debug, Args)]
@@ -168,7 +168,7 @@ pub(super) fn user(remote: &Remote, name: &str) -> anyhow::Result<()> {
             "user           {}{}\ndirectory      {}\nlast address   {}\nfailed logins  {}\n\n{}\n{}{}\n{}",
             shown(at(one, "user")),
             if at(one, "partial") == true { PARTIAL } else { "" },
-            directory(at(one, "directory")),
+            directory_answer(at(one, "directory")),
             shown(at(one, "last_address")),
             failures(at(one, "failed_logins")),
             table(&["PROTOCOL", "ENABLED", "ALLOWED", "LAST LOGIN"], &rows(at(one, "protocols"), switch)),
@@ -196,7 +196,7 @@ pub(super) fn status(remote: &Remote) -> anyhow::Result<()> {
     let count = |each: &Value| format!("{} {}", shown(at(each, "protocol")), shown(at(each, "sessions")));
     let sessions: Vec<String> = at(status, "sessions").as_array().into_iter().flatten().map(count).collect();
     let stopping = if at(status, "stopping") == true { ", stopping" } else { "" };
-    let directory = if at(status, "directory_answers") == true { "answers" } else { "does not answer" };
+    let directory = directory(at(status, "directory"));
     let registry = if at(status, "registry_up") == true { "there" } else { "away" };
     let node = |each: &Value| format!("{} ({})", shown(at(each, "node")), shown(at(each, "sessions")));
     let nodes: Vec<String> = at(status, "nodes").as_array().into_iter().flatten().map(node).collect();
@@ -219,7 +219,7 @@ pub(super) fn status(remote: &Remote) -> anyhow::Result<()> {
 }
 
 /// What the directory says of a user, in one line.
-fn directory(answer: &Value) -> String {
+fn directory_answer(answer: &Value) -> String {
     let problem = shown(at(answer, "problem"));
     let said = match at(answer, "answer").as_str() {
         Some("known") => {
@@ -247,6 +247,29 @@ fn refused_logins(user: &Value) -> String {
     let refused = rows(at(user, "refused_logins"), row);
     let head = ["REFUSED", "CLIENT", "PROTOCOL", "DENIAL", "REASON"];
     if refused.is_empty() { String::new() } else { format!("{}\n", table(&head, &refused)) }
+}
+
+/// Its state, and one line a source where there are several and one of them does not answer.
+fn directory(directory: &Value) -> String {
+    let reach = |one: &Value| match at(one, "state").as_str() {
+        Some("answers") => "answers".to_owned(),
+        Some("away") => format!("away since {} ({} ago)", utc(at(one, "since")), ago(at(one, "since"))),
+        Some("never_answered") => "never answered".to_owned(),
+        _ => "-".to_owned(),
+    };
+    let why = |one: &Value| match at(one, "reason") {
+        Value::Null => String::new(),
+        reason => format!(": {}", shown(reason)),
+    };
+    let serving = match (at(directory, "state").as_str(), at(directory, "remembered_users").as_u64()) {
+        (Some("away"), Some(1)) => ", serving 1 remembered user".to_owned(),
+        (Some("away"), Some(count)) => format!(", serving {count} remembered users"),
+        _ => String::new(),
+    };
+    let sources = at(directory, "sources").as_array().map_or(&[][..], Vec::as_slice);
+    let listed = if sources.len() > 1 && at(directory, "state") != "answers" { sources } else { &[] };
+    let line = |one: &Value| format!("\n           {} {}{}", shown(at(one, "source")), reach(one), why(one));
+    format!("{}{serving}{}{}", reach(directory), why(directory), listed.iter().map(line).collect::<String>())
 }
 
 /// How many, and the last of them if there was one.

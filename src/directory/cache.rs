@@ -100,9 +100,12 @@ impl<T: Send + Sync + 'static> Cache<T> {
         self.count(landed.unwrap_or(Landed { answer: Err(Unavailable::Lost), stale: false }))
     }
 
-    /// Whether there is something to answer from while the directory is down.
-    pub(super) fn serves_stale(&self) -> bool {
-        !self.times.stale.is_zero() && self.tables.as_ref().is_some_and(|tables| !tables.known.is_empty())
+    /// How many known names there is an answer for while the directory is down.
+    pub(super) fn served_stale(&self) -> usize {
+        let now = Instant::now();
+        self.tables
+            .as_ref()
+            .map_or(0, |tables| tables.known.iter().filter(|(_, known)| now < known.stale_until).count())
     }
 
     /// What is remembered of a name now; `None` when the next question goes to the directory.

@@ -28,12 +28,14 @@ mod recipient;
 mod route;
 mod services;
 mod source;
+mod state;
 
 pub use cache::Memory;
 pub use name::{NAME_MAX, NameProblem, User};
 pub use problem::{SetupProblem, TemplateProblem, Unavailable};
 pub use recipient::{Lodging, Recipient};
 pub use route::Route;
+pub use state::{DirectoryState, Reach, SourceState, utc};
 
 use cache::Cache;
 use counts::Counts;
@@ -180,17 +182,22 @@ impl Directory {
         Ok(())
     }
 
-    /// Whether every source answered when it was asked last, or was never asked: one that is down ends the question,
-    /// whatever stands behind it.
+    /// Whether it answers, and what is remembered while it does not.
     #[must_use]
-    pub fn reachable(&self) -> bool {
-        self.0.sources.iter().all(Source::reachable)
+    pub fn state(&self) -> DirectoryState {
+        DirectoryState {
+            sources: self.0.sources.iter().map(Source::state).collect(),
+            remembered_users: self.0.users.served_stale(),
+            remembered_recipients: self.0.recipients.served_stale(),
+        }
     }
 
-    /// Whether a login has a chance: a directory that is away still serves whom it remembers.
-    #[must_use]
-    pub fn answers(&self) -> bool {
-        self.reachable() || self.0.users.serves_stale()
+    /// Keeps the state up to date, from now on and for as long as there is a clone of this directory: every server is
+    /// asked at once, and then from time to time.
+    pub fn watch(&self) {
+        for watch in self.0.sources.iter().filter_map(Source::watch) {
+            self.0.control.spawn(watch);
+        }
     }
 
     async fn on_control<T: Send + 'static>(

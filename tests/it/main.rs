@@ -17,6 +17,7 @@ mod crowd;
 mod demo;
 mod denials;
 mod directory;
+mod directory_state;
 mod docker;
 mod faults;
 mod gate;

@@ -49,7 +49,7 @@ fn what_is_wrong_is_said_in_one_line_each() {
     site.slapd.kill();
     Mail::Imap.try_login(&mut Mail::Imap.open(&gateway), "bob", "bob-secret");
     let wrong = page();
-    assert!(wrong.contains("The directory does not answer") && wrong.contains("state down"), "{wrong}");
+    assert!(wrong.contains("The directory is away since ") && wrong.contains("state down"), "{wrong}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The first page: what is wrong, how the parts of the gateway are, and the last hour.
 
+use std::borrow::Cow;
 use std::time::{Instant, SystemTime};
 
 use askama::Template;
@@ -12,6 +13,7 @@ use super::frame::{Frame, shown};
 use super::plot::Plot;
 use super::samples::{Counts, Hour};
 use super::words::{Tag, Time, sessions};
+use crate::directory::{Reach, utc};
 use crate::nodes::View;
 use crate::proto::Protocol;
 
@@ -100,7 +102,7 @@ fn plots(hour: &Hour, at_all: Option<usize>) -> Vec<Plot> {
 
 impl Page {
     /// The most important first; `warnings`: what every page says.
-    fn problems(&self, warnings: Vec<&'static str>, hour: &Hour) -> Vec<Problem> {
+    fn problems(&self, warnings: Vec<Cow<'static, str>>, hour: &Hour) -> Vec<Problem> {
         let servers = self.admin.parts.backends.servers();
         let down: Vec<_> = servers.iter().filter(|server| server.is_down()).collect();
         let away = down.iter().take(SERVERS_LISTED).map(|server| Problem {
@@ -118,18 +120,31 @@ impl Page {
         let of_the_hour = of_the_hour.into_iter().filter(|(count, _)| *count > 0);
         let of_the_hour =
             of_the_hour.map(|(count, what)| Problem { text: format!("In the last hour {count} {what}"), link: None });
-        let warnings = warnings.into_iter().map(|text| Problem { text: text.into(), link: None });
+        let warnings = warnings.into_iter().map(|text| Problem { text: text.into_owned(), link: None });
         warnings.chain(away).chain(more).chain(of_the_hour).collect()
     }
 
     fn directory(&self) -> Part {
-        let (directory, metrics) = (&self.admin.parts.directory, &self.admin.parts.metrics);
-        let (state, class) = if directory.reachable() { ("Answers", "up") } else { ("Does not answer", "down") };
-        let details = vec![
-            format!("{} users remembered", metrics.directory_cached.get()),
-            format!("{} recipients remembered", metrics.directory_cached_recipients.get()),
-        ];
-        Part { id: "directory", title: "Directory", link: None, class, state: state.to_owned(), details }
+        let directory = self.admin.parts.directory.state();
+        let (state, class) = match directory.reach() {
+            Reach::Answers => ("Answers".to_owned(), "up"),
+            Reach::Away { since, .. } => (format!("Away since {}", utc(since)), "down"),
+            Reach::NeverAnswered { why: None } => ("Not asked yet".to_owned(), "none"),
+            Reach::NeverAnswered { why: Some(_) } => ("Never answered".to_owned(), "down"),
+        };
+        let away = directory.sources.iter().filter(|source| source.reach != Reach::Answers);
+        let remembered = [(directory.remembered_users, "users"), (directory.remembered_recipients, "recipients")];
+        let remembered = remembered.into_iter().map(|(count, of)| format!("{count} {of} remembered"));
+        // Which one it is goes without saying where there is but one.
+        let away = away.map(|source| source.name.clone()).filter(|_| directory.sources.len() > 1);
+        Part {
+            id: "directory",
+            title: "Directory",
+            link: None,
+            class,
+            state,
+            details: away.take(SOURCES_LISTED).chain(remembered).collect(),
+        }
     }
 
     fn store(&self) -> Part {
@@ -189,3 +204,5 @@ impl Page {
 /// Back-ends that are down, each in a line of its own.
 const SERVERS_LISTED: usize = 10;
 const GATEWAYS_LISTED: usize = 50;
+/// Sources of the directory that do not answer.
+const SOURCES_LISTED: usize = 5;

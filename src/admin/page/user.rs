@@ -88,7 +88,7 @@ pub(super) async fn show(
     let view = parts.nodes.others().await;
     let (rows, total) = page.rows_of(&view, Filter { user: Some(user.shared_name()), ..Filter::default() }).await;
     let mut frame = Frame::around_all(&page, &asker, view.is_partial);
-    frame.warnings.extend(is_partial.then_some(OWN_MEMORY));
+    frame.warnings.extend(is_partial.then_some(OWN_MEMORY.into()));
     Ok(shown(&Detail {
         frame,
         user: user.name().to_owned(),
