@@ -22,7 +22,7 @@ mod source;
 
 pub use address::AddressRange;
 pub use check::{Problem, load, parse};
-pub use pool::{BackendLogin, BackendTls, Pool, Server};
+pub use pool::{BackendLogin, BackendTls, Pool, Server, Storage};
 pub use registry::{AfterPop, Lookup, LookupProtocol, Store};
 pub use service::{AccessRule, Cleartext, Limits, Listener, ListenerTls, PasswordCheck, Rate, Service, UserLimits};
 pub use source::{Cache, Directory, Ldap, LdapUrl, Source, Standing};

@@ -41,6 +41,7 @@ mod recipients;
 mod relayed;
 mod sending_after_pop;
 mod smuggling;
+mod storage;
 mod strangers;
 mod strangers_postfix;
 mod submission;
