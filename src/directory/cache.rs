@@ -5,6 +5,9 @@
 //! cannot push real ones out. One question a name is in flight, whoever asks; it runs as a task of its own and ends for
 //! all who wait. An answer serves for `ttl` (a tenth more or less, so that a full cache does not expire at once), and for
 //! `stale` longer while the directory is down. A password is never remembered.
+//!
+//! An answer is kept once, by the identity of the user whom it is about; each name that was asked for leads to one. So a
+//! user with many aliases takes one place, and is forgotten by any of them.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -35,14 +38,24 @@ pub(super) struct Cache<T> {
     control: Handle,
 }
 
+/// What answers are kept by.
+pub(super) trait Identified {
+    /// Whom the answer is about; `None` = the name that was asked for.
+    fn identity(&self) -> Option<&Arc<str>>;
+}
+
 struct Tables<T> {
-    known: quick_cache::sync::Cache<Arc<str>, Known<T>>,
+    /// Whose a name is.
+    names: quick_cache::sync::Cache<Arc<str>, Named>,
+    /// By identity.
+    known: quick_cache::sync::Cache<Arc<str>, Arc<T>>,
     /// Until when.
     unknown: quick_cache::sync::Cache<Arc<str>, Instant>,
 }
 
-struct Known<T> {
-    what: Arc<T>,
+#[derive(Clone)]
+struct Named {
+    identity: Arc<str>,
     fresh_until: Instant,
     stale_until: Instant,
 }
@@ -61,9 +74,10 @@ struct Landed<T> {
     stale: bool,
 }
 
-impl<T: Send + Sync + 'static> Cache<T> {
+impl<T: Identified + Send + Sync + 'static> Cache<T> {
     pub(super) fn new(times: config::Cache, counts: Arc<Counts>, remembered: IntGauge, control: Handle) -> Self {
         let tables = (times.entries > 0).then(|| Tables {
+            names: quick_cache::sync::Cache::new(times.entries),
             known: quick_cache::sync::Cache::new(times.entries),
             unknown: quick_cache::sync::Cache::new(times.entries.div_ceil(UNKNOWN_SHARE)),
         });
@@ -96,13 +110,17 @@ impl<T: Send + Sync + 'static> Cache<T> {
         !self.times.stale.is_zero() && self.tables.as_ref().is_some_and(|tables| !tables.known.is_empty())
     }
 
-    /// Forgets one name; who asks from now on does not get the answer of a question that is in flight. Whether there was
-    /// something to forget.
+    /// Forgets the user whom a name leads to, or whose identity it is. A question that is in flight is answered, but its
+    /// answer is not remembered, and who asks from now on does not get it. Whether there was something to forget.
     pub(super) fn forget(&self, name: &str) -> bool {
         let mut flights = self.flights();
-        flights.waiting.remove(name);
+        // One of them may be about this user by another name.
+        flights.epoch += 1;
+        flights.waiting.clear();
         let Some(tables) = &self.tables else { return false };
-        let (known, unknown) = (tables.known.remove(name), tables.unknown.remove(name));
+        let identity = tables.names.get(name).map(|named| named.identity);
+        let known = tables.known.remove(identity.as_deref().unwrap_or(name));
+        let unknown = tables.unknown.remove(name);
         self.remembered.set(i64::try_from(tables.known.len()).unwrap_or(i64::MAX));
         known.is_some() || unknown.is_some()
     }
@@ -114,6 +132,7 @@ impl<T: Send + Sync + 'static> Cache<T> {
         flights.waiting.clear();
         flights.down_until = None;
         if let Some(tables) = &self.tables {
+            tables.names.clear();
             tables.known.clear();
             tables.unknown.clear();
         }
@@ -122,10 +141,12 @@ impl<T: Send + Sync + 'static> Cache<T> {
 
     fn fresh(&self, name: &str) -> Option<Option<Arc<T>>> {
         let tables = self.tables.as_ref()?;
-        if let Some(known) = tables.known.get(name) {
-            if Instant::now() < known.fresh_until {
+        if let Some(named) = tables.names.get(name) {
+            if Instant::now() < named.fresh_until
+                && let Some(what) = tables.known.get(&named.identity)
+            {
                 self.counts.cached.inc();
-                return Some(Some(known.what));
+                return Some(Some(what));
             }
         } else if tables.unknown.get(name).is_some_and(|until| Instant::now() < until) {
             self.counts.negative.inc();
@@ -135,8 +156,9 @@ impl<T: Send + Sync + 'static> Cache<T> {
     }
 
     fn stale(&self, name: &str) -> Option<Arc<T>> {
-        let known = self.tables.as_ref()?.known.get(name)?;
-        (Instant::now() < known.stale_until).then_some(known.what)
+        let tables = self.tables.as_ref()?;
+        let named = tables.names.get(name).filter(|named| Instant::now() < named.stale_until)?;
+        tables.known.get(&named.identity)
     }
 
     fn join<F>(self: &Arc<Self>, name: &Arc<str>, question: impl FnOnce() -> F) -> Joined<T>
@@ -178,10 +200,17 @@ impl<T: Send + Sync + 'static> Cache<T> {
         if let Some(what) = answer {
             let fresh_until = now + self.jittered(self.times.ttl, name);
             let stale_until = fresh_until + self.times.stale;
+            let identity = Arc::clone(what.identity().unwrap_or(name));
             tables.unknown.remove(name);
-            tables.known.insert(Arc::clone(name), Known { what: Arc::clone(what), fresh_until, stale_until });
+            tables.known.insert(Arc::clone(&identity), Arc::clone(what));
+            tables.names.insert(Arc::clone(name), Named { identity, fresh_until, stale_until });
         } else {
-            tables.known.remove(name);
+            // Another name may lead to the same user still.
+            if let Some((_, named)) = tables.names.remove(name)
+                && *named.identity == **name
+            {
+                tables.known.remove(name);
+            }
             tables.unknown.insert(Arc::clone(name), now + self.jittered(self.times.negative_ttl, name));
         }
         self.remembered.set(i64::try_from(tables.known.len()).unwrap_or(i64::MAX));
@@ -208,13 +237,7 @@ impl<T: Send + Sync + 'static> Cache<T> {
     }
 }
 
-// Derived, they would ask of what is remembered to be Clone.
-impl<T> Clone for Known<T> {
-    fn clone(&self) -> Self {
-        Self { what: Arc::clone(&self.what), ..*self }
-    }
-}
-
+// Derived, it would ask of what is remembered to be Clone.
 impl<T> Clone for Landed<T> {
     fn clone(&self) -> Self {
         Self { answer: self.answer.clone(), stale: self.stale }
@@ -230,14 +253,14 @@ enum Joined<T> {
 
 /// A question that is being asked. Dropped without an answer (a panic), it leaves the table, and those who wait are
 /// woken by the channel's end.
-struct Flying<T: Send + Sync + 'static> {
+struct Flying<T: Identified + Send + Sync + 'static> {
     cache: Arc<Cache<T>>,
     name: Arc<str>,
     epoch: u64,
     landing: watch::Sender<Option<Landed<T>>>,
 }
 
-impl<T: Send + Sync + 'static> Flying<T> {
+impl<T: Identified + Send + Sync + 'static> Flying<T> {
     fn land(self, answer: Answer<T>) {
         let mut flights = self.cache.flights();
         let mut landed = Landed { answer, stale: false };
@@ -265,7 +288,7 @@ impl<T: Send + Sync + 'static> Flying<T> {
     }
 }
 
-impl<T: Send + Sync + 'static> Drop for Flying<T> {
+impl<T: Identified + Send + Sync + 'static> Drop for Flying<T> {
     fn drop(&mut self) {
         let mut flights = self.cache.flights();
         let ours = self.landing.subscribe();

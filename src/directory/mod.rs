@@ -100,7 +100,8 @@ impl Directory {
     /// # Errors
     /// [`NameProblem`]: the name is nobody's, and no source needs to be asked.
     pub fn user(&self, given: &str) -> Result<User, NameProblem> {
-        User::new(given, self.0.default_domain.as_deref())
+        let user = User::new(given, self.0.default_domain.as_deref())?;
+        if self.0.domains.serve(user.domain()) { Ok(user) } else { Err(NameProblem::ForeignDomain) }
     }
 
     /// Where the user lives; `Ok(None)` = nobody knows this user.
@@ -115,6 +116,41 @@ impl Directory {
             async move { source::ask(&sources, &user).await }
         };
         self.0.users.find(user.key(), question).await
+    }
+
+    /// Where the user of this identity lives: a name that [`Route::identify`] has given, such as one of a record.
+    ///
+    /// May be cancelled as [`Self::find`].
+    ///
+    /// # Errors
+    /// As [`Self::find`].
+    pub async fn find_identity(&self, name: &Arc<str>) -> Result<Option<(User, Arc<Route>)>, Unavailable> {
+        let user = User::identified(Arc::clone(name), Arc::clone(name));
+        // A name that is typed has no space in it, and may be an alias of somebody else.
+        let key: Arc<str> = format!(" {name}").into();
+        let question = || {
+            let (sources, user) = (Arc::clone(&self.0.sources), user.clone());
+            async move { source::ask_identity(&sources, &user).await }
+        };
+        let route = self.0.users.find(&key, question).await?;
+        Ok(route.map(|route| (user, route)))
+    }
+
+    /// Whom an administrator means by a name: the user who logs in with it, else the user whose identity it is.
+    ///
+    /// # Errors
+    /// As [`Self::find`].
+    pub async fn resolve(&self, name: &str) -> Result<Option<(User, Arc<Route>)>, Unavailable> {
+        if name.starts_with(DN) {
+            return self.find_identity(&name.into()).await;
+        }
+        let Ok(typed) = User::new(name, self.0.default_domain.as_deref()) else { return Ok(None) };
+        if self.0.domains.serve(typed.domain())
+            && let Some(route) = self.find(&typed).await?
+        {
+            return Ok(Some((route.identify(&typed), route)));
+        }
+        self.find_identity(typed.key()).await
     }
 
     /// Where mail for a recipient goes. The address is as RCPT TO has it, without the brackets: `local@domain`, or a bare
@@ -194,7 +230,10 @@ impl Directory {
     }
 }
 
-fn cache<T: Send + Sync + 'static>(
+/// How the identity of an entry begins that nothing but its DN names.
+const DN: &str = "dn:";
+
+fn cache<T: cache::Identified + Send + Sync + 'static>(
     config: &config::Directory,
     counts: &Arc<Counts>,
     remembered: &IntGauge,
