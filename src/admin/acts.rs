@@ -21,6 +21,16 @@ pub(super) enum Whose {
     All(&'static str, String, Filter),
 }
 
+/// What a protocol of a user is to be.
+pub(super) struct Wish {
+    pub protocol: Protocol,
+    pub enabled: bool,
+    /// Sessions that are on end, too.
+    pub now: bool,
+    /// Even when the directory does not say whether there is such a user.
+    pub force: bool,
+}
+
 /// What became of a switch.
 pub(super) struct Switched {
     /// Whether a restart leaves it so.
@@ -98,15 +108,10 @@ impl Admin {
         tracing::info!(by = &*caller.name, from = %caller.peer, act = "drop", of = by, what, count, "administrator");
     }
 
-    /// Switches a protocol off or on for a user, from the next login on; `now`: for those that are on, too.
-    pub(super) async fn switch(
-        &self,
-        caller: &Caller,
-        user: &User,
-        protocol: Protocol,
-        enabled: bool,
-        now: bool,
-    ) -> Result<Switched, Refusal> {
+    /// Switches a protocol of a user that the directory knows off or on, from the next login on.
+    pub(super) async fn switch(&self, caller: &Caller, user: &User, wish: Wish) -> Result<Switched, Refusal> {
+        let Wish { protocol, enabled, now, force } = wish;
+        self.must_exist(user, force).await?;
         let registry = &self.parts.registry;
         let before = !registry.switched_off(user.name()).contains(protocol);
         registry.switch(user.name(), protocol, enabled).await.map_err(|problem| match problem {

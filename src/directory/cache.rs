@@ -24,6 +24,15 @@ use super::Unavailable;
 use super::counts::Counts;
 use crate::config;
 
+/// How an answer of the directory is remembered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Memory {
+    /// How long ago the directory gave it.
+    pub age: Duration,
+    /// Its time has passed: it serves only while the directory is away.
+    pub is_stale: bool,
+}
+
 /// What a question ends with.
 pub(super) type Answer<T> = Result<Option<Arc<T>>, Unavailable>;
 
@@ -48,9 +57,15 @@ struct Tables<T> {
     /// Whose a name is.
     names: quick_cache::sync::Cache<Arc<str>, Named>,
     /// By identity.
-    known: quick_cache::sync::Cache<Arc<str>, Arc<T>>,
+    known: quick_cache::sync::Cache<Arc<str>, Known<T>>,
     /// Until when.
     unknown: quick_cache::sync::Cache<Arc<str>, Instant>,
+}
+
+struct Known<T> {
+    what: Arc<T>,
+    /// By the name that was asked for last.
+    stale_until: Instant,
 }
 
 #[derive(Clone)]
@@ -105,9 +120,25 @@ impl<T: Identified + Send + Sync + 'static> Cache<T> {
         self.count(landed.unwrap_or(Landed { answer: Err(Unavailable::Lost), stale: false }))
     }
 
-    /// Whether there is something to answer from while the directory is down.
-    pub(super) fn serves_stale(&self) -> bool {
-        !self.times.stale.is_zero() && self.tables.as_ref().is_some_and(|tables| !tables.known.is_empty())
+    /// How many users there is an answer for while the directory is down.
+    pub(super) fn served_stale(&self) -> usize {
+        let now = Instant::now();
+        self.tables
+            .as_ref()
+            .map_or(0, |tables| tables.known.iter().filter(|(_, known)| now < known.stale_until).count())
+    }
+
+    /// What is remembered of a name now; `None` when the next question goes to the directory.
+    pub(super) fn memory(&self, name: &Arc<str>) -> Option<Memory> {
+        let (tables, now) = (self.tables.as_ref()?, Instant::now());
+        let named = tables.names.peek(name).filter(|named| tables.known.contains_key(&named.identity));
+        let (time, fresh_until) = match (named, tables.unknown.peek(name)) {
+            (Some(named), _) if now < named.stale_until => (self.times.ttl, named.fresh_until),
+            (_, Some(until)) if now < until => (self.times.negative_ttl, until),
+            _ => return None,
+        };
+        let asked = fresh_until.checked_sub(self.jittered(time, name))?;
+        Some(Memory { age: now.saturating_duration_since(asked), is_stale: now >= fresh_until })
     }
 
     /// Forgets the user whom a name leads to, or whose identity it is. A question that is in flight is answered, but its
@@ -143,10 +174,10 @@ impl<T: Identified + Send + Sync + 'static> Cache<T> {
         let tables = self.tables.as_ref()?;
         if let Some(named) = tables.names.get(name) {
             if Instant::now() < named.fresh_until
-                && let Some(what) = tables.known.get(&named.identity)
+                && let Some(known) = tables.known.get(&named.identity)
             {
                 self.counts.cached.inc();
-                return Some(Some(what));
+                return Some(Some(known.what));
             }
         } else if tables.unknown.get(name).is_some_and(|until| Instant::now() < until) {
             self.counts.negative.inc();
@@ -158,7 +189,7 @@ impl<T: Identified + Send + Sync + 'static> Cache<T> {
     fn stale(&self, name: &str) -> Option<Arc<T>> {
         let tables = self.tables.as_ref()?;
         let named = tables.names.get(name).filter(|named| Instant::now() < named.stale_until)?;
-        tables.known.get(&named.identity)
+        Some(tables.known.get(&named.identity)?.what)
     }
 
     fn join<F>(self: &Arc<Self>, name: &Arc<str>, question: impl FnOnce() -> F) -> Joined<T>
@@ -200,9 +231,14 @@ impl<T: Identified + Send + Sync + 'static> Cache<T> {
         if let Some(what) = answer {
             let fresh_until = now + self.jittered(self.times.ttl, name);
             let stale_until = fresh_until + self.times.stale;
-            let identity = Arc::clone(what.identity().unwrap_or(name));
+            let identity = match what.identity() {
+                Some(identity) => Arc::clone(identity),
+                // A question by identity, see [`super::identity_key`].
+                None if name.starts_with(' ') => name.trim_start().into(),
+                None => Arc::clone(name),
+            };
             tables.unknown.remove(name);
-            tables.known.insert(Arc::clone(&identity), Arc::clone(what));
+            tables.known.insert(Arc::clone(&identity), Known { what: Arc::clone(what), stale_until });
             tables.names.insert(Arc::clone(name), Named { identity, fresh_until, stale_until });
         } else {
             // Another name may lead to the same user still.
@@ -237,7 +273,13 @@ impl<T: Identified + Send + Sync + 'static> Cache<T> {
     }
 }
 
-// Derived, it would ask of what is remembered to be Clone.
+// Derived, they would ask of what is remembered to be Clone.
+impl<T> Clone for Known<T> {
+    fn clone(&self) -> Self {
+        Self { what: Arc::clone(&self.what), ..*self }
+    }
+}
+
 impl<T> Clone for Landed<T> {
     fn clone(&self) -> Self {
         Self { answer: self.answer.clone(), stale: self.stale }

@@ -52,7 +52,7 @@ impl Session {
         let found = match login.credential {
             Credential::Trusted => self.vouched(record).await?,
             Credential::Password(_) | Credential::Token(..) | Credential::Master { .. } | Credential::Nobody => {
-                match self.find(login).await {
+                match self.find(login, record).await {
                     Err(denied) if denied.denial == Denial::BadCredentials => {
                         self.entrance.refusals.imitate().await;
                         return Err(denied);
@@ -83,9 +83,10 @@ impl Session {
     }
 
     /// Who this is, as the directory says, and where they live.
-    async fn find(&self, login: &Login) -> Result<(User, Arc<Route>), Denied> {
+    async fn find(&self, login: &Login, record: &mut Record) -> Result<(User, Arc<Route>), Denied> {
         let directory = &self.parts.directory;
         let asked = directory.user(&login.user).map_err(|e| Denied::new(Denial::BadCredentials, "user name", e))?;
+        record.set_user(asked.shared_name());
         let found = directory.find(&asked).await.map_err(|e| Denied::new(Denial::Unavailable, "directory", e))?;
         let route = found.ok_or_else(|| Denied::new(Denial::BadCredentials, "directory", "unknown user"))?;
         if route.host.is_none() && self.entrance.service.check == PasswordCheck::Backend {

@@ -193,6 +193,7 @@ impl Record {
             detail = denied.detail,
             "login denied"
         );
+        self.guest.note_refused_login(denied.label, &denied.detail);
         self.goes_to(None);
         self.vouched_by = None;
         self.seat = None;

@@ -56,7 +56,6 @@ impl Plan {
             .set("directory.sources.pool", "stores")
             .set("backends.stores.servers", "[{ name: one.stores.example.org, address: 127.0.0.1 }]")
             .set("backends.stores.ports", &format!("{{ imap: {imap}, pop3: {pop3} }}"))
-            .set("backends.stores.retry", "0")
     }
 
     /// Listeners, certificates and short times; neither directory nor back-ends.

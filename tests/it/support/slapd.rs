@@ -79,6 +79,20 @@ impl Slapd {
         self.process = launch(&self.folder, self.port, self.tls_port);
     }
 
+    /// Adds a user of `one.stores.example.org`; it is away for a moment.
+    #[track_caller]
+    pub fn add(&mut self, name: &str) {
+        self.kill();
+        let ldif = format!(
+            "dn: cn={name},ou=people,dc=example,dc=org\nobjectClass: inetOrgPerson\nobjectClass: inetLocalMailRecipient\n\
+             cn: {name}\nsn: {name}\nmail: {name}@example.org\nuid: {name}\nmailHost: {ONE}\n"
+        );
+        let (conf, file) = (self.folder.join("slapd.conf"), self.folder.join("added.ldif"));
+        std::fs::write(&file, ldif).unwrap();
+        program::run("slapadd", "slapd", &["-f", conf.to_str().unwrap(), "-l", file.to_str().unwrap()]).fine();
+        self.restart();
+    }
+
     /// How many searches it was asked whose logged filter contains `text`.
     pub fn searches(&self, text: &str) -> usize {
         self.process.log().lines().filter(|line| line.contains(" SRCH base=") && line.contains(text)).count()

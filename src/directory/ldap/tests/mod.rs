@@ -17,7 +17,7 @@ use tokio::runtime::Handle;
 
 use super::fake::{BIND, Fake, Heard, SEARCH, Say, bound, done, entry, reference};
 use crate::config::{self, ClientTls, LdapUrl, Source, Standing};
-use crate::directory::{Directory, NameProblem, PasswordAnswer, Route, Unavailable};
+use crate::directory::{Directory, NameProblem, PasswordAnswer, Reach, Route, Unavailable};
 use crate::metrics::Metrics;
 use crate::secret::Secret;
 
@@ -128,7 +128,7 @@ async fn one_entry_says_where_a_user_lives() {
     );
     assert_eq!(host(&directory, "alice").await.as_deref(), Some("mail1"));
     assert_eq!((fake.connections(), fake.heard(BIND).len(), fake.heard(SEARCH).len()), (1, 1, 2));
-    assert!(directory.reachable());
+    assert!(directory.state().answers());
 }
 
 #[tokio::test]
