@@ -74,14 +74,15 @@ impl Protocol {
         }
     }
 
-    /// The ALPN protocol id (IANA registry); a client that offers others only is refused, as RFC 7301 §3.2 says.
-    /// `None` = there is none, and what a client offers is ignored.
+    /// The ALPN protocol ids, best first; a client that offers others only is refused, as RFC 7301 §3.2 says: what it
+    /// believes to be a web server must not be this port (the ALPACA attack). IANA has none for SMTP; these two are
+    /// what Exim offers and takes.
     #[must_use]
-    pub const fn alpn(self) -> Option<&'static [u8]> {
+    pub const fn alpn(self) -> &'static [&'static [u8]] {
         match self {
-            Self::Imap => Some(b"imap"),
-            Self::Pop3 => Some(b"pop3"),
-            Self::Submission | Self::Smtp => None,
+            Self::Imap => &[b"imap"],
+            Self::Pop3 => &[b"pop3"],
+            Self::Submission | Self::Smtp => &[b"smtp", b"esmtp"],
         }
     }
 
