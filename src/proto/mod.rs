@@ -234,9 +234,8 @@ pub trait Front: Send {
     fn refused_here(&mut self) -> Vec<RefusedHere>;
 }
 
-/// How many bytes of an unfinished command a half may leave in `heard`: the longest line (an OAuth token of 16 KiB,
-/// in base64, with its command) and a literal or two.
-pub const HEARD_MAX: usize = 32 * 1024;
+/// How many bytes of an unfinished command a half may leave in `heard`: the longest is IMAP's ID of 64 KiB.
+pub const HEARD_MAX: usize = 65 * 1024;
 
 /// What a front needs next.
 #[derive(Debug)]

@@ -11,6 +11,7 @@ mod announced;
 mod backends;
 mod bad_backends;
 mod bad_certificates;
+mod before_login;
 mod check;
 mod chunks;
 mod crowd;
