@@ -85,6 +85,7 @@ impl Gateway {
             roster,
             metrics: metrics.clone(),
             hostname: config.hostname.clone(),
+            logs_logins: config.log.logins,
             turns: Turns::default(),
             recipients: Turns::default(),
         });

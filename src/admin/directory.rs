@@ -76,8 +76,8 @@ impl Admin {
     /// Asks as a login does: the cache first, then the directory.
     pub(super) async fn ask_directory(&self, user: &User) -> DirectoryAnswer {
         let directory = &self.parts.directory;
-        let verdict = match timeout(DIRECTORY_TIMEOUT, directory.find(user)).await {
-            Ok(Ok(Some(route))) => Verdict::Known(route),
+        let verdict = match timeout(DIRECTORY_TIMEOUT, directory.resolve(user.name())).await {
+            Ok(Ok(Some((_, route)))) => Verdict::Known(route),
             Ok(Ok(None)) => Verdict::Unknown,
             Ok(Err(problem @ (Unavailable::Ambiguous | Unavailable::BadEntry(_)))) => {
                 Verdict::Unusable(problem.to_string())
@@ -130,4 +130,4 @@ fn ago(age: Duration) -> Option<u64> {
 }
 
 /// Less than the page's script waits for an answer.
-const DIRECTORY_TIMEOUT: Duration = Duration::from_secs(8);
+pub(super) const DIRECTORY_TIMEOUT: Duration = Duration::from_secs(8);

@@ -82,6 +82,8 @@ pub struct Log {
     pub format: LogFormat,
     /// The least level that is written.
     pub level: LogLevel,
+    /// Whether each login is a line, besides each session's end.
+    pub logins: bool,
 }
 
 /// The form of a log line.

@@ -55,6 +55,8 @@ pub struct Ldap {
     pub recipient_filter: String,
     /// Which attribute holds the host: a server's name, a pool's name, or host:port.
     pub host_attribute: String,
+    /// Which attribute says who the entry is, by one value that no other entry of the source has; `None` = its DN does.
+    pub identity_attribute: Option<String>,
     /// Which attribute holds the user name at the back-end; `None` = as given.
     pub user_attribute: Option<String>,
     /// Which attribute holds the status.

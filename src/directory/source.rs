@@ -8,7 +8,7 @@ use super::ldap::Ldap;
 use super::recipient::{Home, Known, Mailbox};
 use super::route::{Entry, Route};
 use super::state::{Reach, SourceState};
-use super::{PasswordAnswer, SetupProblem, Unavailable, User};
+use super::{DN, PasswordAnswer, SetupProblem, Unavailable, User};
 use crate::config;
 use crate::secret::Secret;
 
@@ -23,6 +23,21 @@ pub(super) enum Source {
 pub(super) async fn ask(sources: &[Source], user: &User) -> Result<Option<Arc<Route>>, Unavailable> {
     for source in sources {
         if let Some(route) = source.ask(user).await? {
+            return Ok(Some(Arc::new(route)));
+        }
+    }
+    Ok(None)
+}
+
+/// The same for the identity of a user; the entry that has it decides.
+pub(super) async fn ask_identity(sources: &[Source], user: &User) -> Result<Option<Arc<Route>>, Unavailable> {
+    for source in sources {
+        let route = match source {
+            Source::Ldap(ldap) => ldap.find_identity(user.name()).await?,
+            Source::File(_) | Source::Pool(_) if user.name().starts_with(DN) => None,
+            Source::File(_) | Source::Pool(_) => source.ask(user).await?,
+        };
+        if let Some(route) = route {
             return Ok(Some(Arc::new(route)));
         }
     }
@@ -55,7 +70,7 @@ impl Source {
         counts: &Arc<Counts>,
     ) -> Result<Self, SetupProblem> {
         Ok(match config {
-            config::Source::Ldap(ldap) => Self::Ldap(Ldap::new(ldap, place, Arc::clone(counts))?),
+            config::Source::Ldap(ldap) => Self::Ldap(Ldap::new(ldap, place, default_domain, Arc::clone(counts))?),
             config::Source::File(path) => {
                 counts.up(place).set(1);
                 Self::File(File::new(path, default_domain)?)

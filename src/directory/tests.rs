@@ -28,7 +28,7 @@ fn directory(sources: Vec<Written>) -> Result<Directory, SetupProblem> {
 
 async fn host(directory: &Directory, name: &str) -> Option<String> {
     let user = directory.user(name).expect("a name");
-    directory.find(&user).await.expect("an answer").map(|route| route.host.clone())
+    directory.find(&user).await.expect("an answer").and_then(|route| route.host.clone())
 }
 
 #[tokio::test]

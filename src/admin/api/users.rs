@@ -130,7 +130,7 @@ pub(super) struct Forgotten {
 #[utoipa::path(get, path = "/users/{name}", operation_id = "user", params(("name" = String, Path, description = "A user's name")),
     responses((status = 200, body = Detail), (status = "4XX", body = Refusal)))]
 pub(super) async fn one(State(admin): State<Admin>, Path(name): Path<String>) -> Result<Json<Detail>, Refusal> {
-    let user = admin.user(&name)?;
+    let user = admin.user(&name).await?;
     let Remembered { known, is_partial } = admin.parts.nodes.known(user.name()).await;
     let off = admin.parts.registry.switched_off(user.name());
     let answer = admin.ask_directory(&user).await;
@@ -173,7 +173,7 @@ impl From<DirectoryAnswer> for Directory {
         Self {
             answer,
             problem,
-            server: route.as_ref().map(|route| route.host.clone()),
+            server: route.as_ref().and_then(|route| route.host.clone()),
             user: route.as_ref().and_then(|route| route.user.clone()),
             status: route.as_ref().map(|route| status(route.standing)),
             since,
@@ -213,7 +213,7 @@ pub(super) async fn switch(
     Path((name, protocol_name)): Path<(String, String)>,
     Body(wish): Body<Wish>,
 ) -> Result<Json<Switched>, Refusal> {
-    let (user, protocol) = (admin.user(&name)?, named::switch(&protocol_name)?);
+    let (user, protocol) = (admin.user(&name).await?, named::switch(&protocol_name)?);
     let Wish { enabled, now, force } = wish;
     let done = admin.switch(&caller, &user, acts::Wish { protocol, enabled, now, force }).await?;
     Ok(Json(Switched { enabled, kept: done.kept, dropped: done.dropped.into() }))
@@ -227,7 +227,7 @@ pub(super) async fn drop_sessions(
     Extension(caller): Extension<Caller>,
     Path(name): Path<String>,
 ) -> Result<Json<Dropped>, Refusal> {
-    let user = admin.user(&name)?;
+    let user = admin.user(&name).await?;
     Ok(Json(admin.drop_sessions(&caller, &Whose::user(&user, None)).await?.into()))
 }
 
@@ -239,8 +239,7 @@ pub(super) async fn forget_route(
     Extension(caller): Extension<Caller>,
     Path(name): Path<String>,
 ) -> Result<Json<Forgotten>, Refusal> {
-    let user = admin.user(&name)?;
-    let (forgotten, told) = admin.forget_route(&caller, &user).await;
+    let (forgotten, told) = admin.forget_route(&caller, &name).await?;
     let nodes_told = if told.is_partial { 0 } else { told.nodes };
     Ok(Json(Forgotten { forgotten, nodes_told, partial: told.is_partial }))
 }

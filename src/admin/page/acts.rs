@@ -64,7 +64,7 @@ struct Confirm<'t> {
 pub(super) async fn drop_sessions(State(page): State<Page>, Act(asker, asked): Act<Drop>) -> Result<Response, Trouble> {
     let whose = match &*asked.of {
         "session" => Whose::session(&asked.what)?,
-        "user" => Whose::user(&page.admin.user(&asked.what)?, None),
+        "user" => Whose::user(&page.admin.user(&asked.what).await?, None),
         "address" => Whose::address(&asked.what)?,
         "backend" => Whose::backend(&page.admin, &asked.what)?,
         _ => return Err(Refusal::bad("of: session, user, address or backend").into()),
@@ -82,7 +82,7 @@ pub(super) async fn drop_sessions(State(page): State<Page>, Act(asker, asked): A
 }
 
 pub(super) async fn switch(State(page): State<Page>, Act(asker, asked): Act<Switch>) -> Result<Response, Trouble> {
-    let (user, protocol) = (page.admin.user(&asked.user)?, named::switch(&asked.protocol)?);
+    let (user, protocol) = (page.admin.user(&asked.user).await?, named::switch(&asked.protocol)?);
     let enabled = match &*asked.to {
         "on" => true,
         "off" => false,
@@ -116,8 +116,7 @@ pub(super) async fn forget_route(
     State(page): State<Page>,
     Act(asker, asked): Act<Forget>,
 ) -> Result<Response, Trouble> {
-    let user = page.admin.user(&asked.user)?;
-    let (forgotten, told) = page.admin.forget_route(&asker.caller, &user).await;
+    let (forgotten, told) = page.admin.forget_route(&asker.caller, &asked.user).await?;
     let here = if forgotten {
         "The route is forgotten: the next login asks the directory."
     } else {

@@ -72,7 +72,7 @@ pub(super) async fn show(
     Extension(asker): Extension<Asker>,
     Query(who): Query<Who>,
 ) -> Result<Response, Trouble> {
-    let user = page.admin.user(who.name.trim())?;
+    let user = page.admin.user(who.name.trim()).await?;
     let parts = &page.admin.parts;
     let Remembered { known, is_partial } = parts.nodes.known(user.name()).await;
     let off = parts.registry.switched_off(user.name());
@@ -139,7 +139,10 @@ impl From<DirectoryAnswer> for Answer {
                     Standing::Deny => "may not log in",
                     Standing::Unavailable => "unavailable for now",
                 };
-                let server = [("Server", route.host.clone()), ("Status", status.to_owned())];
+                let server = [
+                    ("Server", route.host.clone().unwrap_or_else(|| "none".to_owned())),
+                    ("Status", status.to_owned()),
+                ];
                 let facts = server.into_iter().chain(route.user.clone().map(|name| ("Name there", name)));
                 ("Known", "up", facts.collect())
             }

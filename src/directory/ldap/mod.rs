@@ -28,6 +28,7 @@ mod connection;
 mod dial;
 mod entry;
 mod guard;
+mod identity;
 mod message;
 mod passwords;
 mod searches;
@@ -36,13 +37,12 @@ mod servers;
 use connection::{Found, Search};
 use dial::Security;
 use entry::Meaning;
+use identity::Place;
 use passwords::Passwords;
 use searches::{Searches, is_away};
 use servers::Servers;
 
 pub(super) struct Ldap {
-    /// In the list of sources.
-    place: usize,
     base: String,
     filter: Template,
     recipient_filter: Template,
@@ -57,15 +57,19 @@ pub(super) struct Ldap {
 }
 
 impl Ldap {
-    pub(super) fn new(config: &config::Ldap, place: usize, counts: Arc<Counts>) -> Result<Arc<Self>, SetupProblem> {
+    pub(super) fn new(
+        config: &config::Ldap,
+        place: usize,
+        default_domain: Option<&str>,
+        counts: Arc<Counts>,
+    ) -> Result<Arc<Self>, SetupProblem> {
         if config.bind.as_ref().is_some_and(|(dn, password)| dn.is_empty() || password.is_empty()) {
             return Err(SetupProblem::EmptyBind);
         }
-        let meaning = Meaning::new(config);
+        let meaning = Meaning::new(config, place, default_domain);
         let urls = config.urls.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         let watched = Arc::new(Watched::new(format!("ldap {urls}"), counts.up(place)));
         Ok(Arc::new(Self {
-            place,
             base: config.base.clone(),
             filter: Template::new(&config.filter)?,
             recipient_filter: Template::new(&config.recipient_filter)?,
@@ -83,7 +87,22 @@ impl Ldap {
     /// Where the user lives, if exactly one entry says so.
     pub(super) async fn find(self: &Arc<Self>, user: &User) -> Result<Option<Route>, Unavailable> {
         let entry = self.entry(self.filter.fill(user.name()), Instant::now() + self.timeout).await?;
-        entry.map(|entry| self.meaning.route(entry, self.place)).transpose()
+        entry.map(|entry| self.meaning.route(entry)).transpose()
+    }
+
+    /// Where the user of this identity lives, as long as the filter still lets the entry through.
+    pub(super) async fn find_identity(self: &Arc<Self>, name: &str) -> Result<Option<Route>, Unavailable> {
+        let (base, scope, filter) = match self.meaning.identity.place(name) {
+            Some(Place::Dn(dn)) => (dn, Scope::Base, self.filter.anybody()),
+            Some(Place::Values(attribute, values)) => {
+                (self.base.clone(), Scope::Subtree, self.filter.anybody_with(&attribute, &values))
+            }
+            None => return Ok(None),
+        };
+        let entry = self.entry_at(&base, scope, filter, Instant::now() + self.timeout).await?;
+        let route = entry.map(|entry| self.meaning.route(entry)).transpose()?;
+        // An entry with more values of the attribute than one has another identity.
+        Ok(route.filter(|route| route.identity.as_deref() == Some(name)))
     }
 
     /// Where mail for the mailbox goes, if exactly one entry says so of the first form in which it is known. All forms
@@ -92,14 +111,14 @@ impl Ldap {
         let deadline = Instant::now() + self.timeout;
         for user in mailbox.users() {
             if let Some(entry) = self.entry(self.recipient_filter.fill(user.name()), deadline).await? {
-                return self.meaning.recipient(entry, self.place, user).map(Some);
+                return self.meaning.recipient(entry, user).map(Some);
             }
         }
         if !self.recipient_filter.knows_domains() {
             return Ok(None);
         }
         let entry = self.entry(self.recipient_filter.fill(&mailbox.catch_all()), deadline).await?;
-        entry.map(|entry| self.meaning.recipient(entry, self.place, mailbox.user())).transpose()
+        entry.map(|entry| self.meaning.recipient(entry, mailbox.user())).transpose()
     }
 
     /// Whether the password is that of the entry; neither DN nor password is empty.
@@ -133,9 +152,19 @@ impl Ldap {
 
     /// The one entry that matches.
     async fn entry(self: &Arc<Self>, filter: String, deadline: Instant) -> Result<Option<StructureTag>, Unavailable> {
+        self.entry_at(&self.base, Scope::Subtree, filter, deadline).await
+    }
+
+    async fn entry_at(
+        self: &Arc<Self>,
+        base: &str,
+        scope: Scope,
+        filter: String,
+        deadline: Instant,
+    ) -> Result<Option<StructureTag>, Unavailable> {
         let search = Search {
-            base: &self.base,
-            scope: Scope::Subtree,
+            base,
+            scope,
             filter,
             attributes: &self.attributes,
             time_limit: i32::try_from(self.timeout.as_secs() + 1).unwrap_or(i32::MAX),
