@@ -64,7 +64,7 @@ impl Listener {
     /// Refuses connections from now on, for all workers at once; to be called when their drain has stopped.
     pub fn close(&self) {
         if let Err(error) = SockRef::from(&self.socket).shutdown(Shutdown::Both) {
-            tracing::debug!(listener = %self.entrance.name, %error, "not closed at once");
+            tracing::debug!(listener = &*self.entrance.name, %error, "not closed at once");
         }
     }
 
@@ -153,15 +153,17 @@ impl Listener {
             return;
         }
         let unlogged = self.unlogged.swap(0, Ordering::Relaxed);
-        let (protocol, listener) = (self.entrance.protocol().name(), &self.entrance.name);
-        tracing::info!(protocol, %listener, client = %peer, reason = refusal.label(), unlogged, "connection refused");
+        let protocol = self.entrance.protocol().name();
+        // As in the line of a session: the name in quotes, an IPv4 address as such.
+        let (listener, client) = (&*self.entrance.name, SocketAddr::new(peer.ip().to_canonical(), peer.port()));
+        tracing::info!(protocol, listener, %client, reason = refusal.label(), unlogged, "connection refused");
     }
 
     /// EMFILE and its like would come back at once, for ever: sleep. The others concern one connection only.
     async fn endure(&self, parts: &Parts, error: &io::Error) {
         parts.metrics.accept_errors.inc();
         if self.log_at_most.check().is_ok() {
-            tracing::warn!(listener = %self.entrance.name, %error, "accept failed");
+            tracing::warn!(listener = &*self.entrance.name, %error, "accept failed");
         }
         let of_one_connection =
             matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset);
