@@ -35,7 +35,7 @@ impl Plan {
             .set(&format!("{ldap}.filter"), FILTER)
             .set(
                 &format!("{ldap}.attributes"),
-                "{ host: mailHost, user: uid, status: employeeType, services: businessCategory }",
+                "{ host: mailHost, identity: mail, user: uid, status: employeeType, services: businessCategory }",
             )
             .set(&format!("{ldap}.status"), "{ locked: deny, maintenance: unavailable }")
             .set(&format!("{ldap}.timeout"), "3s")
