@@ -48,14 +48,14 @@ pub(super) async fn check(sources: &[Source], entry: &Entry, password: &Secret) 
 
 impl Source {
     pub(super) fn new(
-        config: &config::Source,
+        source: &config::Source,
         place: usize,
-        default_domain: Option<&str>,
+        config: &config::Directory,
         counts: &Arc<Counts>,
     ) -> Result<Self, SetupProblem> {
-        Ok(match config {
+        Ok(match source {
             config::Source::Ldap(ldap) => Self::Ldap(Ldap::new(ldap, place, Arc::clone(counts))?),
-            config::Source::File(path) => Self::File(File::new(path, default_domain)?),
+            config::Source::File(path) => Self::File(File::new(path, config)?),
             config::Source::Pool(name) => Self::Pool(name.clone()),
         })
     }
@@ -79,7 +79,7 @@ impl Source {
     /// What a reload would change.
     pub(super) fn read_again(&self) -> Result<Option<Users>, SetupProblem> {
         match self {
-            Self::File(file) => file.read().map(Some),
+            Self::File(file) => Ok(Some(file.read()?)),
             Self::Ldap(_) | Self::Pool(_) => Ok(None),
         }
     }

@@ -6,11 +6,13 @@
 
 mod support;
 
+mod active_directory;
 mod after_pop;
 mod announced;
 mod backends;
 mod bad_backends;
 mod bad_certificates;
+mod certificates;
 mod check;
 mod chunks;
 mod crowd;

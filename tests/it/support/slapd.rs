@@ -28,7 +28,13 @@ pub const BIND_PASSWORD: &str = "gateway-secret";
 impl Slapd {
     /// Seeds a database and starts a server on it.
     pub fn start() -> Self {
+        Self::start_with("", "")
+    }
+
+    /// The same with more attributes and classes, and more entries.
+    pub fn start_with(schema: &str, entries: &str) -> Self {
         let folder = keeper::folder("slapd");
+        std::fs::write(folder.join("more.schema"), schema).unwrap();
         std::fs::create_dir(folder.join("db")).unwrap();
         let (certs, path) = (certs(), folder.display());
         let conf = CONF
@@ -36,7 +42,7 @@ impl Slapd {
             .replace("{certificate}", certs.server.certificate.to_str().unwrap())
             .replace("{key}", certs.server.key.to_str().unwrap());
         std::fs::write(folder.join("slapd.conf"), conf).unwrap();
-        std::fs::write(folder.join("seed.ldif"), seed()).unwrap();
+        std::fs::write(folder.join("seed.ldif"), format!("{}\n{entries}", seed())).unwrap();
         let (conf, seed) = (format!("{path}/slapd.conf"), format!("{path}/seed.ldif"));
         program::run("slapadd", "slapd", &["-q", "-f", &conf, "-l", &seed]).fine();
         let (port, tls_port) = (ports::free(), ports::free());
@@ -190,6 +196,7 @@ include /etc/ldap/schema/core.schema
 include /etc/ldap/schema/cosine.schema
 include /etc/ldap/schema/inetorgperson.schema
 include /etc/ldap/schema/misc.schema
+include {folder}/more.schema
 modulepath /usr/lib/ldap
 moduleload back_mdb
 pidfile {folder}/slapd.pid

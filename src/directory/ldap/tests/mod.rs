@@ -46,6 +46,7 @@ fn ldap(urls: Vec<LdapUrl>) -> config::Ldap {
         services_attribute: None,
         routing_attribute: Some("mailRoutingAddress".into()),
         status: HashMap::from([("locked".into(), Standing::Deny)]),
+        status_flags: Vec::new(),
         timeout: TIMEOUT,
         connections: 2,
     }
@@ -62,6 +63,7 @@ fn directory_with(sources: Vec<Source>, cache: config::Cache) -> Directory {
         default_domain: Some("example.com".into()),
         domains: vec!["example.com".into(), "example.org".into()],
         recipient_delimiter: Some('+'),
+        hosts: Arc::default(),
         sources,
         cache,
     };
