@@ -63,6 +63,10 @@ impl File {
     pub(super) fn replace(&self, users: Users) {
         self.users.store(Arc::new(users));
     }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
 }
 
 impl Users {

@@ -16,7 +16,7 @@ objectclass ( 1.1.2.5 NAME 'user' AUXILIARY MAY ( sAMAccountName $ userPrincipal
 ";
 
 /// 512 is a normal account, 2 a disabled one, 65536 one whose password never expires.
-const PEOPLE: &str = "\
+const PEOPLE: &str = "
 dn: cn=Erin Smith,ou=people,dc=example,dc=org
 objectClass: inetOrgPerson
 objectClass: inetLocalMailRecipient
@@ -58,7 +58,7 @@ fn plan(slapd: &Slapd) -> Plan {
 
 #[test]
 fn whatever_name_a_user_logs_in_by_the_back_end_is_told_the_principal_name() {
-    let slapd = Slapd::start_with(SCHEMA, PEOPLE);
+    let slapd = Slapd::start_with_schema(SCHEMA, PEOPLE);
     let gateway = Gateway::start(&plan(&slapd));
     let names = ["erin@corp.example", "esmith", "CORP\\esmith", "corp\\ESmith", "e.smith@example.org", "erin.smith"];
     for (mail, name) in BOTH.into_iter().flat_map(|mail| names.map(|name| (mail, name))) {
@@ -71,7 +71,7 @@ fn whatever_name_a_user_logs_in_by_the_back_end_is_told_the_principal_name() {
 
 #[test]
 fn a_disabled_account_is_told_apart_from_an_unknown_one_in_the_log() {
-    let slapd = Slapd::start_with(SCHEMA, PEOPLE);
+    let slapd = Slapd::start_with_schema(SCHEMA, PEOPLE);
     let gateway = Gateway::start(&plan(&slapd));
     for mail in BOTH {
         let answer = mail.try_login(&mut mail.open(&gateway), "ursula", "wrong");

@@ -14,6 +14,8 @@ pub(super) struct Preset {
     pub(super) recipient_filter: Option<&'static str>,
     /// `None` = the operator must say.
     pub(super) host: Option<&'static str>,
+    /// Who an entry is: an attribute with one value that no other entry has. `None` = the DN says it.
+    pub(super) identity: Option<&'static str>,
     /// `None` = the back-end is told the name as it was given.
     pub(super) user: Option<&'static str>,
     pub(super) status: Option<&'static str>,
@@ -29,6 +31,7 @@ pub(super) const NONE: Preset = Preset {
     filter: None,
     recipient_filter: None,
     host: None,
+    identity: None,
     user: None,
     status: None,
     services: None,
@@ -44,6 +47,7 @@ pub(super) const PRESETS: [Preset; 7] = [
         about: "draft-lachman-laser-ldap-mail-routing, as sendmail's and OpenLDAP's misc.schema have it",
         filter: Some("(&(objectClass=inetLocalMailRecipient)(mailLocalAddress={user}))"),
         host: Some("mailHost"),
+        identity: Some("mail"),
         routing_address: Some("mailRoutingAddress"),
         ..NONE
     },
@@ -54,6 +58,7 @@ pub(super) const PRESETS: [Preset; 7] = [
         filter: Some("(&(objectClass=qmailUser)(|(uid={local})(mail={user})(mailAlternateAddress={user})))"),
         recipient_filter: Some("(&(objectClass=qmailUser)(|(mail={user})(mailAlternateAddress={user})))"),
         host: Some("mailHost"),
+        identity: Some("mail"),
         status: Some("accountStatus"),
         standings: &[("active", Active), ("noaccess", Deny), ("disabled", Deny), ("deleted", Deny)],
         ..NONE
@@ -65,6 +70,7 @@ pub(super) const PRESETS: [Preset; 7] = [
         filter: Some("(&(objectClass=kolabInetOrgPerson)(|(mail={user})(alias={user})(uid={local})))"),
         recipient_filter: Some("(&(objectClass=kolabInetOrgPerson)(|(mail={user})(alias={user})))"),
         host: Some("mailHost"),
+        identity: Some("mail"),
         ..NONE
     },
     // Two statuses stand side by side there, and inetUserStatus wins: the filter asks for it, the table for the other.
@@ -83,6 +89,7 @@ pub(super) const PRESETS: [Preset; 7] = [
              (!(|(inetUserStatus=disabled)(inetUserStatus=deleted)(inetUserStatus=removed))))",
         ),
         host: Some("mailHost"),
+        identity: Some("mail"),
         status: Some("mailUserStatus"),
         services: Some("mailAllowedServiceAccess"),
         standings: &[
@@ -107,6 +114,7 @@ pub(super) const PRESETS: [Preset; 7] = [
              (|(userPrincipalName={user})(sAMAccountName={account})(mail={user})(proxyAddresses=smtp:{user})))",
         ),
         recipient_filter: Some("(&(objectClass=user)(|(mail={user})(proxyAddresses=smtp:{user})))"),
+        identity: Some("userPrincipalName"),
         user: Some("userPrincipalName"),
         status: Some("userAccountControl"),
         standings: &[("flag 2", Deny)],
@@ -120,6 +128,7 @@ pub(super) const PRESETS: [Preset; 7] = [
             "(|(zimbraMailDeliveryAddress={user})(zimbraMailAlias={user})(zimbraMailCatchAllAddress={user}))",
         ),
         host: Some("zimbraMailHost"),
+        identity: Some("zimbraMailDeliveryAddress"),
         status: Some("zimbraAccountStatus"),
         standings: &[
             ("active", Active),
@@ -145,6 +154,7 @@ impl Preset {
         lines.extend(filters.iter().filter_map(|(key, text)| Some(format!("  {key}: \"{}\"", (*text)?))));
         let attributes = [
             ("host", self.host),
+            ("identity", self.identity),
             ("user", self.user),
             ("status", self.status),
             ("services", self.services),

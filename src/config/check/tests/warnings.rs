@@ -173,6 +173,7 @@ fn a_preset_stands_for_the_keys_that_are_printed_for_it() {
                     let mut status: Vec<_> = ldap.status.iter().map(|one| format!("{one:?}")).collect();
                     status.sort();
                     let attributes = [
+                        &ldap.identity_attribute,
                         &ldap.user_attribute,
                         &ldap.status_attribute,
                         &ldap.services_attribute,
