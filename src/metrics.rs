@@ -1,5 +1,5 @@
-//! Every metric, once. Labels are `&'static str` from closed enums, or names that the configuration spells out (servers),
-//! so that a user, an address, or a host that only the directory names cannot become one.
+//! Every metric, once. Labels are `&'static str` from closed enums, or names that the configuration spells out (servers,
+//! files of certificates), so that a user, an address, or a host that only the directory names cannot become one.
 //!
 //! The doc comment of a metric says what its HELP says. Counters of hot paths are resolved once, not looked up.
 
@@ -58,6 +58,8 @@ pub struct Metrics {
     pub panics: IntCounter,
     /// Reloads, by outcome.
     pub reloads: IntCounterVec,
+    /// When the certificates that clients are shown expire, in seconds since 1970, by file.
+    pub certificate_expiry: IntGaugeVec,
     /// Addresses in the tables of the gate.
     pub gate_addresses: IntGauge,
     /// Addresses whose window is open, as this gateway knows it.
@@ -141,6 +143,12 @@ impl Metrics {
             )?,
             panics: counter(&r, "panics_total", "Sessions ended by a panic.")?,
             reloads: counters(&r, "reloads_total", "Reloads.", &["outcome"])?,
+            certificate_expiry: gauges(
+                &r,
+                "certificate_expiry_timestamp_seconds",
+                "When a certificate that clients are shown expires, in seconds since 1970.",
+                &["certificate"],
+            )?,
             gate_addresses: gauge(&r, "gate_addresses", "Addresses in the tables of the gate.")?,
             windows: gauge(&r, "registry_windows", "Addresses whose window is open, as this gateway knows it.")?,
             records: counters(&r, "registry_records_total", "Logins that were to open a window.", &["outcome"])?,

@@ -6,12 +6,14 @@
 
 mod support;
 
+mod active_directory;
 mod after_pop;
 mod announced;
 mod backends;
 mod bad_backends;
 mod bad_certificates;
 mod before_login;
+mod certificates;
 mod check;
 mod chunks;
 mod crowd;
