@@ -47,11 +47,13 @@ enum Verb {
     ///
     /// SIGHUP reads certificates and the file of users again; the configuration is read at a start only. SIGTERM and SIGINT stop accepting, let sessions finish
     /// for `shutdown.grace`, then end; a second one ends at once.
-    #[command(override_usage = "portcullis serve [--config FILE]")]
+    #[command(override_usage = "portcullis serve [--config FILE] [--recreate-store] [--core-dumps]")]
     Serve {
         /// The configuration.
         #[arg(long, short, value_name = "FILE", default_value = CONFIGURATION)]
         config: PathBuf,
+        #[command(flatten)]
+        options: serve::Options,
     },
     /// Check a configuration: prints every problem as `file:line: path: message`, and exits with 1 if there is one.
     ///
@@ -134,7 +136,7 @@ enum Verb {
 #[must_use]
 pub fn main() -> ExitCode {
     let done = match Arguments::parse().verb {
-        Verb::Serve { config } => serve::serve(&config),
+        Verb::Serve { config, options } => serve::serve(&config, options),
         Verb::Check { file } => return check::check(&file),
         Verb::Demo { free_ports } => demo::demo(free_ports),
         Verb::Who { which, remote } => admin::who(&remote, &which),
