@@ -190,6 +190,15 @@ impl Directory {
         Ok(home.map_or(Recipient::Unknown, |home| Recipient::Lives(home.lodging(address))))
     }
 
+    /// The user whom a name is remembered to mean; the name itself, where nothing is. Nobody is asked.
+    #[must_use]
+    pub fn remembered(&self, user: &User) -> User {
+        match self.0.users.identity(user.key()) {
+            Some(identity) => User::identified(identity, user.shared_given()),
+            None => user.clone(),
+        }
+    }
+
     /// Forgets where a user lives; the next login asks again. Whether there was something to forget.
     pub fn forget(&self, user: &User) -> bool {
         let (name, identity) = (self.0.users.forget(user.key()), self.0.users.forget(&identity_key(user)));
