@@ -162,7 +162,7 @@ impl File {
 #[must_use]
 pub fn main() -> ExitCode {
     let done = match Arguments::parse().verb {
-        Verb::Serve { file } => serve::serve(file.path(), options),
+        Verb::Serve { file, options } => serve::serve(file.path(), options),
         Verb::Check { file, strict } => return check::check(file.path(), strict),
         Verb::Presets { name } => presets::presets(name.as_deref()),
         Verb::Demo { free_ports } => demo::demo(free_ports),
