@@ -10,13 +10,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::proto::Protocol;
-use crate::secret::Secret;
 
 pub mod address;
 pub mod check;
 mod pool;
 pub mod raw;
 mod registry;
+mod reloadable;
 mod service;
 mod source;
 
@@ -24,6 +24,7 @@ pub use address::AddressRange;
 pub use check::{Problem, load, parse};
 pub use pool::{BackendLogin, BackendTls, Pool, Server, Storage};
 pub use registry::{AfterPop, Lookup, LookupProtocol, Store};
+pub use reloadable::{ReloadableSecret, Reread, RereadProblem};
 pub use service::{AccessRule, Cleartext, Limits, Listener, ListenerTls, PasswordCheck, Rate, Service, UserLimits};
 pub use source::{Cache, Directory, Ldap, LdapUrl, Source, Standing};
 
@@ -204,7 +205,7 @@ pub struct Token {
     /// As the log calls whoever has it.
     pub name: String,
     /// At least 16 bytes.
-    pub secret: Secret,
+    pub secret: ReloadableSecret,
     /// What it is good for.
     pub may: May,
 }

@@ -7,8 +7,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::ClientTls;
-use crate::secret::Secret;
+use super::{ClientTls, ReloadableSecret};
 
 /// Where users live.
 #[derive(Debug)]
@@ -46,7 +45,7 @@ pub struct Ldap {
     /// How the server is verified.
     pub tls: ClientTls,
     /// DN and password; `None` = anonymous.
-    pub bind: Option<(String, Secret)>,
+    pub bind: Option<(String, ReloadableSecret)>,
     /// The base DN.
     pub base: String,
     /// A filter with `{user}`, `{local}`, `{domain}`; it parsed as RFC 4515 with a sample user put in.

@@ -46,19 +46,16 @@ impl File {
     pub(super) fn new(path: &Path, default_domain: Option<&str>) -> Result<Self, SetupProblem> {
         let default_domain = default_domain.map(str::to_owned);
         let file = Self { path: path.to_owned(), default_domain, users: ArcSwap::default() };
-        file.replace(file.read()?);
+        file.replace(Arc::new(file.read()?));
         Ok(file)
     }
 
     pub(super) fn find(&self, user: &User) -> Option<Route> {
-        let users = self.users.load();
-        users.routes.get(user.name()).or_else(|| users.routes.get(format!("@{}", user.domain()).as_str())).cloned()
+        self.users.load().find(user).cloned()
     }
 
     pub(super) fn recipient(&self, mailbox: &Mailbox) -> Option<Home> {
-        let users = self.users.load();
-        let known = mailbox.users().find_map(|user| users.home(user.name(), user));
-        known.or_else(|| users.home(&mailbox.catch_all(), mailbox.user()))
+        self.users.load().recipient(mailbox)
     }
 
     /// The users that the file holds now.
@@ -68,8 +65,9 @@ impl File {
             .map_err(|problems| SetupProblem::Users { file: self.path.clone(), problems })
     }
 
-    pub(super) fn replace(&self, users: Users) {
-        self.users.store(Arc::new(users));
+    /// Uses these from now on; the users before.
+    pub(super) fn replace(&self, users: Arc<Users>) -> Arc<Users> {
+        self.users.swap(users)
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -87,6 +85,20 @@ impl File {
 }
 
 impl Users {
+    pub(super) fn find(&self, user: &User) -> Option<&Route> {
+        self.routes.get(user.name()).or_else(|| self.routes.get(format!("@{}", user.domain()).as_str()))
+    }
+
+    pub(super) fn recipient(&self, mailbox: &Mailbox) -> Option<Home> {
+        let known = mailbox.users().find_map(|user| self.home(user.name(), user));
+        known.or_else(|| self.home(&mailbox.catch_all(), mailbox.user()))
+    }
+
+    /// How many users and addresses are new, gone, or other than in `before`.
+    pub(super) fn changes_since(&self, before: &Self) -> usize {
+        changes(&before.routes, &self.routes) + changes(&before.owners, &self.owners)
+    }
+
     /// Where mail for `name` goes: to the user whose address it is, else to `user`.
     fn home(&self, name: &str, user: &User) -> Option<Home> {
         let owner = self.owners.get(name);
@@ -117,6 +129,11 @@ impl Users {
             None => Ok(()),
         }
     }
+}
+
+fn changes<V: PartialEq>(before: &HashMap<Box<str>, V>, now: &HashMap<Box<str>, V>) -> usize {
+    let gone = before.keys().filter(|name| !now.contains_key(*name)).count();
+    gone + now.iter().filter(|(name, value)| before.get(*name) != Some(value)).count()
 }
 
 /// All users, or all problems (but no more than [`PROBLEMS_MAX`]).

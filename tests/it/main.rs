@@ -40,6 +40,7 @@ mod port25_faults;
 mod port25_hostile;
 mod recipients;
 mod relayed;
+mod reload;
 mod sending_after_pop;
 mod smuggling;
 mod storage;
