@@ -5,13 +5,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use time::OffsetDateTime;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 use crate::admin;
 use crate::backend::Backends;
-use crate::config::{BackendLogin, Config, ListenerTls, ReloadableSecret, Reread};
+use crate::config::{BackendLogin, CertificateStatus, Config, ListenerTls, ReloadableSecret, Reread};
 use crate::directory::{self, Directory};
 use crate::drain::Drain;
 use crate::gate::Gate;
@@ -70,6 +71,7 @@ impl Gateway {
     /// # Errors
     /// [`StartProblem`]; nothing runs then.
     pub async fn start(config: Config) -> Result<Self, StartProblem> {
+        log_warnings(&config);
         let metrics = Arc::new(Metrics::new()?);
         let sockets =
             config.listeners.iter().map(|listener| bind(listener.address)).collect::<Result<Vec<_>, StartProblem>>()?;
@@ -132,6 +134,7 @@ impl Gateway {
             chores: Vec::new(),
             config,
         };
+        gateway.show_expiry();
         match gateway.start_chores(gate) {
             Ok(()) => Ok(gateway),
             Err(problem) => {
@@ -187,9 +190,11 @@ impl Gateway {
                 }
             }));
         }
+        let parts = self.parts.clone();
         self.chores.push(tokio::spawn(async move {
             loop {
                 tokio::time::sleep(SWEEP).await;
+                parts.backends.sweep();
                 gate.sweep();
             }
         }));
@@ -220,7 +225,9 @@ impl Gateway {
         }
         let directory = self.parts.directory.reload();
         read.extend(directory.read);
-        problems.extend(directory.problems.iter().map(ToString::to_string));
+        // One line a problem of a users file.
+        let lines = directory.problems.iter().map(ToString::to_string);
+        problems.extend(lines.flat_map(|problem| problem.lines().map(str::to_owned).collect::<Vec<_>>()));
         for (what, secret) in self.secrets() {
             match secret.read_again() {
                 Ok(Reread::Changed) => read.push(format!("{what} (changed)")),
@@ -229,6 +236,8 @@ impl Gateway {
                 Err(problem) => problems.push(format!("{what}: {problem}")),
             }
         }
+        self.show_expiry();
+        log_warnings(&self.config);
         for problem in &problems {
             tracing::error!(%problem, "reload: the old one stays");
         }
@@ -246,6 +255,20 @@ impl Gateway {
         });
         let tokens = self.config.admin.iter().flat_map(|admin| admin.tokens.iter());
         masters.chain(tokens.map(|token| (format!("token {} of admin.tokens", token.name), &token.secret)))
+    }
+
+    /// The certificates that clients are shown now; none without TLS.
+    #[must_use]
+    pub fn certificates(&self) -> Arc<Vec<CertificateStatus>> {
+        self.acceptors.first().map(tls::Acceptor::certificates).unwrap_or_default()
+    }
+
+    fn show_expiry(&self) {
+        for certificate in self.certificates().iter() {
+            let file = certificate.file.display().to_string();
+            let expiry = self.parts.metrics.certificate_expiry.with_label_values(&[&file]);
+            expiry.set(certificate.not_after.unix_timestamp());
+        }
     }
 
     /// Stops accepting, tells who has not logged in goodbye, lets sessions finish for `shutdown.grace` (or until
@@ -280,6 +303,12 @@ impl Gateway {
     }
 }
 
+fn log_warnings(config: &Config) {
+    for problem in config.warnings.at(OffsetDateTime::now_utc()) {
+        tracing::warn!(%problem, "the configuration can be used, but look at this");
+    }
+}
+
 fn bind(address: SocketAddr) -> Result<std::net::TcpListener, StartProblem> {
     socket::listen(address).map_err(|error| StartProblem::Bind(address, error))
 }
@@ -300,7 +329,7 @@ fn cure(error: &io::Error) -> &'static str {
 const BEAT: Duration = Duration::from_secs(1);
 /// How often back-ends are asked what they offer to who sends mail.
 const LEARN: Duration = Duration::from_secs(60);
-/// How often the tables of the gate are swept.
+/// How often the tables of the gate and of the back-ends are swept.
 const SWEEP: Duration = Duration::from_secs(60);
 /// For workers to drop what was cut, and for the store to take what is new.
 const FAREWELL: Duration = Duration::from_secs(5);

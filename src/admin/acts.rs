@@ -128,11 +128,15 @@ impl Admin {
         Ok(Switched { kept: registry.keeps(), dropped })
     }
 
-    /// Forgets where a user lives, here and at the other gateways; whether there was something to forget here.
-    pub(super) async fn forget_route(&self, caller: &Caller, user: &User) -> (bool, Told) {
-        let forgotten = self.parts.directory.forget(user);
+    /// Forgets where the user of this name lives, here and at the other gateways; whether there was something to forget
+    /// here. The directory is not asked: it would be remembered again.
+    pub(super) async fn forget_route(&self, caller: &Caller, name: &str) -> Result<(bool, Told), Refusal> {
+        let directory = &self.parts.directory;
+        let named = directory.named(name).map_err(Refusal::bad)?;
+        let user = &directory.remembered(&named);
+        let forgotten = directory.forget(&named);
         tracing::info!(by = &*caller.name, from = %caller.peer, act = "forget_route", what = user.name(), forgotten, "administrator");
-        (forgotten, self.parts.nodes.forget_elsewhere(&caller.name, user).await)
+        Ok((forgotten, self.parts.nodes.forget_elsewhere(&caller.name, user).await))
     }
 }
 

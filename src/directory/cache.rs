@@ -141,6 +141,11 @@ impl<T: Identified + Send + Sync + 'static> Cache<T> {
         Some(Memory { age: now.saturating_duration_since(asked), is_stale: now >= fresh_until })
     }
 
+    /// Whose a name is, as far as it is remembered.
+    pub(super) fn identity(&self, name: &str) -> Option<Arc<str>> {
+        Some(self.tables.as_ref()?.names.peek(name)?.identity)
+    }
+
     /// Forgets the user whom a name leads to, or whose identity it is. A question that is in flight is answered, but its
     /// answer is not remembered, and who asks from now on does not get it. Whether there was something to forget.
     pub(super) fn forget(&self, name: &str) -> bool {

@@ -83,7 +83,7 @@ impl Directory {
             .sources
             .iter()
             .enumerate()
-            .map(|(place, source)| Source::new(source, place, default_domain.as_deref(), &counts))
+            .map(|(place, source)| Source::new(source, place, config, &counts))
             .collect::<Result<_, _>>()?;
         let domains = Arc::new(Domains::new(config));
         let users = cache(config, &counts, &metrics.directory_cached, &control);
@@ -91,15 +91,14 @@ impl Directory {
         Ok(Self(Arc::new(Inner { default_domain, domains, sources, users, recipients, counts, control })))
     }
 
-    /// Whether the users files can be used; no server is asked.
-    ///
-    /// # Errors
-    /// The first of them that cannot.
-    pub fn check(config: &config::Directory) -> Result<(), SetupProblem> {
-        config.sources.iter().try_for_each(|source| match source {
-            config::Source::File(path) => file::File::new(path, config.default_domain.as_deref()).map(drop),
-            config::Source::Ldap(_) | config::Source::Pool(_) => Ok(()),
-        })
+    /// What is wrong with the users files; no server is asked.
+    #[must_use]
+    pub fn check(config: &config::Directory) -> Vec<config::Problem> {
+        let problems = config.sources.iter().filter_map(|source| match source {
+            config::Source::File(path) => file::File::new(path, config).err(),
+            config::Source::Ldap(_) | config::Source::Pool(_) => None,
+        });
+        problems.flatten().collect()
     }
 
     /// The canonical user behind a name as a client gave it.
@@ -192,6 +191,15 @@ impl Directory {
         };
         let home = self.0.recipients.find(mailbox.key(), question).await?;
         Ok(home.map_or(Recipient::Unknown, |home| Recipient::Lives(home.lodging(address))))
+    }
+
+    /// The user whom a name is remembered to mean; the name itself, where nothing is. Nobody is asked.
+    #[must_use]
+    pub fn remembered(&self, user: &User) -> User {
+        match self.0.users.identity(user.key()) {
+            Some(identity) => User::identified(identity, user.shared_given()),
+            None => user.clone(),
+        }
     }
 
     /// Forgets where a user lives; the next login asks again. Whether there was something to forget.

@@ -73,10 +73,10 @@ mod tests {
     /// A users file at place 1 of the sources that changes from one text to another.
     fn change(before: &str, now: &str) -> FileChange {
         let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("users.yaml");
+        let (path, config) = (folder.path().join("users.yaml"), crate::directory::tests::config(Vec::new()));
         let users = |text: &str| {
             std::fs::write(&path, text).expect("written");
-            Arc::new(File::new(&path, Some("example.com")).expect("good").read().expect("good"))
+            Arc::new(File::new(&path, &config).expect("good").read().expect("good"))
         };
         FileChange { place: 1, before: users(before), now: users(now) }
     }

@@ -71,16 +71,18 @@ pub(super) async fn check(
 
 impl Source {
     pub(super) fn new(
-        config: &config::Source,
+        source: &config::Source,
         place: usize,
-        default_domain: Option<&str>,
+        config: &config::Directory,
         counts: &Arc<Counts>,
     ) -> Result<Self, SetupProblem> {
-        Ok(match config {
-            config::Source::Ldap(ldap) => Self::Ldap(Ldap::new(ldap, place, default_domain, Arc::clone(counts))?),
+        Ok(match source {
+            config::Source::Ldap(ldap) => {
+                Self::Ldap(Ldap::new(ldap, place, config.default_domain.as_deref(), Arc::clone(counts))?)
+            }
             config::Source::File(path) => {
                 counts.up(place).set(1);
-                Self::File(File::new(path, default_domain)?)
+                Self::File(File::new(path, config)?)
             }
             config::Source::Pool(name) => {
                 counts.up(place).set(1);
@@ -118,8 +120,8 @@ impl Source {
         };
         let now = match file.read() {
             Ok(users) => Arc::new(users),
-            Err(problem) => {
-                told.problems.push(problem.into());
+            Err(problems) => {
+                told.problems.push(SetupProblem::from(problems).into());
                 return None;
             }
         };

@@ -17,6 +17,7 @@ pub(super) fn config(sources: Vec<Written>) -> config::Directory {
         default_domain: Some("example.com".into()),
         domains: vec!["example.com".into(), "example.org".into()],
         recipient_delimiter: Some('+'),
+        hosts: Arc::default(),
         sources,
         cache,
     }
@@ -52,7 +53,7 @@ async fn a_reload_reads_the_users_again_or_leaves_them_as_they_were() {
     assert_eq!(host(&directory, "alice").await.as_deref(), Some("mail1"));
     std::fs::write(&file, "alice: [mail2]\n").expect("written");
     let problems = directory.reload().problems;
-    assert!(problems.first().expect("a bad file").to_string().contains("line 1"));
+    assert!(problems.first().expect("a bad file").to_string().contains("users.yaml:1: alice: "));
     assert_eq!(host(&directory, "alice").await.as_deref(), Some("mail1"));
     std::fs::write(&file, "alice: mail2\n").expect("written");
     let told = directory.reload();

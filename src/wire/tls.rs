@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::stream::Stream;
 use super::tls_stream::{Session, TlsStream};
-use crate::config::{self, TlsVersion};
+use crate::config::{self, CertificateStatus, TlsVersion};
 use arc_swap::ArcSwap;
 use rustls::client::{UnbufferedClientConnection, verify_server_name};
 use rustls::crypto::aws_lc_rs;
@@ -34,15 +34,23 @@ pub enum SetupProblem {
 
 /// What is done with a client's handshake; a clone shares the certificates, and so sees new ones.
 #[derive(Clone, Debug)]
-pub struct Acceptor(Arc<ArcSwap<ServerConfig>>);
+pub struct Acceptor(Arc<ArcSwap<ServerConfig>>, Arc<ArcSwap<Vec<CertificateStatus>>>);
 
 impl Acceptor {
-    /// Loads the certificates; `alpn` is the one protocol that is spoken here, if it has an id.
+    /// Loads the certificates; `alpn` are the ids of the one protocol that is spoken here. With none, what a client
+    /// offers is ignored.
     ///
     /// # Errors
     /// [`SetupProblem`], with the file's name in it.
-    pub fn new(tls: &config::Tls, alpn: Option<&[u8]>) -> Result<Self, SetupProblem> {
-        Ok(Self(Arc::new(ArcSwap::from_pointee(server_config(tls, alpn)?))))
+    pub fn new(tls: &config::Tls, alpn: &[&[u8]]) -> Result<Self, SetupProblem> {
+        let (config, certificates) = server_config(tls, alpn.iter().map(|id| id.to_vec()).collect())?;
+        Ok(Self(Arc::new(ArcSwap::from_pointee(config)), Arc::new(ArcSwap::from_pointee(certificates))))
+    }
+
+    /// The certificates that clients are shown now, which after a failed reload are not those in the files.
+    #[must_use]
+    pub fn certificates(&self) -> Arc<Vec<CertificateStatus>> {
+        self.1.load_full()
     }
 
     /// Reads the files again, for handshakes from now on.
@@ -51,9 +59,10 @@ impl Acceptor {
     /// [`SetupProblem`]; then the old certificates stay.
     pub fn reload(&self, tls: &config::Tls) -> Result<(), SetupProblem> {
         let old = self.0.load_full();
-        let mut new = server_config(tls, old.alpn_protocols.first().map(Vec::as_slice))?;
+        let (mut new, certificates) = server_config(tls, old.alpn_protocols.clone())?;
         new.ticketer = old.ticketer.clone();
         self.0.store(Arc::new(new));
+        self.1.store(Arc::new(certificates));
         Ok(())
     }
 
@@ -111,23 +120,28 @@ impl Facts {
     }
 }
 
-fn server_config(tls: &config::Tls, alpn: Option<&[u8]>) -> Result<ServerConfig, SetupProblem> {
+fn server_config(
+    tls: &config::Tls,
+    alpn: Vec<Vec<u8>>,
+) -> Result<(ServerConfig, Vec<CertificateStatus>), SetupProblem> {
     let versions = match tls.minimum {
         TlsVersion::V1_2 => rustls::ALL_VERSIONS,
         TlsVersion::V1_3 => &[&rustls::version::TLS13],
     };
     let keys = tls.certificates.iter().map(Shown::load).collect::<Result<Vec<_>, _>>()?;
+    let files = tls.certificates.iter().map(|files| &files.certificate);
+    let statuses = files.zip(&keys).filter_map(|(file, shown)| CertificateStatus::of(file, &shown.leaf)).collect();
     let mut config = ServerConfig::builder_with_provider(Arc::new(provider()))
         .with_protocol_versions(versions)?
         .with_no_client_auth()
         .with_cert_resolver(Arc::new(BySni(keys)));
-    config.alpn_protocols = alpn.map(<[u8]>::to_vec).into_iter().collect();
+    config.alpn_protocols = alpn;
     config.ticketer = aws_lc_rs::Ticketer::new()?;
     config.send_tls13_tickets = 1;
     // Nothing is said so early but a greeting; rustls leaves it off by itself where clients show certificates.
     config.send_half_rtt_data = tls.early_greeting;
     config.ignore_client_order = true;
-    Ok(config)
+    Ok((config, statuses))
 }
 
 /// AES-128-GCM first: the cheapest, and no weaker in practice.
@@ -140,8 +154,9 @@ fn provider() -> rustls::crypto::CryptoProvider {
     provider
 }
 
-/// The first certificate that fits the name and the client's signature schemes; else the first of all. Nothing is
-/// remembered of names that nobody has.
+/// The first certificate that fits the name and the client's signature schemes; else the first that fits the schemes;
+/// else the first of all, with which rustls then says `handshake_failure` as RFC 8446 §4.1.1 asks, and not
+/// `access_denied`. Nothing is remembered of names that nobody has.
 #[derive(Debug)]
 struct BySni(Vec<Shown>);
 
@@ -156,7 +171,7 @@ impl ResolvesServerCert for BySni {
         let usable = |shown: &&Shown| shown.key.key.choose_scheme(hello.signature_schemes()).is_some();
         let name = hello.server_name().and_then(|name| ServerName::try_from(name).ok());
         let named = name.and_then(|name| self.0.iter().filter(usable).find(|shown| shown.is_for(&name)));
-        named.or_else(|| self.0.iter().find(usable)).map(|shown| shown.key.clone())
+        named.or_else(|| self.0.iter().find(usable)).or_else(|| self.0.first()).map(|shown| shown.key.clone())
     }
 }
 
@@ -196,12 +211,13 @@ mod tests {
             key: write("k.pem", pair.signing_key.serialize_pem()),
         };
         let tls = config::Tls { certificates: vec![certificate], minimum: TlsVersion::V1_2, early_greeting: true };
-        for (alpn, expected) in [(None, Vec::new()), (Some(&b"imap"[..]), vec![b"imap".to_vec()])] {
+        for alpn in [&[][..], &[&b"imap"[..]], &[b"smtp", b"esmtp"]] {
+            let expected: Vec<Vec<u8>> = alpn.iter().map(|id| id.to_vec()).collect();
             let acceptor = Acceptor::new(&tls, alpn).expect("an acceptor");
             acceptor.reload(&tls).expect("the same again");
             assert_eq!(acceptor.0.load().alpn_protocols, expected);
         }
-        let acceptor = Acceptor::new(&tls, None).expect("an acceptor");
+        let acceptor = Acceptor::new(&tls, &[]).expect("an acceptor");
         write("c.pem", "no certificate".to_owned());
         let problem = acceptor.reload(&tls).expect_err("nothing to show");
         assert!(problem.to_string().ends_with("c.pem: holds no PEM certificate"), "{problem}");

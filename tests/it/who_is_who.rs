@@ -118,7 +118,7 @@ fn limits_switches_and_kicks_are_the_users_by_whatever_name() {
     let plan = redis.keeps(plan(&slapd)).service("user_limits", "{ connections: 2 }");
     let (one, two) = (Gateway::start(&plan), Gateway::start(&plan));
     let mut held = log_in(Mail::Imap, "127.0.0.91", &one, "alice@example.net", "alice");
-    let _other = log_in(Mail::Imap, "127.0.0.92", &two, "Alice-Sales@example.net", "alice");
+    let _other = log_in(Mail::Imap, "127.0.0.92", &one, "Alice-Sales@example.net", "alice");
     let mut third = Mail::Imap.open_from("127.0.0.93", &one);
     let full = || Mail::Imap.try_login(&mut Mail::Imap.open_from("127.0.0.93", &one), "alice_1", &password("alice"));
     wait::until_true("the limit to be reached", wait::SOON, || full().starts_with("l NO [LIMIT] "));
@@ -127,6 +127,10 @@ fn limits_switches_and_kicks_are_the_users_by_whatever_name() {
 
     run(&one, &["kick", "--user", "alice.last"]);
     assert!(held.line().starts_with("* BYE "));
+    let mut elsewhere = log_in(Mail::Pop3, "127.0.0.94", &two, "alice_1", "alice");
+    wait::until_true("the session at the other gateway", wait::SOON, || run(&one, &["who"]).contains("127.0.0.94"));
+    run(&one, &["kick", "--user", "Alice@example.net"]);
+    elsewhere.closed();
     run(&one, &["disable", "first.alice@example.net", "imap"]);
     wait::until_true("the switch to be known", wait::SOON, || {
         let answer = Mail::Imap.try_login(&mut third, "ALICE", &password("alice"));

@@ -239,8 +239,7 @@ pub(super) async fn forget_route(
     Extension(caller): Extension<Caller>,
     Path(name): Path<String>,
 ) -> Result<Json<Forgotten>, Refusal> {
-    let user = admin.user(&name).await?;
-    let (forgotten, told) = admin.forget_route(&caller, &user).await;
+    let (forgotten, told) = admin.forget_route(&caller, &name).await?;
     let nodes_told = if told.is_partial { 0 } else { told.nodes };
     Ok(Json(Forgotten { forgotten, nodes_told, partial: told.is_partial }))
 }

@@ -116,8 +116,7 @@ pub(super) async fn forget_route(
     State(page): State<Page>,
     Act(asker, asked): Act<Forget>,
 ) -> Result<Response, Trouble> {
-    let user = page.admin.user(&asked.user).await?;
-    let (forgotten, told) = page.admin.forget_route(&asker.caller, &user).await;
+    let (forgotten, told) = page.admin.forget_route(&asker.caller, &asked.user).await?;
     let here = if forgotten {
         "The route is forgotten: the next login asks the directory."
     } else {

@@ -114,6 +114,9 @@ impl Item<'_> {
 
     fn secret_and_file(&self) -> Option<(Secret, Option<PathBuf>)> {
         let text = self.text()?;
+        if text.is_inline || text.file.is_some() {
+            self.sheet.watch_secret(&self.place, text.file.as_deref());
+        }
         match Secret::new(text.as_str()) {
             Ok(secret) if secret.is_empty() => self.fault("is empty"),
             Ok(secret) => return Some((secret, text.file)),

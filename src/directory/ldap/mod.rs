@@ -48,8 +48,6 @@ use searches::{Searches, is_away};
 use servers::{As, Servers};
 
 pub(super) struct Ldap {
-    /// In the list of sources.
-    place: usize,
     base: String,
     filter: Template,
     recipient_filter: Template,
@@ -77,7 +75,6 @@ impl Ldap {
         let urls = config.urls.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         let watched = Arc::new(Watched::new(format!("ldap {urls}"), counts.up(place)));
         Ok(Arc::new(Self {
-            place,
             base: config.base.clone(),
             filter: Template::new(&config.filter)?,
             recipient_filter: Template::new(&config.recipient_filter)?,

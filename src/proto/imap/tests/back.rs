@@ -5,11 +5,11 @@ use crate::proto::imap::back::ImapBack;
 use crate::proto::{Back, Credential, Errand, Identity, Mechanism};
 use crate::secret::Secret;
 
-fn secret(text: &str) -> Secret {
+pub(super) fn secret(text: &str) -> Secret {
     Secret::new(text).expect("no line end")
 }
 
-fn errand(credential: Credential) -> Errand {
+pub(super) fn errand(credential: Credential) -> Errand {
     Errand { hostname: "gw.example.com".into(), user: "alice".to_owned(), credential, starttls: false, identity: None }
 }
 
@@ -34,7 +34,7 @@ fn secure() -> Errand {
     Errand { starttls: true, ..identified() }
 }
 
-fn talk(errand: &Errand, rounds: &[&str]) -> String {
+pub(super) fn talk(errand: &Errand, rounds: &[&str]) -> String {
     let rounds: Vec<&[u8]> = rounds.iter().map(|round| round.as_bytes()).collect();
     cut::back(|| Box::new(ImapBack::new(errand.clone())), &rounds)
 }

@@ -275,7 +275,7 @@ fn a_line_that_does_not_end_is_given_up_in_every_state_of_the_parser() {
         b"a NOOP (((",
         b"a LOGIN {1+}\r\nx",
     ] {
-        let said = talk_uncut(&terms(Tls::Active), &[start, &[b'1'; 40_000]].concat());
+        let said = talk_uncut(&terms(Tls::Active), &[start, &[b'1'; 70_000]].concat());
         assert_eq!(said, over, "{start:?}");
     }
     for start in [
