@@ -47,7 +47,7 @@ config/portcullis.yaml in the source explains every key of a configuration.";
 enum Verb {
     /// Run the gateway.
     ///
-    /// SIGHUP reads certificates and the file of users again; the configuration is read at a start only. SIGTERM and SIGINT stop accepting, let sessions finish
+    /// SIGHUP reads certificates, files of users and files of secrets again; the configuration is read at a start only. SIGTERM and SIGINT stop accepting, let sessions finish
     /// for `shutdown.grace`, then end; a second one ends at once.
     #[command(override_usage = "portcullis serve [FILE] [--recreate-store] [--core-dumps]")]
     Serve {

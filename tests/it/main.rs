@@ -47,6 +47,7 @@ mod process;
 mod recipients;
 mod refused;
 mod relayed;
+mod reload;
 mod sending_after_pop;
 mod server_state;
 mod silent;
