@@ -3,6 +3,7 @@
 "use strict";
 
 const BEAT = 2000;
+const SLOWEST = 10000;
 const PATIENCE = 10000;
 const state = document.getElementById("state");
 const pause = document.getElementById("pause");
@@ -38,7 +39,7 @@ async function ask(forced) {
     clearTimeout(limit);
     if (asking === mine) {
       asking = null;
-      timer = setTimeout(ask, Math.max(BEAT, 10 * (performance.now() - begun)));
+      timer = setTimeout(ask, Math.min(Math.max(BEAT, 10 * (performance.now() - begun)), SLOWEST));
     }
   }
 }

@@ -62,11 +62,11 @@ fn a_page_whose_gateway_does_not_answer_is_dim_and_its_buttons_do_nothing() {
     let is_inert = || browser.run("return document.querySelector('button.drop').closest('[inert]') !== null");
     assert_eq!((opacity(), is_inert()), ("1".into(), false.into()));
     // A gateway that answers again.
-    browser.run("document.querySelector('button.drop').focus(); window.ask = fetch; window.fetch = () => Promise.reject(new Error())");
+    browser.run("document.querySelector('button.drop').focus(); window.trueFetch = fetch; window.fetch = () => Promise.reject(new Error())");
     browser.shows("No answer since ");
     assert!(opacity().as_str().is_some_and(|opacity| opacity.starts_with("0.")), "{}", opacity());
     assert_eq!(is_inert(), true);
-    browser.run("window.fetch = window.ask");
+    browser.run("window.fetch = window.trueFetch");
     browser.shows("Live");
     assert_eq!((opacity(), is_inert()), ("1".into(), false.into()));
     assert_eq!(browser.run("return document.activeElement === document.querySelector('button.drop')"), true);

@@ -13,6 +13,7 @@ use super::frame::{Frame, shown};
 use super::plot::Plot;
 use super::samples::{Counts, Hour};
 use super::words::{Tag, Time, sessions};
+use crate::backend::Server;
 use crate::directory::{Reach, utc};
 use crate::nodes::View;
 use crate::proto::Protocol;
@@ -104,7 +105,7 @@ impl Page {
     /// The most important first; `warnings`: what every page says.
     fn problems(&self, warnings: Vec<Cow<'static, str>>, hour: &Hour) -> Vec<Problem> {
         let servers = self.admin.parts.backends.servers();
-        let down: Vec<_> = servers.iter().filter(|server| server.is_down()).collect();
+        let down: Vec<_> = servers.iter().filter(|server| is_down(server)).collect();
         let away = down.iter().take(SERVERS_LISTED).map(|server| Problem {
             text: format!("The back-end {} (pool {}) does not answer.", server.name(), server.pool()),
             link: Some("/backends"),
@@ -133,8 +134,9 @@ impl Page {
             Reach::NeverAnswered { why: Some(_) } => ("Never answered".to_owned(), "down"),
         };
         let away = directory.sources.iter().filter(|source| source.reach != Reach::Answers);
-        let remembered = [(directory.remembered_users, "users"), (directory.remembered_recipients, "recipients")];
-        let remembered = remembered.into_iter().map(|(count, of)| format!("{count} {of} remembered"));
+        let users = Some(format!("{} users remembered", directory.remembered_users));
+        let takes_mail = self.offered.contains(&Protocol::Smtp);
+        let recipients = takes_mail.then(|| format!("{} recipients remembered", directory.remembered_recipients));
         // Which one it is goes without saying where there is but one.
         let away = away.map(|source| source.name.clone()).filter(|_| directory.sources.len() > 1);
         Part {
@@ -143,7 +145,7 @@ impl Page {
             link: None,
             class,
             state,
-            details: away.take(SOURCES_LISTED).chain(remembered).collect(),
+            details: away.take(SOURCES_LISTED).chain(users).chain(recipients).collect(),
         }
     }
 
@@ -161,7 +163,7 @@ impl Page {
 
     fn backends(&self) -> Part {
         let servers = self.admin.parts.backends.servers();
-        let down = servers.iter().filter(|server| server.is_down()).count();
+        let down = servers.iter().filter(|server| is_down(server)).count();
         let state = match (servers.len(), down) {
             (0, _) => "None known yet".to_owned(),
             (all, 0) => format!("{all} up"),
@@ -199,6 +201,10 @@ impl Page {
         let others = others.map(|other| (other.name.to_string(), sessions(other.counts.iter().sum())));
         std::iter::once(own).chain(others.take(GATEWAYS_LISTED)).collect()
     }
+}
+
+fn is_down(server: &Server) -> bool {
+    server.is_down()
 }
 
 /// Back-ends that are down, each in a line of its own.

@@ -4,12 +4,10 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use prometheus::IntCounterVec;
 use prometheus::core::Collector;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::metrics::Metrics;
-use crate::proto::Protocol;
 
 /// What was counted at the beginning of each minute, the oldest first.
 #[derive(Default)]
@@ -82,15 +80,14 @@ impl Samples {
 
 impl Counts {
     pub(super) fn of(metrics: &Metrics) -> Self {
-        let relaying = |protocol: Protocol| metrics.relaying.with_label_values(&[protocol.name()]).get();
         Self {
-            logins: sum(&metrics.logins, |answer| answer == "granted"),
-            refused_logins: sum(&metrics.logins, |answer| answer != "granted"),
-            refused_connections: sum(&metrics.refusals, |_| true),
+            logins: sum(&metrics.logins, "answer", |answer| answer == "granted"),
+            refused_logins: sum(&metrics.logins, "answer", |answer| answer != "granted"),
+            refused_connections: sum(&metrics.refusals, "reason", |_| true),
             panics: metrics.panics.get(),
             accept_errors: metrics.accept_errors.get(),
-            failed_reloads: metrics.reloads.with_label_values(&["failed"]).get(),
-            sessions: u64::try_from(Protocol::ALL.into_iter().map(relaying).sum::<i64>()).unwrap_or_default(),
+            failed_reloads: sum(&metrics.reloads, "outcome", |outcome| outcome == "failed"),
+            sessions: sum(&metrics.relaying, "protocol", |_| true),
         }
     }
 
@@ -108,14 +105,15 @@ impl Counts {
     }
 }
 
-/// Of all counters whose label `answer`, where there is one, is meant.
-fn sum(counters: &IntCounterVec, is_meant: impl Fn(&str) -> bool) -> u64 {
-    let families = counters.collect();
-    let counters = families.iter().flat_map(|family| family.get_metric()).filter(|counter| {
-        let labels = counter.get_label();
-        labels.iter().find(|label| label.name() == "answer").is_none_or(|answer| is_meant(answer.value()))
-    });
-    counters.map(|counter| counter.get_counter().get_value() as u64).sum()
+/// Of all counters or gauges whose label of this name is meant. They are read and not looked up: a look-up would add what was
+/// never counted.
+fn sum(metric: &impl Collector, name: &str, is_meant: impl Fn(&str) -> bool) -> u64 {
+    let families = metric.collect();
+    let series = families.iter().flat_map(|family| family.get_metric());
+    let meant =
+        series.filter(|series| series.get_label().iter().any(|label| label.name() == name && is_meant(label.value())));
+    // One of the two is nought.
+    meant.map(|series| (series.get_counter().get_value() + series.get_gauge().get_value()) as u64).sum()
 }
 
 /// One a minute, for an hour.
