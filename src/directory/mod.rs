@@ -79,7 +79,7 @@ impl Directory {
             .sources
             .iter()
             .enumerate()
-            .map(|(place, source)| Source::new(source, place, default_domain.as_deref(), &counts))
+            .map(|(place, source)| Source::new(source, place, config, &counts))
             .collect::<Result<_, _>>()?;
         let domains = Arc::new(Domains::new(config));
         let users = cache(config, &counts, &metrics.directory_cached, &control);
@@ -87,15 +87,14 @@ impl Directory {
         Ok(Self(Arc::new(Inner { default_domain, domains, sources, users, recipients, counts, control })))
     }
 
-    /// Whether the users files can be used; no server is asked.
-    ///
-    /// # Errors
-    /// The first of them that cannot.
-    pub fn check(config: &config::Directory) -> Result<(), SetupProblem> {
-        config.sources.iter().try_for_each(|source| match source {
-            config::Source::File(path) => file::File::new(path, config.default_domain.as_deref()).map(drop),
-            config::Source::Ldap(_) | config::Source::Pool(_) => Ok(()),
-        })
+    /// What is wrong with the users files; no server is asked.
+    #[must_use]
+    pub fn check(config: &config::Directory) -> Vec<config::Problem> {
+        let problems = config.sources.iter().filter_map(|source| match source {
+            config::Source::File(path) => file::File::new(path, config).err(),
+            config::Source::Ldap(_) | config::Source::Pool(_) => None,
+        });
+        problems.flatten().collect()
     }
 
     /// The canonical user behind a name as a client gave it.

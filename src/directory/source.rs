@@ -64,16 +64,18 @@ pub(super) async fn check(sources: &[Source], entry: &Entry, password: &Secret) 
 
 impl Source {
     pub(super) fn new(
-        config: &config::Source,
+        source: &config::Source,
         place: usize,
-        default_domain: Option<&str>,
+        config: &config::Directory,
         counts: &Arc<Counts>,
     ) -> Result<Self, SetupProblem> {
-        Ok(match config {
-            config::Source::Ldap(ldap) => Self::Ldap(Ldap::new(ldap, place, default_domain, Arc::clone(counts))?),
+        Ok(match source {
+            config::Source::Ldap(ldap) => {
+                Self::Ldap(Ldap::new(ldap, place, config.default_domain.as_deref(), Arc::clone(counts))?)
+            }
             config::Source::File(path) => {
                 counts.up(place).set(1);
-                Self::File(File::new(path, default_domain)?)
+                Self::File(File::new(path, config)?)
             }
             config::Source::Pool(name) => {
                 counts.up(place).set(1);
@@ -101,7 +103,7 @@ impl Source {
     /// What a reload would change.
     pub(super) fn read_again(&self) -> Result<Option<Users>, SetupProblem> {
         match self {
-            Self::File(file) => file.read().map(Some),
+            Self::File(file) => Ok(Some(file.read()?)),
             Self::Ldap(_) | Self::Pool(_) => Ok(None),
         }
     }

@@ -16,6 +16,7 @@ pub(super) fn config(sources: Vec<Written>) -> config::Directory {
         default_domain: Some("example.com".into()),
         domains: vec!["example.com".into(), "example.org".into()],
         recipient_delimiter: Some('+'),
+        hosts: Arc::default(),
         sources,
         cache,
     }
@@ -50,7 +51,7 @@ async fn a_reload_reads_the_users_again_or_leaves_them_as_they_were() {
     let directory = directory(vec![Written::File(file.clone())]).expect("a directory");
     assert_eq!(host(&directory, "alice").await.as_deref(), Some("mail1"));
     std::fs::write(&file, "alice: [mail2]\n").expect("written");
-    assert!(directory.reload().expect_err("a bad file").to_string().contains("line 1"));
+    assert!(directory.reload().expect_err("a bad file").to_string().contains("users.yaml:1: alice: "));
     assert_eq!(host(&directory, "alice").await.as_deref(), Some("mail1"));
     std::fs::write(&file, "alice: mail2\n").expect("written");
     directory.reload().expect("a good file");

@@ -33,7 +33,13 @@ impl Slapd {
 
     /// As [`Self::start`], with these entries in place of the users of the tests.
     pub fn start_with(people: &str) -> Self {
+        Self::start_with_schema("", people)
+    }
+
+    /// The same, with more attributes and classes.
+    pub fn start_with_schema(schema: &str, people: &str) -> Self {
         let folder = keeper::folder("slapd");
+        std::fs::write(folder.join("more.schema"), schema).unwrap();
         std::fs::create_dir(folder.join("db")).unwrap();
         let (certs, path) = (certs(), folder.display());
         let conf = CONF
@@ -209,6 +215,7 @@ include /etc/ldap/schema/core.schema
 include /etc/ldap/schema/cosine.schema
 include /etc/ldap/schema/inetorgperson.schema
 include /etc/ldap/schema/misc.schema
+include {folder}/more.schema
 modulepath /usr/lib/ldap
 moduleload back_mdb
 pidfile {folder}/slapd.pid

@@ -47,6 +47,7 @@ fn ldap(urls: Vec<LdapUrl>) -> config::Ldap {
         services_attribute: None,
         routing_attribute: Some("mailRoutingAddress".into()),
         status: HashMap::from([("locked".into(), Standing::Deny)]),
+        status_flags: Vec::new(),
         timeout: TIMEOUT,
         connections: 2,
     }
@@ -71,6 +72,7 @@ fn directory_config(sources: Vec<Source>) -> config::Directory {
         default_domain: Some("example.com".into()),
         domains: vec!["example.com".into(), "example.org".into()],
         recipient_delimiter: Some('+'),
+        hosts: Arc::default(),
         sources,
         cache: config::Cache { entries: 0, ttl, negative_ttl: ttl, stale: Duration::from_secs(3600) },
     }
