@@ -190,9 +190,11 @@ impl Gateway {
                 }
             }));
         }
+        let parts = self.parts.clone();
         self.chores.push(tokio::spawn(async move {
             loop {
                 tokio::time::sleep(SWEEP).await;
+                parts.backends.sweep();
                 gate.sweep();
             }
         }));
@@ -303,7 +305,7 @@ fn cure(error: &io::Error) -> &'static str {
 const BEAT: Duration = Duration::from_secs(1);
 /// How often back-ends are asked what they offer to who sends mail.
 const LEARN: Duration = Duration::from_secs(60);
-/// How often the tables of the gate are swept.
+/// How often the tables of the gate and of the back-ends are swept.
 const SWEEP: Duration = Duration::from_secs(60);
 /// For workers to drop what was cut, and for the store to take what is new.
 const FAREWELL: Duration = Duration::from_secs(5);

@@ -1,5 +1,5 @@
-//! Every metric, once. Labels are `&'static str` from closed enums, or from the configuration (the file of a certificate),
-//! so that a user or an address cannot become one.
+//! Every metric, once. Labels are `&'static str` from closed enums, or names that the configuration spells out (servers,
+//! files of certificates), so that a user, an address, or a host that only the directory names cannot become one.
 //!
 //! The doc comment of a metric says what its HELP says. Counters of hot paths are resolved once, not looked up.
 
@@ -44,8 +44,10 @@ pub struct Metrics {
     pub directory_cached: IntGauge,
     /// Recipients in the directory cache.
     pub directory_cached_recipients: IntGauge,
-    /// Connections tried to back-ends, by outcome.
+    /// Connections tried to back-ends, by server and outcome.
     pub backend_connects: IntCounterVec,
+    /// Whether a back-end answered the last attempt, by server and protocol; of a pattern's hosts, whether all did.
+    pub backend_up: IntGaugeVec,
     /// Connections to back-ends open now.
     pub backend_open: IntGauge,
     /// Worker threads running now.
@@ -120,7 +122,18 @@ impl Metrics {
                 "directory_cached_recipients",
                 "Recipients in the directory cache.",
             )?,
-            backend_connects: counters(&r, "backend_connects_total", "Connections tried to back-ends.", &["outcome"])?,
+            backend_connects: counters(
+                &r,
+                "backend_connects_total",
+                "Connections tried to back-ends.",
+                &["server", "outcome"],
+            )?,
+            backend_up: gauges(
+                &r,
+                "backend_up",
+                "Whether a back-end answered the last attempt; of the hosts that a pattern matches, whether all did.",
+                &["server", "protocol"],
+            )?,
             backend_open: gauge(&r, "backend_connections", "Connections to back-ends open now.")?,
             workers: gauge(&r, "workers", "Worker threads running now.")?,
             accept_errors: counter(

@@ -210,7 +210,8 @@ pub(super) fn status(remote: &Remote) -> anyhow::Result<()> {
         (false, _) => format!("gateways   {}\n", nodes.join(", ")),
     };
     let server = |one: &Value| {
-        ["name", "pool", "address", "state", "connections", "max_connections"].map(|key| shown(at(one, key))).to_vec()
+        let text = |key| shown(at(one, key));
+        vec![text("name"), text("pool"), text("address"), how(one), text("connections"), text("max_connections")]
     };
     let head = ["BACK-END", "POOL", "ADDRESS", "STATE", "CONNECTIONS", "LIMIT"];
     say(&format!(
@@ -220,6 +221,14 @@ pub(super) fn status(remote: &Remote) -> anyhow::Result<()> {
         sessions.join(", "),
         table(&head, &rows(at(servers, "backends"), server)),
     ))
+}
+
+/// The state of a back-end: by which protocols it is down, where it is not so by all.
+fn how(server: &Value) -> String {
+    let state = shown(at(server, "state"));
+    let protocols = at(server, "protocols").as_array().into_iter().flatten();
+    let down = protocols.filter(|one| at(one, "state") == "down").map(|one| shown(at(one, "protocol")));
+    if state == "degraded" { format!("{} down", down.collect::<Vec<_>>().join(", ")) } else { state }
 }
 
 /// What the directory says of a user, in one line.

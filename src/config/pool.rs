@@ -44,6 +44,8 @@ pub struct Pool {
     pub storage: Storage,
     /// With [`Storage::Shared`], other servers of the pool to try when one is down.
     pub retry: u32,
+    /// It is there for `smtp_after_pop.relay`, and mail from other servers is not known to go there.
+    pub only_relays: bool,
 }
 
 /// Where the mail of a pool's users is kept.

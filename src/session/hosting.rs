@@ -202,7 +202,7 @@ impl Session {
         if let Some(identity) = &mut errand.identity {
             identity.ttl = ttl;
         }
-        let lease = server.lease().await?;
+        let lease = server.lease(protocol).await?;
         let (wire, granted) = lease.log_in(protocol, errand).await?;
         server.offers(protocol, &granted.extensions);
         Ok(Hosted { wire, granted, lease })

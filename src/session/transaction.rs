@@ -73,7 +73,7 @@ impl Transaction {
 
     async fn dial(session: &Session, mail: &Mail, server: &Arc<Server>, record: &Record) -> Result<Self, Failure> {
         let protocol = session.entrance.protocol();
-        let lease = server.lease().await?;
+        let lease = server.lease(protocol).await?;
         let errand = session.errand(server, protocol, String::new(), Credential::Nobody, Some(&mail.helo), record);
         let (wire, granted) = lease.log_in(protocol, errand).await?;
         server.offers(protocol, &granted.extensions);

@@ -123,9 +123,11 @@ fn config(root: &mut Fields<'_>) -> Option<Config> {
     let (limits, ipv6_prefix) = access::global_limits(root);
     let offers = services::services(root);
     let mut bound = listeners::listeners(root, &offers, tls.is_written);
-    let pools = backends::backends(root);
+    let mut pools = backends::backends(root);
     let lives = directory::directory(root, &pools, bound.protocols.contains(&Protocol::Smtp));
     let after_pop = registry::after_pop(root, &pools);
+    let relay_pool = after_pop.as_ref().and_then(|after_pop| after_pop.relay.as_deref());
+    pools.relays(relay_pool, lives.directory.as_ref());
     let store = registry::store(root);
     let lookups = registry::lookups(root, after_pop.is_some(), &mut bound);
     let relay = process::relay(root);

@@ -297,3 +297,22 @@ fn the_record_of_logins_says_what_it_says() {
     assert_eq!((url.expose(), prefix.as_str()), ("redis://gate:hunter2@10.0.0.9:6379/1", "site-1"));
     assert!(!shown.contains("hunter2"));
 }
+
+#[test]
+fn a_pool_is_there_only_to_relay_where_users_have_another() {
+    let text = |home: &str, more: &str| {
+        format!(
+            "listeners: [{{ service: imap, address: \"127.0.0.1:1143\", tls: none }}]\ndirectory: {{ sources: [{{ pool: \
+             {home} }}] }}\nbackends:\n  relays: {{ servers: [relay1.example.com] }}\n{more}smtp_after_pop: {{ relay: \
+             relays }}\n"
+        )
+    };
+    let stores = "  stores: { servers: [mail1.example.com] }\n";
+    for (home, more, only_relays) in
+        [("stores", stores, vec![true, false]), ("relays", stores, vec![false, false]), ("relays", "", vec![false])]
+    {
+        let config = parse(&text(home, more), "p.yaml".as_ref()).expect("a good file");
+        let found: Vec<bool> = config.backends.iter().map(|pool| pool.only_relays).collect();
+        assert_eq!(found, only_relays, "users in {home}");
+    }
+}
