@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 
 use crate::admin;
 use crate::backend::Backends;
-use crate::config::{CertificateStatus, Config, ListenerTls};
+use crate::config::{BackendLogin, CertificateStatus, Config, ListenerTls, ReloadableSecret, Reread};
 use crate::directory::{self, Directory};
 use crate::drain::Drain;
 use crate::gate::Gate;
@@ -212,15 +212,30 @@ impl Gateway {
         self.admin
     }
 
-    /// Reads certificates and the file of users again; what cannot be read stays as it was. No session notices.
+    /// Reads certificates, users files and secrets that are files again, each by itself; what cannot be read stays as it
+    /// was. No session notices.
     pub fn reload(&self) {
         let certificates =
             self.config.tls.iter().flat_map(|tls| self.acceptors.iter().map(|acceptor| acceptor.reload(tls)));
         let mut problems: Vec<String> = certificates.filter_map(|reloaded| Some(reloaded.err()?.to_string())).collect();
-        let directory = self.parts.directory.reload().err().map(|problem| problem.to_string());
-        // One line a problem of a users file.
-        problems.extend(directory.iter().flat_map(|problem| problem.lines()).map(str::to_owned));
         problems.dedup();
+        let mut read = Vec::new();
+        if self.config.tls.is_some() && problems.is_empty() {
+            read.push("certificates".to_owned());
+        }
+        let directory = self.parts.directory.reload();
+        read.extend(directory.read);
+        // One line a problem of a users file.
+        let lines = directory.problems.iter().map(ToString::to_string);
+        problems.extend(lines.flat_map(|problem| problem.lines().map(str::to_owned).collect::<Vec<_>>()));
+        for (what, secret) in self.secrets() {
+            match secret.read_again() {
+                Ok(Reread::Changed) => read.push(format!("{what} (changed)")),
+                Ok(Reread::Unchanged) => read.push(format!("{what} (unchanged)")),
+                Ok(Reread::NotAFile) => {}
+                Err(problem) => problems.push(format!("{what}: {problem}")),
+            }
+        }
         self.show_expiry();
         log_warnings(&self.config);
         for problem in &problems {
@@ -228,9 +243,18 @@ impl Gateway {
         }
         let outcome = if problems.is_empty() { "completed" } else { "failed" };
         self.parts.metrics.reloads.with_label_values(&[outcome]).inc();
-        if problems.is_empty() {
-            tracing::info!("reloaded certificates and users; the configuration itself is read at a start only");
-        }
+        let read = if read.is_empty() { "nothing".to_owned() } else { read.join("; ") };
+        tracing::info!(outcome, read, "reloaded; the configuration itself is read at a start only");
+    }
+
+    /// Secrets that may be files, but for those of the directory, which reads its own.
+    fn secrets(&self) -> impl Iterator<Item = (String, &ReloadableSecret)> {
+        let masters = self.config.backends.iter().filter_map(|pool| match &pool.login {
+            BackendLogin::Master { password, .. } => Some((format!("master password of pool {}", pool.name), password)),
+            BackendLogin::Replay | BackendLogin::Xclient => None,
+        });
+        let tokens = self.config.admin.iter().flat_map(|admin| admin.tokens.iter());
+        masters.chain(tokens.map(|token| (format!("token {} of admin.tokens", token.name), &token.secret)))
     }
 
     /// The certificates that clients are shown now; none without TLS.

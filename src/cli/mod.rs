@@ -47,11 +47,14 @@ config/portcullis.yaml in the source explains every key of a configuration.";
 enum Verb {
     /// Run the gateway.
     ///
-    /// SIGHUP reads certificates and the file of users again; the configuration is read at a start only. SIGTERM and SIGINT stop accepting, let sessions finish
+    /// SIGHUP reads certificates, files of users and files of secrets again; the configuration is read at a start only. SIGTERM and SIGINT stop accepting, let sessions finish
     /// for `shutdown.grace`, then end; a second one ends at once.
+    #[command(override_usage = "portcullis serve [FILE] [--recreate-store] [--core-dumps]")]
     Serve {
         #[command(flatten)]
         file: File,
+        #[command(flatten)]
+        options: serve::Options,
     },
     /// Check a configuration: prints every problem as `file:line: path: message`, and exits with 1 if there is one.
     ///
@@ -159,7 +162,7 @@ impl File {
 #[must_use]
 pub fn main() -> ExitCode {
     let done = match Arguments::parse().verb {
-        Verb::Serve { file } => serve::serve(file.path()),
+        Verb::Serve { file, options } => serve::serve(file.path(), options),
         Verb::Check { file, strict } => return check::check(file.path(), strict),
         Verb::Presets { name } => presets::presets(name.as_deref()),
         Verb::Demo { free_ports } => demo::demo(free_ports),

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::proto::Protocol;
-use crate::secret::Secret;
 
 pub mod address;
 mod certificate;
@@ -19,6 +18,7 @@ mod hosts;
 mod pool;
 pub mod raw;
 mod registry;
+mod reloadable;
 mod service;
 mod source;
 mod warnings;
@@ -31,6 +31,7 @@ pub use check::{
 pub use hosts::KnownHosts;
 pub use pool::{BackendLogin, BackendTls, Pool, Server, Storage};
 pub use registry::{AfterPop, Lookup, LookupProtocol, Store};
+pub use reloadable::{ReloadableSecret, Reread, RereadProblem};
 pub use service::{AccessRule, Cleartext, Limits, Listener, ListenerTls, PasswordCheck, Rate, Service, UserLimits};
 pub use source::{Cache, Directory, Ldap, LdapUrl, Source, Standing};
 pub use warnings::Warnings;
@@ -214,7 +215,7 @@ pub struct Token {
     /// As the log calls whoever has it.
     pub name: String,
     /// At least 16 bytes.
-    pub secret: Secret,
+    pub secret: ReloadableSecret,
     /// What it is good for.
     pub may: May,
 }

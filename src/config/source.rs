@@ -8,8 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{ClientTls, KnownHosts};
-use crate::secret::Secret;
+use super::{ClientTls, KnownHosts, ReloadableSecret};
 
 /// Where users live.
 #[derive(Debug)]
@@ -49,7 +48,7 @@ pub struct Ldap {
     /// How the server is verified.
     pub tls: ClientTls,
     /// DN and password; `None` = anonymous.
-    pub bind: Option<(String, Secret)>,
+    pub bind: Option<(String, ReloadableSecret)>,
     /// The base DN.
     pub base: String,
     /// A filter with `{user}`, `{local}`, `{account}`, `{domain}`; it parsed as RFC 4515 with a sample user put in.

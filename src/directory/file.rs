@@ -40,19 +40,16 @@ impl File {
     pub(super) fn new(path: &Path, config: &config::Directory) -> Result<Self, Vec<Problem>> {
         let (default_domain, hosts) = (config.default_domain.clone(), Arc::clone(&config.hosts));
         let file = Self { path: path.to_owned(), default_domain, hosts, users: ArcSwap::default() };
-        file.replace(file.read()?);
+        file.replace(Arc::new(file.read()?));
         Ok(file)
     }
 
     pub(super) fn find(&self, user: &User) -> Option<Route> {
-        let users = self.users.load();
-        users.routes.get(user.name()).or_else(|| users.routes.get(format!("@{}", user.domain()).as_str())).cloned()
+        self.users.load().find(user).cloned()
     }
 
     pub(super) fn recipient(&self, mailbox: &Mailbox) -> Option<Home> {
-        let users = self.users.load();
-        let known = mailbox.users().find_map(|user| users.home(user.name(), user));
-        known.or_else(|| users.home(&mailbox.catch_all(), mailbox.user()))
+        self.users.load().recipient(mailbox)
     }
 
     /// The users that the file holds now.
@@ -60,8 +57,9 @@ impl File {
         Users::of(config::read_users(&self.path, &self.hosts), &self.path, self.default_domain.as_deref())
     }
 
-    pub(super) fn replace(&self, users: Users) {
-        self.users.store(Arc::new(users));
+    /// Uses these from now on; the users before.
+    pub(super) fn replace(&self, users: Arc<Users>) -> Arc<Users> {
+        self.users.swap(users)
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -70,6 +68,20 @@ impl File {
 }
 
 impl Users {
+    pub(super) fn find(&self, user: &User) -> Option<&Route> {
+        self.routes.get(user.name()).or_else(|| self.routes.get(format!("@{}", user.domain()).as_str()))
+    }
+
+    pub(super) fn recipient(&self, mailbox: &Mailbox) -> Option<Home> {
+        let known = mailbox.users().find_map(|user| self.home(user.name(), user));
+        known.or_else(|| self.home(&mailbox.catch_all(), mailbox.user()))
+    }
+
+    /// How many users and addresses are new, gone, or other than in `before`.
+    pub(super) fn changes_since(&self, before: &Self) -> usize {
+        changes(&before.routes, &self.routes) + changes(&before.owners, &self.owners)
+    }
+
     /// All users, or all problems (but no more than [`PROBLEMS_MAX`], and how many others there are).
     fn of(written: WrittenUsers, file: &Path, default_domain: Option<&str>) -> Result<Self, Vec<Problem>> {
         let WrittenUsers { users: written, mut problems } = written;
@@ -128,6 +140,11 @@ impl Users {
             None => Ok(()),
         }
     }
+}
+
+fn changes<V: PartialEq>(before: &HashMap<Box<str>, V>, now: &HashMap<Box<str>, V>) -> usize {
+    let gone = before.keys().filter(|name| !now.contains_key(*name)).count();
+    gone + now.iter().filter(|(name, value)| before.get(*name) != Some(value)).count()
 }
 
 /// The first problems by line.

@@ -9,6 +9,7 @@ use crate::config::Problem;
 use crate::wire::tls_client::TlsSetupProblem;
 
 pub use super::filter::TemplateProblem;
+use super::result_code::ResultCode;
 
 /// No answer: nothing is said about the user, and nobody is to blame but the directory or us.
 ///
@@ -25,7 +26,7 @@ pub enum Unavailable {
     #[error("directory talks nonsense: {0}")]
     BadAnswer(String),
     /// A server answered with an error.
-    #[error("directory refuses with result code {code}: {text}")]
+    #[error("directory refuses with {}", ResultCode(*code, text))]
     Refused {
         /// RFC 4511 appendix A.
         code: u32,

@@ -9,8 +9,7 @@ use super::presets::{NONE, PRESETS, Preset};
 use super::sheet::Fields;
 use super::tls;
 use super::values::{self, MILLISECOND, MINUTE, Reading};
-use crate::config::{ClientTls, Ldap, LdapUrl, Standing};
-use crate::secret::Secret;
+use crate::config::{ClientTls, Ldap, LdapUrl, ReloadableSecret, Standing};
 
 /// `served`: the domains whose users and recipients there are, as far as that is written.
 pub(super) fn ldap(fields: &mut Fields<'_>, served: &[String]) -> Option<Ldap> {
@@ -109,10 +108,10 @@ fn verification(fields: &mut Fields<'_>, urls: &[LdapUrl], starttls: bool) -> Cl
     item.fields().map(|mut fields| tls::verification(&mut fields)).unwrap_or_default()
 }
 
-fn bind(fields: &mut Fields<'_>) -> Option<(String, Secret)> {
+fn bind(fields: &mut Fields<'_>) -> Option<(String, ReloadableSecret)> {
     match (fields.take("bind_dn"), fields.take("bind_password")) {
         (Some(dn), Some(password)) => {
-            let (dn, password) = (dn.read(values::words(NAME_MAX)), password.secret());
+            let (dn, password) = (dn.read(values::words(NAME_MAX)), password.reloadable_secret(|_| true));
             Some((dn?, password?))
         }
         (Some(dn), None) => {

@@ -4,15 +4,15 @@
 //! secret, is never quoted in a message.
 
 use std::fmt;
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
 use super::item::Item;
 use super::suggest;
+use crate::config::ReloadableSecret;
 use crate::config::raw::Value;
+use crate::config::reloadable::contents;
 use crate::secret::Secret;
 
 /// A text; its `Display` is how a message speaks of it.
@@ -81,19 +81,8 @@ impl Item<'_> {
     }
 
     fn contents(&self, path: &Path) -> Option<Zeroizing<String>> {
-        let mut text = Zeroizing::new(String::new());
-        let read = File::open(path).and_then(|file| file.take(CONTENTS_MAX + 1).read_to_string(&mut text));
-        if let Err(error) = read {
-            self.fault(format!("{} cannot be read: {error}", path.display()));
-            return None;
-        }
-        if text.len() as u64 > CONTENTS_MAX {
-            self.fault(format!("{} is longer than {CONTENTS_MAX} bytes", path.display()));
-            return None;
-        }
-        let end = text.strip_suffix('\n').map_or(text.as_str(), |line| line.strip_suffix('\r').unwrap_or(line)).len();
-        text.truncate(end);
-        Some(text)
+        let fault = |error: std::io::Error| self.fault(format!("{} cannot be read: {error}", path.display()));
+        contents(path).map_err(fault).ok()
     }
 
     fn variable(&self) -> Option<Zeroizing<String>> {
@@ -113,13 +102,24 @@ impl Item<'_> {
 
     /// A secret, not empty.
     pub(super) fn secret(&self) -> Option<Secret> {
+        self.secret_and_file().map(|(secret, _)| secret)
+    }
+
+    /// A secret that a reload reads again where it is a file, and then takes only if it `fits`. The caller sees to it that
+    /// the first one does.
+    pub(super) fn reloadable_secret(&self, fits: fn(&Secret) -> bool) -> Option<ReloadableSecret> {
+        let (secret, file) = self.secret_and_file()?;
+        Some(ReloadableSecret::new(secret, file, fits))
+    }
+
+    fn secret_and_file(&self) -> Option<(Secret, Option<PathBuf>)> {
         let text = self.text()?;
         if text.is_inline || text.file.is_some() {
             self.sheet.watch_secret(&self.place, text.file.as_deref());
         }
         match Secret::new(text.as_str()) {
             Ok(secret) if secret.is_empty() => self.fault("is empty"),
-            Ok(secret) => return Some(secret),
+            Ok(secret) => return Some((secret, text.file)),
             Err(error) => self.fault(error.to_string()),
         }
         None
@@ -134,6 +134,3 @@ impl Item<'_> {
         Some(self.sheet.beside(&path))
     }
 }
-
-/// More than that is no value of ours.
-const CONTENTS_MAX: u64 = 64 * 1024;

@@ -209,7 +209,7 @@ cn: portcullis
 userPassword: gateway-secret
 ";
 
-/// Only the gateway's DN may search; a user may do no more than prove a password.
+/// `cn=root` may do everything, and tests alone are that. Only the gateway's DN may search; a user may do no more than prove a password.
 const CONF: &str = "\
 include /etc/ldap/schema/core.schema
 include /etc/ldap/schema/cosine.schema
@@ -227,6 +227,8 @@ access to attrs=userPassword by anonymous auth by * none
 access to * by dn.exact=\"cn=portcullis,dc=example,dc=org\" read by * none
 database mdb
 suffix dc=example,dc=org
+rootdn cn=root,dc=example,dc=org
+rootpw root-secret
 directory {folder}/db
 maxsize 33554432
 dbnosync
