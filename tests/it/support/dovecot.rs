@@ -134,6 +134,7 @@ const MAILBOXES: &[&str] = &[
     "dave",
     "store-erin",
     "erin@corp.example",
+    "ursula@corp.example",
     "frank",
     "heidi",
     "ivan",
