@@ -66,6 +66,7 @@
 //! | `Roster`, `Guest`, `Entry` | [`roster`] | who is on, and what is remembered of users · a session's own hold of its entry · what others see of it |
 //! | `Nodes` | [`nodes`] | all gateways that share a store as one: who is on at any of them, what they remember of users, and orders that reach each |
 //! | `Pulse` | [`wire`] | the bytes, the last movement and the kick that a session shares with who watches it |
+//! | `ConnectionSlots` | [`wire`] | connections to the admin side and to look-ups: a bounded number, the oldest silent one gives way |
 //! | `Language` | [`lookup`] | one of the protocols by which other MTAs ask the registry |
 //! | `Caller`, `Visit` | [`admin`] | who asks or acts, for the log · a browser that has signed in with a token |
 //! | `Metrics` | [`metrics`] | every metric once; labels come from closed enums |

@@ -1,8 +1,9 @@
-//! Every metric, once. Labels are `&'static str` from closed enums, or names that the configuration spells out (servers),
-//! so that a user, an address, or a host that only the directory names cannot become one.
+//! Every metric, once. Labels are `&'static str` from closed enums, or names that the configuration spells out (servers,
+//! files of certificates), so that a user, an address, or a host that only the directory names cannot become one.
 //!
 //! The doc comment of a metric says what its HELP says. Counters of hot paths are resolved once, not looked up.
 
+use prometheus::process_collector::ProcessCollector;
 use prometheus::{
     Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     TextEncoder,
@@ -58,6 +59,8 @@ pub struct Metrics {
     pub panics: IntCounter,
     /// Reloads, by outcome.
     pub reloads: IntCounterVec,
+    /// When the certificates that clients are shown expire, in seconds since 1970, by file.
+    pub certificate_expiry: IntGaugeVec,
     /// Addresses in the tables of the gate.
     pub gate_addresses: IntGauge,
     /// Addresses whose window is open, as this gateway knows it.
@@ -72,6 +75,10 @@ pub struct Metrics {
     pub kicks: IntCounterVec,
     /// Questions of other MTAs, by protocol and answer.
     pub lookups: IntCounterVec,
+    /// Requests and connections refused on the admin side, by reason.
+    pub admin_refusals: IntCounterVec,
+    /// Always 1; which version runs is its label.
+    pub build_info: IntGaugeVec,
 }
 
 impl Metrics {
@@ -81,7 +88,9 @@ impl Metrics {
     /// Two metrics of one name: a mistake in this file, found by its test.
     pub fn new() -> Result<Self, prometheus::Error> {
         let r = Registry::new();
-        Ok(Self {
+        // `process_cpu_seconds_total`, `process_open_fds`, … as every client library for Prometheus names them.
+        r.register(Box::new(ProcessCollector::for_self()))?;
+        let metrics = Self {
             connections: counters(
                 &r,
                 "connections_total",
@@ -141,6 +150,12 @@ impl Metrics {
             )?,
             panics: counter(&r, "panics_total", "Sessions ended by a panic.")?,
             reloads: counters(&r, "reloads_total", "Reloads.", &["outcome"])?,
+            certificate_expiry: gauges(
+                &r,
+                "certificate_expiry_timestamp_seconds",
+                "When a certificate that clients are shown expires, in seconds since 1970.",
+                &["certificate"],
+            )?,
             gate_addresses: gauge(&r, "gate_addresses", "Addresses in the tables of the gate.")?,
             windows: gauge(&r, "registry_windows", "Addresses whose window is open, as this gateway knows it.")?,
             records: counters(&r, "registry_records_total", "Logins that were to open a window.", &["outcome"])?,
@@ -153,8 +168,17 @@ impl Metrics {
             registry_up: gauge(&r, "registry_up", "Whether the registry's store is there.")?,
             kicks: counters(&r, "kicks_total", "Sessions that an administrator ended.", &["by"])?,
             lookups: counters(&r, "lookups_total", "Questions of other MTAs.", &["protocol", "answer"])?,
+            admin_refusals: counters(
+                &r,
+                "admin_refusals_total",
+                "Requests and connections refused on the admin side.",
+                &["reason"],
+            )?,
+            build_info: gauges(&r, "build_info", "Always 1; which version runs is its label.", &["version"])?,
             registry: r,
-        })
+        };
+        metrics.build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        Ok(metrics)
     }
 
     /// The exposition in Prometheus' text format 0.0.4.
@@ -216,5 +240,7 @@ mod tests {
         metrics.connections.with_label_values(&["imap"]).inc();
         let page = String::from_utf8(metrics.render().expect("renders")).expect("text");
         assert!(page.contains("portcullis_connections_total{protocol=\"imap\"} 1"), "{page}");
+        let version = env!("CARGO_PKG_VERSION");
+        assert!(page.contains(&format!("portcullis_build_info{{version=\"{version}\"}} 1")), "{page}");
     }
 }

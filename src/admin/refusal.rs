@@ -10,6 +10,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use utoipa::ToSchema;
 
+use super::tries::WINDOW;
+
 /// What an API call is answered with when it fails.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Refusal {
@@ -34,6 +36,7 @@ impl Refusal {
             StatusCode::UNSUPPORTED_MEDIA_TYPE => "unsupported_media_type",
             StatusCode::MISDIRECTED_REQUEST => "misdirected",
             StatusCode::UNPROCESSABLE_ENTITY => "unprocessable",
+            StatusCode::TOO_MANY_REQUESTS => "too_many_requests",
             StatusCode::INSUFFICIENT_STORAGE => "full",
             StatusCode::SERVICE_UNAVAILABLE => "unavailable",
             _ => "failed",
@@ -56,6 +59,9 @@ impl IntoResponse for Refusal {
         let mut response = (status, Json(self)).into_response();
         if status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            response.headers_mut().insert(header::RETRY_AFTER, WINDOW.as_secs().into());
         }
         response
     }

@@ -28,10 +28,13 @@ pub(super) struct Which {
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 pub(super) struct Whom {
-    /// This one, by its id.
+    /// All of this user.
+    #[arg(value_name = "USER")]
+    name: Option<String>,
+    /// One session, by its id.
     #[arg(long, value_name = "ID")]
     session: Option<String>,
-    /// All of this user.
+    /// The same as USER.
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
     /// All from this IP address.
@@ -104,7 +107,8 @@ fn dropped(done: &Value) -> String {
 const PARTIAL: &str = " (of this gateway only: the registry's store is away)";
 
 pub(super) fn kick(remote: &Remote, whom: &Whom) -> anyhow::Result<()> {
-    let path = match (&whom.session, &whom.user, &whom.from, &whom.backend) {
+    let user = whom.name.as_ref().or(whom.user.as_ref());
+    let path = match (&whom.session, user, &whom.from, &whom.backend) {
         (Some(id), ..) => format!("/sessions/{}", part(id)),
         (_, Some(user), ..) => format!("/users/{}/sessions", part(user)),
         (_, _, Some(address), _) => format!("/addresses/{}/sessions", part(address)),

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, bail};
+use nix::sys::prctl;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
@@ -10,8 +11,27 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::config::{self, Config, LogFormat, LogLevel};
 use crate::gateway::Gateway;
 use crate::logging;
+use crate::registry::Registry;
 
-pub(super) fn serve(file: &Path) -> anyhow::Result<()> {
+/// What is asked for at one start, not by the configuration.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(super) struct Options {
+    /// If the file of `registry.store` is damaged, rename it to FILE.damaged-TIME and begin a new one.
+    ///
+    /// Logins of the last minutes are forgotten, and protocols that were switched off for users are on again. A file that
+    /// is not damaged stays as it is.
+    #[arg(long)]
+    recreate_store: bool,
+    /// Let a crash write a core dump and a debugger attach; for developers: users' passwords are in memory.
+    #[arg(long)]
+    core_dumps: bool,
+}
+
+pub(super) fn serve(file: &Path, options: Options) -> anyhow::Result<()> {
+    // Before the first secret is read.
+    if !options.core_dumps {
+        forbid_core_dumps();
+    }
     let config = match config::load(file) {
         Ok(config) => config,
         Err(problems) => {
@@ -20,7 +40,23 @@ pub(super) fn serve(file: &Path) -> anyhow::Result<()> {
         }
     };
     let _logging = start_logging(&config);
+    if options.core_dumps {
+        tracing::warn!("core dumps are allowed: one would hold users' passwords");
+    }
+    if options.recreate_store {
+        Registry::recreate_if_damaged(&config.store).context("cannot start")?;
+    }
     on_control(run(config, |_| {}))
+}
+
+/// Nobody but root can read this process's memory from now on, and a crash writes none of it to a disk.
+///
+/// The limit alone is not enough: the kernel does not look at it where core dumps go to a program (core(5)).
+fn forbid_core_dumps() {
+    let forbidden = prctl::set_dumpable(false).and_then(|()| setrlimit(Resource::RLIMIT_CORE, 0, 0));
+    if let Err(error) = forbidden {
+        eprintln!("portcullis: core dumps cannot be forbidden: {error}");
+    }
 }
 
 /// Runs on the control runtime. At the end nothing is waited for that could hang, such as a name being resolved.
@@ -46,6 +82,8 @@ fn raise_descriptor_limit() {
 /// Until SIGTERM or SIGINT; `started` is told when everything listens.
 pub(super) async fn run(config: Config, started: impl FnOnce(&Gateway)) -> anyhow::Result<()> {
     let mut hang_up = signal(SignalKind::hangup())?;
+    let (mut first_user, mut second_user) =
+        (signal(SignalKind::user_defined1())?, signal(SignalKind::user_defined2())?);
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     raise_descriptor_limit();
     let gateway = Gateway::start(config).await.context("cannot start")?;
@@ -60,6 +98,10 @@ pub(super) async fn run(config: Config, started: impl FnOnce(&Gateway)) -> anyho
     loop {
         tokio::select! {
             _ = hang_up.recv() => gateway.reload(),
+            _ = first_user.recv() => tracing::info!(
+                "SIGUSR1: there is no log file to reopen; the log goes to standard error, and whoever reads that rotates it"
+            ),
+            _ = second_user.recv() => tracing::info!("SIGUSR2 means nothing here; SIGHUP reloads, SIGTERM stops"),
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
         }

@@ -6,9 +6,8 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::ClientTls;
+use super::{ClientTls, ReloadableSecret};
 use crate::proto::Protocol;
-use crate::secret::Secret;
 
 /// Back-ends that are set up alike.
 #[derive(Debug, Clone)]
@@ -102,7 +101,7 @@ pub enum BackendLogin {
         /// The master's name.
         user: String,
         /// The master's password.
-        password: Secret,
+        password: ReloadableSecret,
     },
     /// By our word alone, for submission (XCLIENT LOGIN=); only where the directory checks the password.
     Xclient,

@@ -12,13 +12,13 @@ use std::time::Duration;
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::config::{Lookup, LookupProtocol};
 use crate::drain::Drain;
 use crate::metrics::Metrics;
 use crate::registry::{Coverage, Registry};
+use crate::wire::slots::{ConnectionSlot, ConnectionSlots};
 
 #[cfg(test)]
 mod cut;
@@ -69,7 +69,7 @@ fn language(protocol: LookupProtocol) -> Box<dyn Language> {
 
 /// Answers at one address until `drain` stops; what one connection does wrong ends that one.
 pub async fn serve(listener: TcpListener, lookup: Lookup, registry: Registry, metrics: Arc<Metrics>, drain: Drain) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let slots = ConnectionSlots::new(CONNECTIONS);
     let desk = Arc::new(Desk { protocol: lookup.protocol, registry, metrics });
     loop {
         let accepted = tokio::select! {
@@ -90,22 +90,21 @@ pub async fn serve(listener: TcpListener, lookup: Lookup, registry: Registry, me
             desk.count("stranger");
             continue;
         }
-        let Ok(place) = places.clone().try_acquire_owned() else {
+        let (slot, evicts) = slots.take();
+        if evicts {
             desk.count("full");
-            continue;
-        };
+        }
         let (desk, drain) = (desk.clone(), drain.clone());
         tokio::spawn(async move {
-            let talk = desk.talk(stream);
             let why = tokio::select! {
                 () = drain.stopping() => return,
-                why = talk => why,
+                () = slot.evicted() => return,
+                why = desk.talk(stream, &slot) => why,
             };
             if let Err(Trouble::Malformed(problem)) = &why {
                 desk.count("malformed");
                 tracing::info!(protocol = desk.protocol.name(), %peer, problem, "a look-up was not understood");
             }
-            drop(place);
         });
     }
 }
@@ -135,19 +134,22 @@ impl Desk {
         self.metrics.lookups.with_label_values(&[self.protocol.name(), answer]).inc();
     }
 
-    async fn talk(&self, mut stream: TcpStream) -> Result<(), Trouble> {
+    async fn talk(&self, mut stream: TcpStream, slot: &ConnectionSlot) -> Result<(), Trouble> {
         let mut language = language(self.protocol);
         let (mut heard, mut say) = (BytesMut::new(), Vec::new());
+        let mut patience = FIRST_BYTE;
         loop {
             heard.reserve(READ);
-            match timeout(self.patience(), stream.read_buf(&mut heard)).await {
+            match timeout(patience, stream.read_buf(&mut heard)).await {
                 Ok(Ok(0)) => return Ok(()),
                 Ok(read) => read?,
                 Err(_) => return Err(Trouble::Lost),
             };
-            let done = self.serve_all(language.as_mut(), &mut heard, &mut say, &mut stream).await;
+            patience = self.patience();
+            let done = self.serve_all(language.as_mut(), &mut heard, &mut say, &mut stream, slot).await;
             // What was answered before the trouble is still said.
             flush(&mut stream, &mut say).await?;
+            slot.set_answered();
             if done? {
                 return Ok(());
             }
@@ -161,9 +163,14 @@ impl Desk {
         heard: &mut BytesMut,
         say: &mut Vec<u8>,
         stream: &mut TcpStream,
+        slot: &ConnectionSlot,
     ) -> Result<bool, Trouble> {
         loop {
-            match language.hear(heard) {
+            let asked = language.hear(heard);
+            if asked != Heard::More {
+                slot.set_asking();
+            }
+            match asked {
                 Heard::More => return Ok(false),
                 Heard::Reply(reply) => say.extend_from_slice(reply),
                 Heard::Last(reply, "") => {
@@ -230,8 +237,10 @@ fn line(heard: &mut BytesMut, max: usize) -> Result<Option<BytesMut>, ()> {
     }
 }
 
-/// Connections at one listener.
+/// Connections at one listener; one more evicts another.
 const CONNECTIONS: usize = 256;
+/// For a connection's first byte to come: an MTA connects when it has a question.
+const FIRST_BYTE: Duration = Duration::from_secs(5);
 const READ: usize = 4096;
 const SAY_MAX: usize = 64 * 1024;
 const WRITING: Duration = Duration::from_secs(30);

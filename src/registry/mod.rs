@@ -13,7 +13,9 @@
 //! The table takes a login at once; the `keeper` tells the store a moment later. So no login waits for a store, and
 //! what waits to be written is bounded by the table.
 
+use std::io::ErrorKind;
 use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::runtime::Handle;
@@ -112,8 +114,8 @@ pub struct Away(String);
 #[derive(Debug, thiserror::Error)]
 pub enum SetupProblem {
     /// The file.
-    #[error("the registry's file {0} cannot be used: {1}")]
-    Disk(std::path::PathBuf, DiskProblem),
+    #[error("the registry's file {0} cannot be used: {1}{cure}", cure = cure(.0, .1))]
+    Disk(PathBuf, DiskProblem),
     /// The server's URL; it may hold a password and is not shown.
     #[error("the URL of the registry's server is none")]
     Url,
@@ -122,7 +124,38 @@ pub enum SetupProblem {
     Tls(#[from] TlsSetupProblem),
 }
 
+/// What an operator does about it.
+fn cure(path: &Path, problem: &DiskProblem) -> String {
+    let path = path.display();
+    match problem {
+        DiskProblem::Damaged(_) => format!(
+            ". Nothing was started: without this file, protocols that are switched off for users would be on again, and the \
+             logins of the last minutes are forgotten. Put a good copy back; or `mv {path} {path}.damaged` and start again, or \
+             start once with `portcullis serve --recreate-store`, which renames it as well: then switch off again what must \
+             be off"
+        ),
+        DiskProblem::Open(error) if error.kind() == ErrorKind::NotFound => "; its folder must exist".to_owned(),
+        DiskProblem::Open(error) if error.kind() == ErrorKind::PermissionDenied => {
+            "; the user that the gateway runs as must own it, and must be able to write to its folder".to_owned()
+        }
+        DiskProblem::Open(_) | DiskProblem::NoFile | DiskProblem::Link(_) | DiskProblem::InUse => String::new(),
+    }
+}
+
 impl Registry {
+    /// Renames the store's file if it is damaged, so that [`open`](Self::open) makes a new one; its name then. Blocks.
+    ///
+    /// # Errors
+    /// [`SetupProblem::Disk`]: the file cannot be used, and is not damaged.
+    pub fn recreate_if_damaged(store: &Store) -> Result<Option<PathBuf>, SetupProblem> {
+        match store {
+            Store::Disk(path) => {
+                Disk::recreate_if_damaged(path).map_err(|problem| SetupProblem::Disk(path.clone(), problem))
+            }
+            Store::Memory | Store::Valkey { .. } => Ok(None),
+        }
+    }
+
     /// Opens the record and the store; without rules nothing is recorded and nobody covered. A server that is away is no problem: it
     /// is tried again. The keeper runs on `control`. Blocks while a file is read.
     ///

@@ -16,6 +16,7 @@ pub mod proxy_header;
 pub mod pulse;
 pub mod relay;
 pub mod scratch;
+pub mod slots;
 pub mod socket;
 mod splice;
 pub mod stream;

@@ -15,14 +15,14 @@ use crate::support::{keeper, ports, site, wait};
 
 /// Where an MTA asks a gateway.
 pub struct Desk {
-    policy: u16,
-    socketmap: u16,
-    whoson: u16,
+    pub policy: u16,
+    pub socketmap: u16,
+    pub whoson: u16,
 }
 
 /// What an MTA is told: the three answers.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Told(String, String, String);
+pub struct Told(pub String, pub String, pub String);
 
 impl Desk {
     /// Added to a plan; every address counts, loopback too.
@@ -51,7 +51,7 @@ impl Desk {
     }
 }
 
-fn policy(address: &str) -> String {
+pub fn policy(address: &str) -> String {
     format!(
         "request=smtpd_access_policy\nprotocol_state=RCPT\nprotocol_name=ESMTP\nclient_address={address}\nsender=\n\n"
     )
@@ -62,7 +62,7 @@ pub fn user(name: &str) -> Told {
     Told("action=OK".into(), format!("{}:{data}", data.len()), format!("+{name}"))
 }
 
-fn nobody() -> Told {
+pub fn nobody() -> Told {
     Told("action=DUNNO".into(), "9:NOTFOUND ".into(), "-Not Logged in".into())
 }
 

@@ -99,6 +99,8 @@ impl House {
         assert!(!stranger.ask("MAIL FROM:<alice@example.org>").starts_with("250 "));
         // No handshake.
         self.gateway.connect("imaps").send("a NOOP\r\n");
+        // Always the same: another one each time would be too many soon.
+        assert_eq!(live::call(&self.gateway, "wrong-wrong-wrong-wrong", "GET", "/status", "").0, 401);
     }
 
     fn open_submission(&self, address: &str) -> Client {

@@ -10,9 +10,9 @@ use crate::support::plan::Plan;
 use crate::support::{site, wait};
 
 pub const OPS: &str = "ops-ops-ops-ops-ops";
-const VIEW: &str = "view-view-view-view";
+pub const VIEW: &str = "view-view-view-view";
 
-fn plan() -> Plan {
+pub fn plan() -> Plan {
     let tokens = format!("[{{ name: ops, token: {OPS}, may: admin }}, {{ name: view, token: {VIEW}, may: read }}]");
     site::shared().plan().set("admin.tokens", &tokens)
 }
@@ -25,7 +25,7 @@ pub struct Answer {
 
 impl Answer {
     /// The value of a header, whose name is in lower case.
-    fn header(&self, name: &str) -> Option<&str> {
+    pub fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
     }
 
@@ -217,8 +217,9 @@ fn a_visit_begins_with_a_token_and_ends_on_request() {
     for act in ["sign_in", "sign_out"] {
         gateway.logged(&["administrator", "by=\"ops\"", act]);
     }
-    for _ in 0..10 {
-        assert_eq!(ask(&gateway, "POST", "/sign-in", "", "token=wrong-wrong-wrong&back=/").status, 401);
+    for number in 0..10 {
+        let wrong = format!("token=wrong-wrong-wrong{number}&back=/");
+        assert_eq!(ask(&gateway, "POST", "/sign-in", "", &wrong).status, 401);
     }
     let late = ask(&gateway, "POST", "/sign-in", "", &format!("token={OPS}&back=/"));
     assert_eq!((late.status, late.header("retry-after")), (429, Some("60")));

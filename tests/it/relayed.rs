@@ -35,7 +35,7 @@ fn library(message: &str) -> Fake {
 
 fn gateway(fake: &Fake, (splice, buffer): (&str, &str)) -> Gateway {
     let plan = Plan::before_one(fake.port, fake.port).service("login.cleartext", "always");
-    Gateway::start(&plan.set("relay.splice", splice).set("relay.buffer", buffer))
+    Gateway::start_open(&plan.set("relay.splice", splice).set("relay.buffer", buffer))
 }
 
 fn logged_in(gateway: &Gateway) -> Client {
@@ -106,7 +106,7 @@ fn without_descriptors_for_pipes_bytes_are_copied() {
     let message = message(20_000);
     let fake = library(&message);
     let plan = Plan::before_one(fake.port, fake.port).service("login.cleartext", "always");
-    let mut gateway = Gateway::start(&plan.clone());
+    let mut gateway = Gateway::start_open(&plan.clone());
     // As many as are open now, the two of one session, and one: too few for a pipe.
     let limit = std::fs::read_dir(format!("/proc/{}/fd", gateway.id())).expect("it is still there").count() + 3;
     gateway.terminate();

@@ -44,7 +44,8 @@ pub fn commands(gateway: Gateway, wish: &Wish, site: &Site, ports: Ports, folder
     Ok(match gateway {
         Gateway::Portcullis => {
             write(file("portcullis.yaml"), fill(include_str!("../startup/portcullis.yaml"))?)?;
-            vec![words(&["serve", "--config", &file("portcullis.yaml")])]
+            // What its memory takes is read as the user that runs the benchmark.
+            vec![words(&["serve", "--config", &file("portcullis.yaml"), "--core-dumps"])]
         }
         Gateway::Nginx => {
             write(file("nginx.conf"), fill(include_str!("../startup/nginx.conf"))?)?;

@@ -51,6 +51,7 @@ pub(super) async fn guard(State(page): State<Page>, mut request: Request, next: 
 /// `None`: nobody knows yet who that is.
 fn admit(page: &Page, request: &Request) -> Result<Option<Asker>, Refusal> {
     let peer = page.admin.peer(request)?;
+    page.admin.refuse_other_sites(request, guard::Reads::Page)?;
     let acts = !matches!(*request.method(), Method::GET | Method::HEAD);
     if acts && !is_of_ours(request.headers()) {
         return Err(Refusal::new(StatusCode::FORBIDDEN, "this was sent by a page of somebody else"));

@@ -27,7 +27,6 @@ mod rows;
 mod samples;
 mod sessions;
 mod sign;
-mod tries;
 mod user;
 mod visits;
 mod words;
@@ -42,7 +41,6 @@ struct Page {
     /// The protocols that have a listener.
     offered: Arc<[Protocol]>,
     visits: Arc<visits::Visits>,
-    tries: Arc<tries::Tries>,
     cookie_name: Arc<str>,
     samples: Arc<Samples>,
     started: Started,
@@ -57,7 +55,6 @@ pub(super) fn routes(admin: Admin, offered: Vec<Protocol>) -> Router {
         admin,
         offered: offered.into(),
         visits: Arc::default(),
-        tries: Arc::default(),
         cookie_name,
     };
     Router::new()

@@ -93,7 +93,7 @@ fn plots(hour: &Hour, at_all: Option<usize>) -> Vec<Plot> {
     let Hour { total, .. } = hour;
     let of_all = at_all.map_or_else(String::new, |all| format!("; {all} at all gateways"));
     let refusals = total.refused_logins + total.refused_connections;
-    let kinds = format!("{} logins, {} connections", total.refused_logins, total.refused_connections);
+    let kinds = format!("logins {}, connections {}", total.refused_logins, total.refused_connections);
     vec![
         Plot::new("logins", "Logins", total.logins, "in the last hour".to_owned(), &hour.logins),
         Plot::new("refusals", "Refusals", refusals, kinds, &hour.refusals),

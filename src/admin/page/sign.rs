@@ -13,9 +13,9 @@ use serde::Deserialize;
 use super::Page;
 use super::asker::{Signed, unreadable};
 use super::frame::{Trouble, elsewhere, shown_with};
-use super::tries::WINDOW;
-use crate::admin::guard::{self, Peer};
+use crate::admin::guard::Peer;
 use crate::admin::refusal::Refusal;
+use crate::admin::tries::WINDOW;
 
 #[derive(Template)]
 #[template(path = "sign_in.html")]
@@ -51,18 +51,21 @@ pub(super) async fn sign_in(
     given: Result<Form<Given>, FormRejection>,
 ) -> Result<Response, Trouble> {
     let Form(given) = given.map_err(unreadable)?;
-    if !page.tries.take(peer.ip(), Instant::now()) {
-        let words = "Too many wrong tokens came from your address. Wait a minute.";
-        let mut response = form(&page, StatusCode::TOO_MANY_REQUESTS, &given.back, Some(words));
-        response.headers_mut().insert(header::RETRY_AFTER, WINDOW.as_secs().into());
-        return Ok(response);
-    }
-    let Some(token) = guard::known(&page.admin.tokens, given.token.trim()) else {
-        tracing::info!(from = %peer, "sign-in refused: none of admin.tokens");
-        let words = "Unknown token.";
-        return Ok(form(&page, StatusCode::UNAUTHORIZED, &given.back, Some(words)));
+    let token = match page.admin.token(given.token.trim(), peer, "page") {
+        Ok(token) => token,
+        Err(refusal) => {
+            let is_limited = refusal.status == StatusCode::TOO_MANY_REQUESTS;
+            let words = match is_limited {
+                true => "Too many wrong tokens came from your address. Wait a minute.",
+                false => "Unknown token.",
+            };
+            let mut response = form(&page, refusal.status, &given.back, Some(words));
+            if is_limited {
+                response.headers_mut().insert(header::RETRY_AFTER, WINDOW.as_secs().into());
+            }
+            return Ok(response);
+        }
     };
-    page.tries.forget(peer.ip());
     // Who knew the old cookie knows nothing of the new visit.
     page.cookie(&headers).into_iter().for_each(|old| page.visits.end(old));
     let failed = |error| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, format!("no random numbers: {error}"));

@@ -181,7 +181,7 @@ fn master(item: &Item<'_>) -> Option<BackendLogin> {
     let mut fields = item.fields()?;
     let mut fields = fields.need("master")?.fields()?;
     let user = fields.need("user").and_then(|item| item.read(values::words(255)));
-    let password = fields.need("password").and_then(|item| item.secret());
+    let password = fields.need("password").and_then(|item| item.reloadable_secret(|_| true));
     // The contract's key, with the one value that there is yet: SASL PLAIN carries the user and the master.
     fields.take("mechanism").and_then(|item| item.choice(&[("plain", ())]));
     Some(BackendLogin::Master { user: user?, password: password? })

@@ -63,6 +63,7 @@ fn config(global: Written, listeners: Vec<Listener>) -> Config {
             domains: vec![],
             recipient_delimiter: None,
             sources: vec![],
+            hosts: Default::default(),
             cache: Cache { entries: 0, ttl: Duration::ZERO, negative_ttl: Duration::ZERO, stale: Duration::ZERO },
         },
         backends: vec![],
@@ -71,6 +72,7 @@ fn config(global: Written, listeners: Vec<Listener>) -> Config {
         lookups: vec![],
         admin: None,
         shutdown: Shutdown { grace: Duration::ZERO },
+        warnings: Default::default(),
     }
 }
 

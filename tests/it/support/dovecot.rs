@@ -133,6 +133,7 @@ const MAILBOXES: &[&str] = &[
     "carol",
     "dave",
     "store-erin",
+    "erin@corp.example",
     "frank",
     "heidi",
     "ivan",

@@ -35,8 +35,15 @@ impl Gateway {
         Self::start_where(&format!("ulimit -n {limit}; exec \"$0\" \"$@\""), plan)
     }
 
+    /// The same with a debugger, and so a test, allowed to look into `/proc/ID/fd`.
     #[track_caller]
-    fn start_where(script: &str, plan: &Plan) -> Self {
+    pub fn start_open(plan: &Plan) -> Self {
+        Self::start_where("exec \"$0\" \"$@\" --core-dumps", plan)
+    }
+
+    /// The same by a script of sh, in which `"$0" "$@"` is the gateway.
+    #[track_caller]
+    pub fn start_where(script: &str, plan: &Plan) -> Self {
         let folder = keeper::folder("gateway");
         let (text, ports) = with_ports(plan);
         let file = folder.join("portcullis.yaml");
@@ -102,6 +109,11 @@ impl Gateway {
     /// Asks it to read its certificates again.
     pub fn reload(&self) {
         self.process.signal(Signal::HUP);
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        self.process.signal(signal);
     }
 
     /// How it ended; fails the test when it has not within `limit`.

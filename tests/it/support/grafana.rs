@@ -125,8 +125,20 @@ pub fn metrics() -> Vec<Metric> {
         fields,
         "src/metrics.rs registers its metrics in a way that is not known here: {metrics:?}"
     );
+    metrics.extend(PROCESS.map(|name| Metric { name: format!("process_{name}"), is_histogram: false }));
     metrics
 }
+
+/// What the collector of the process registers.
+const PROCESS: [&str; 7] = [
+    "cpu_seconds_total",
+    "open_fds",
+    "max_fds",
+    "virtual_memory_bytes",
+    "resident_memory_bytes",
+    "start_time_seconds",
+    "threads",
+];
 
 /// How `src/metrics.rs` registers.
 const CALLS: [(&str, bool); 6] = [

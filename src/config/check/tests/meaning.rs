@@ -86,7 +86,7 @@ fn the_whole_example_says_what_it_says() {
 
     let ldap = ldap(&config, 0);
     let (dn, password) = ldap.bind.as_ref().expect("a bind");
-    assert_eq!((dn.as_str(), password.expose()), ("cn=portcullis,dc=example,dc=com", "hunter2"));
+    assert_eq!((dn.as_str(), password.current().expose()), ("cn=portcullis,dc=example,dc=com", "hunter2"));
     assert_eq!((ldap.urls.len(), ldap.starttls, ldap.host_attribute.as_str()), (2, true, "mailHost"));
     assert_eq!(config.directory.domains, ["example.com", "example.org"]);
     assert!(ldap.recipient_filter.contains("(mailLocalAddress={user})"));
@@ -191,7 +191,7 @@ fn whose_recipients_are_taken_is_the_default_domain_unless_it_is_said() {
 fn a_secret_comes_from_a_file_without_its_line_end() {
     let config = good("tests/config/good/master.yaml");
     let BackendLogin::Master { user, password } = &config.backends[0].login else { panic!("a master login") };
-    assert_eq!((user.as_str(), password.expose()), ("gate", "hunter2"));
+    assert_eq!((user.as_str(), password.current().expose()), ("gate", "hunter2"));
     assert!(!format!("{config:?}").contains("hunter2"));
     assert_eq!(config.services[&Protocol::Pop3].check, PasswordCheck::Directory);
 }
