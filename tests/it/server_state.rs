@@ -116,6 +116,7 @@ fn a_frozen_server_that_takes_connections_is_down_until_it_says_something() {
     dovecot.thaw();
     for mail in BOTH {
         gets_in(mail, &gateway);
+        gateway.logged(&["the back-end is up again", ONE, &format!("protocol=\"{}\"", mail.name())]);
         assert_eq!(changes(&gateway, before, "up again", mail.name()), 1);
     }
     assert_eq!(one(&gateway)["state"], "up");
