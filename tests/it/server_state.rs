@@ -63,6 +63,7 @@ fn a_dead_port_is_not_a_dead_server_and_the_log_says_so_once() {
         assert_eq!((&by(&one, protocol)["state"], &by(&one, protocol)["problem"]), (&"up".into(), &Value::Null));
         assert_eq!((changes(&gateway, 0, "down", protocol), changes(&gateway, 0, "up again", protocol)), (0, 0));
     }
+    gateway.logged(&["the back-end is down", ONE, "protocol=\"imap\""]);
     assert_eq!((changes(&gateway, 0, "down", "imap"), changes(&gateway, 0, "up again", "imap")), (1, 0));
     assert_eq!(["imap", "pop3", "submission"].map(|protocol| is_up(&gateway, protocol)), [false, true, true]);
     let page = gateway.http("/backends");
@@ -110,12 +111,14 @@ fn a_frozen_server_that_takes_connections_is_down_until_it_says_something() {
     for mail in BOTH {
         assert_eq!(by(&frozen, mail.name())["problem"], "greeting: timed out");
         assert!(!is_up(&gateway, mail.name()));
+        gateway.logged(&["the back-end is down", ONE, &format!("protocol=\"{}\"", mail.name())]);
         assert_eq!(changes(&gateway, before, "down", mail.name()), 1);
         assert_eq!(changes(&gateway, before, "up again", mail.name()), 0);
     }
     dovecot.thaw();
     for mail in BOTH {
         gets_in(mail, &gateway);
+        gateway.logged(&["the back-end is up again", ONE, &format!("protocol=\"{}\"", mail.name())]);
         assert_eq!(changes(&gateway, before, "up again", mail.name()), 1);
     }
     assert_eq!(one(&gateway)["state"], "up");
