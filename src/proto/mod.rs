@@ -257,6 +257,8 @@ pub enum Need {
 pub enum Closing {
     /// The client said so (LOGOUT, QUIT).
     LoggedOut,
+    /// More commands came before a login than any client needs.
+    TooManyCommands,
     /// `bad_commands` was reached.
     TooManyBadCommands,
     /// `failed_logins` was reached.

@@ -1,4 +1,4 @@
-//! What a front has borne with so far: wrong commands, failed logins, and logins that it refused by itself.
+//! What a front has borne with so far: commands, wrong commands, failed logins, and logins that it refused by itself.
 //!
 //! The counts never go back: a good command between bad ones does not make them good, and TLS, which makes a front forget
 //! everything else, does not either.
@@ -8,12 +8,19 @@ use super::{RefusedHere, Terms};
 /// One for each session, against its [`Terms`].
 #[derive(Debug, Default)]
 pub(super) struct Patience {
+    commands: u32,
     bad_commands: u32,
     failed_logins: u32,
     refused: Vec<RefusedHere>,
 }
 
 impl Patience {
+    /// Counts a command of any kind before the login; whether it is over [`COMMANDS_MAX`], and not to be answered.
+    pub(super) fn count_command(&mut self) -> bool {
+        self.commands = self.commands.saturating_add(1);
+        self.commands > COMMANDS_MAX
+    }
+
     /// One wrong command more; whether it was one too many.
     pub(super) fn bad_command(&mut self, terms: &Terms) -> bool {
         self.bad_commands = self.bad_commands.saturating_add(1);
@@ -36,3 +43,6 @@ impl Patience {
         std::mem::take(&mut self.refused)
     }
 }
+
+/// Commands in one session before its login, good and bad ones together. A mail client needs about ten.
+pub(super) const COMMANDS_MAX: u32 = 100;

@@ -24,6 +24,8 @@ pub enum Ending {
     Broken(Stage, String),
     /// The gate refused the announced client.
     Refused(Refusal),
+    /// More commands came before a login than any client needs.
+    TooManyCommands,
     /// `errors.commands` was reached.
     TooManyBadCommands,
     /// `errors.logins` was reached.
@@ -96,6 +98,7 @@ impl Ending {
             Self::TimedOut(_) => "timed_out",
             Self::Broken(..) => "broken",
             Self::Refused(refusal) => refusal.label(),
+            Self::TooManyCommands => "too_many_commands",
             Self::TooManyBadCommands => "too_many_bad_commands",
             Self::TooManyFailedLogins => "too_many_failed_logins",
             Self::Violation(_) => "violation",
@@ -119,6 +122,7 @@ impl Ending {
             | Self::TimedOut(_)
             | Self::Broken(..)
             | Self::Refused(_)
+            | Self::TooManyCommands
             | Self::TooManyBadCommands
             | Self::TooManyFailedLogins
             | Self::Violation(_)
@@ -172,6 +176,7 @@ impl From<Closing> for Ending {
     fn from(closing: Closing) -> Self {
         match closing {
             Closing::LoggedOut => Self::LoggedOut,
+            Closing::TooManyCommands => Self::TooManyCommands,
             Closing::TooManyBadCommands => Self::TooManyBadCommands,
             Closing::TooManyFailedLogins => Self::TooManyFailedLogins,
             Closing::Violation(what) => Self::Violation(what),

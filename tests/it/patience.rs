@@ -19,11 +19,12 @@ fn the_login_deadline_is_one_for_all_commands_together() {
     for mail in BOTH {
         let start = Instant::now();
         let mut client = mail.open(&gateway);
-        let (command, _) = if mail == Mail::Imap { mail.harmless() } else { ("CAPA", "") };
+        let (command, _) = mail.harmless();
         while client.try_send(format!("{command}\r\n")).is_ok() && start.elapsed() < Duration::from_secs(10) {
             match client.try_line() {
-                Ok(line) if line.starts_with("* BYE ") => break,
-                Ok(_) => {}
+                Ok(line) if line.starts_with(mail.turned_away()) => break,
+                // Slow enough that the deadline comes before the count of commands.
+                Ok(_) => client.silent(Duration::from_millis(50)),
                 Err(_) => break,
             }
         }
@@ -81,6 +82,25 @@ fn wrong_commands_are_counted_and_the_last_one_ends_the_session() {
         client.closed();
         mail.open(&gateway);
     }
+}
+
+#[test]
+fn a_session_that_says_a_lot_and_never_logs_in_is_ended() {
+    let gateway = alone("{ login: 60s }");
+    for mail in BOTH {
+        let (command, answer) = mail.harmless();
+        let mut client = mail.open(&gateway);
+        client.send(format!("{command}\r\n").repeat(200));
+        for _ in 0..100 {
+            client.expect(answer);
+        }
+        client.expect(mail.turned_away());
+        client.closed();
+        let protocol = if mail == Mail::Imap { "imap" } else { "pop3" };
+        let labels = [&*format!("protocol=\"{protocol}\""), "ending=\"too_many_commands\""];
+        gateway.metric_becomes("session_endings_total", &labels, 1.0);
+    }
+    gateway.logged(&["ending=", "too_many_commands"]);
 }
 
 #[test]

@@ -128,6 +128,9 @@ impl ImapFront {
             Scan::Whole(border) => {
                 self.acquainted = true;
                 let command = Line::split(heard, border);
+                if self.is_one_too_many(say) {
+                    return None;
+                }
                 match parse(&command, false) {
                     Ok(Command { tag, verb }) => self.run(tag, verb, say),
                     Err(wrong) => {

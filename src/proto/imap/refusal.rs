@@ -48,6 +48,16 @@ impl ImapFront {
         }
     }
 
+    /// Counts a command, good or bad; `true` = it is not to be run, the last words are said.
+    pub(super) fn is_one_too_many(&mut self, say: &mut Vec<u8>) -> bool {
+        let too_many = self.patience.count_command();
+        if too_many {
+            words::put(say, "* BYE Too many commands before a login.\r\n");
+            self.state = State::Over(Closing::TooManyCommands);
+        }
+        too_many
+    }
+
     pub(super) fn refuse(&mut self, tag: &str, words: &str, counts: bool, say: &mut Vec<u8>) {
         words::put(say, &format!("{tag} {words}\r\n"));
         if counts && self.patience.failed_login(&self.terms) {

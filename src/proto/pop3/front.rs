@@ -118,6 +118,10 @@ impl Pop3Front {
     }
 
     fn obey(&mut self, line: &Line, say: &mut Vec<u8>) -> Option<Need> {
+        if self.patience.count_command() {
+            no(say, "Too many commands before a login.");
+            return Some(self.over(Closing::TooManyCommands));
+        }
         if !line.is_clean() {
             return self.wrong("A CR or NUL inside a line.", say);
         }

@@ -312,6 +312,27 @@ fn wrong_commands_are_counted_and_good_ones_between_do_not_help() {
 }
 
 #[test]
+fn a_hundred_commands_before_the_login_are_answered_and_no_more() {
+    let noops = b"a NOOP\r\n".repeat(100);
+    let answered = "a OK NOOP completed.\n".repeat(100);
+    let said = talk_uncut(&terms(Tls::Active), &noops);
+    assert_eq!(said, answered);
+    let end = "* BYE Too many commands before a login.\n(close TooManyCommands)\n";
+    let said = talk_uncut(&terms(Tls::Active), &b"a NOOP\r\n".repeat(10_000));
+    assert_eq!(said, format!("{answered}{end}"));
+    // A password in the one that is too many is not asked about, and TLS does not set the count back.
+    let said = talk_uncut(&terms(Tls::Active), &[&noops[..], b"a LOGIN alice pw\r\n"].concat());
+    assert_eq!(said, format!("{answered}{end}"));
+    let clear = [&noops[8 * 8..], b"a STARTTLS\r\n"].concat();
+    let said = cut::front_uncut(
+        || Box::new(ImapFront::new(terms(Tls::Offered))),
+        judge,
+        &[&clear, &b"a ID NIL\r\n".repeat(6), b"a CAPABILITY\r\na NOOP\r\n"],
+    );
+    assert!(said.ends_with(&format!("a OK Capability completed.\n{end}")), "{said}");
+}
+
+#[test]
 fn what_comes_behind_starttls_in_the_clear_is_left_for_the_driver_to_refuse() {
     for behind in ["b NOOP\r\n", "b", "\r\n", "b LOGIN attacker pw\r\nc APPEND INBOX {600+}\r\n"] {
         let said = talk_on(&terms(Tls::Offered), &[format!("a STARTTLS\r\n{behind}").as_bytes(), b"v LOGIN v vpw\r\n"]);
