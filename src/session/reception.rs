@@ -137,7 +137,8 @@ impl<'s> Reception<'s> {
             Err(unroutable) => return Told::ours(Verdict::Unavailable, UNROUTABLE).because(unroutable),
         };
         let Some(home) = servers.first().cloned() else { return Told::ours(Verdict::Unavailable, UNROUTABLE) };
-        let Some(_turn) = self.session.parts.recipients.take(lodging.user.name()) else {
+        let sought = format!("{} {}", record.client().ip(), lodging.user.name());
+        let Some(_turn) = self.session.parts.recipients.take(&sought) else {
             return Told::ours(Verdict::Unavailable, BUSY);
         };
         match self.chosen.as_ref().filter(|chosen| Arc::ptr_eq(&chosen.mail, &mail)) {

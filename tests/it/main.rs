@@ -33,6 +33,7 @@ mod page_http;
 mod patience;
 mod port25;
 mod port25_backends;
+mod port25_busy;
 mod port25_faults;
 mod port25_hostile;
 mod recipients;
