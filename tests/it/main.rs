@@ -36,6 +36,7 @@ mod port25_backends;
 mod port25_busy;
 mod port25_faults;
 mod port25_hostile;
+mod port25_pipelining;
 mod recipients;
 mod relayed;
 mod sending_after_pop;

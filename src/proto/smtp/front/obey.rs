@@ -52,7 +52,7 @@ impl SmtpFront {
             }
             // Its bytes would be read as commands.
             Err(BAD_CHUNK) => return Some(self.bad_chunk(say)),
-            Err(answer) => return self.wrong(answer, say),
+            Err(answer) => return self.not_a_command(answer, line, say),
         }
         None
     }
