@@ -85,6 +85,7 @@ impl Gateway {
             roster,
             metrics: metrics.clone(),
             hostname: config.hostname.clone(),
+            logs_logins: config.log.logins,
             turns: Turns::default(),
             recipients: Turns::default(),
         });
@@ -144,6 +145,7 @@ impl Gateway {
 
     fn start_chores(&mut self, gate: Gate) -> Result<(), StartProblem> {
         self.chores.push(tokio::spawn(self.parts.nodes.clone().keep()));
+        self.parts.directory.watch();
         if let Some(admin) = &self.config.admin {
             let socket = bind(admin.address)?;
             let listener = TcpListener::from_std(socket).map_err(|error| StartProblem::Bind(admin.address, error))?;
@@ -151,7 +153,9 @@ impl Gateway {
             let is_offered =
                 |protocol: &Protocol| self.listeners.iter().any(|one| one.entrance().protocol() == *protocol);
             let offered: Vec<Protocol> = Protocol::ALL.into_iter().filter(is_offered).collect();
-            let serving = admin::serve(listener, admin.clone(), offered, self.parts.clone(), self.drain.clone());
+            let from_memory = admin::FromMemory::of(self.config.listeners.iter());
+            let (parts, drain) = (self.parts.clone(), self.drain.clone());
+            let serving = admin::serve(listener, admin.clone(), offered, from_memory, parts, drain);
             self.chores.push(tokio::spawn(async move {
                 if let Err(error) = serving.await {
                     tracing::error!(%error, "the admin listener has failed");

@@ -5,6 +5,7 @@ use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::num::NonZeroU32;
 use std::os::fd::{AsRawFd, RawFd};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -63,7 +64,7 @@ impl Listener {
     /// Refuses connections from now on, for all workers at once; to be called when their drain has stopped.
     pub fn close(&self) {
         if let Err(error) = SockRef::from(&self.socket).shutdown(Shutdown::Both) {
-            tracing::debug!(listener = %self.entrance.name, %error, "not closed at once");
+            tracing::debug!(listener = &*self.entrance.name, %error, "not closed at once");
         }
     }
 
@@ -86,10 +87,12 @@ impl Listener {
         drain: Drain,
     ) -> io::Result<()> {
         let socket = TcpListener::from_std(socket)?;
+        // Once for all that comes: each time anew, it would be entered in a list and taken out again, under a lock.
+        let mut stopping = pin!(drain.stopping());
         loop {
             tokio::select! {
                 biased;
-                () = drain.stopping() => return Ok(()),
+                () = &mut stopping => return Ok(()),
                 accepted = socket.accept() => match accepted {
                     Ok((stream, peer)) => self.admit(&parts, &drain, stream, peer),
                     Err(error) => self.endure(&parts, &error).await,
@@ -103,6 +106,9 @@ impl Listener {
         self.entrance.counts.connections.inc();
         match self.ask_gate(parts, &stream, peer) {
             Ok(permit) => {
+                if self.speaks_first() {
+                    socket::is_silent_yet(&stream);
+                }
                 // Not inside another future: that would hold it twice, as it came and as it is awaited.
                 let (parts, entrance) = (parts.clone(), self.entrance.clone());
                 tokio::spawn(Session::run(parts, entrance, drain.clone(), stream, peer, permit));
@@ -114,6 +120,11 @@ impl Listener {
                 self.log(&refused, peer);
             }
         }
+    }
+
+    /// Whether a client waits for our greeting before it says anything.
+    fn speaks_first(&self) -> bool {
+        self.entrance.tls != ListenerTls::Implicit && self.entrance.proxy_protocol.is_none()
     }
 
     /// Where clients are announced, only the peers that do so may come, and their permit is that of the client.
@@ -142,15 +153,17 @@ impl Listener {
             return;
         }
         let unlogged = self.unlogged.swap(0, Ordering::Relaxed);
-        let (protocol, listener) = (self.entrance.protocol().name(), &self.entrance.name);
-        tracing::info!(protocol, %listener, client = %peer, reason = refusal.label(), unlogged, "connection refused");
+        let protocol = self.entrance.protocol().name();
+        // As in the line of a session: the name in quotes, an IPv4 address as such.
+        let (listener, client) = (&*self.entrance.name, SocketAddr::new(peer.ip().to_canonical(), peer.port()));
+        tracing::info!(protocol, listener, %client, reason = refusal.label(), unlogged, "connection refused");
     }
 
     /// EMFILE and its like would come back at once, for ever: sleep. The others concern one connection only.
     async fn endure(&self, parts: &Parts, error: &io::Error) {
         parts.metrics.accept_errors.inc();
         if self.log_at_most.check().is_ok() {
-            tracing::warn!(listener = %self.entrance.name, %error, "accept failed");
+            tracing::warn!(listener = &*self.entrance.name, %error, "accept failed");
         }
         let of_one_connection =
             matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset);

@@ -35,6 +35,8 @@ pub struct Metrics {
     pub tls_handshakes: IntCounterVec,
     /// Directory answers, by where they came from.
     pub directory_answers: IntCounterVec,
+    /// Whether a directory source answers, by its place in `directory.sources`, from 0.
+    pub directory_up: IntGaugeVec,
     /// One question to a directory source, in seconds.
     pub directory_seconds: Histogram,
     /// Users in the directory cache.
@@ -99,6 +101,12 @@ impl Metrics {
             )?,
             tls_handshakes: counters(&r, "tls_handshakes_total", "TLS handshakes with clients.", &["outcome"])?,
             directory_answers: counters(&r, "directory_answers_total", "Answers of the directory.", &["answer"])?,
+            directory_up: gauges(
+                &r,
+                "directory_up",
+                "Whether a directory source answers, by its place in directory.sources, from 0.",
+                &["source"],
+            )?,
             directory_seconds: register(
                 &r,
                 Histogram::with_opts(histogram("directory_seconds", "One question to a directory source."))?,

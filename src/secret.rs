@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 /// UTF-8 text that is wiped on drop, never printed, and free of CR, LF and NUL.
 ///
 /// The three bytes are refused when the secret is built because every protocol that carries it is made of lines:
-/// a password with a line end in it would be a second command.
+/// a password with a line end in it would be a second command. Other control characters are the back-end's business.
 #[derive(Clone)]
 pub struct Secret(Zeroizing<String>);
 

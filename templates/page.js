@@ -3,6 +3,7 @@
 "use strict";
 
 const BEAT = 2000;
+const SLOWEST = 10000;
 const PATIENCE = 10000;
 const state = document.getElementById("state");
 const pause = document.getElementById("pause");
@@ -10,6 +11,8 @@ const filter = document.getElementById("filter");
 let timer = 0;
 let asking = null;
 let paused = false;
+// What had the focus when the gateway was lost.
+let held = null;
 
 async function ask(forced) {
   clearTimeout(timer);
@@ -26,17 +29,28 @@ async function ask(forced) {
     if (!answer.ok) throw new Error(String(answer.status));
     // Nothing moves under a pointer that is about to press a button.
     if (!document.querySelector("[data-live] button:hover, [data-live] button:active")) renew(text);
+    rest(false);
     if (!paused) say("Live", "on");
   } catch (error) {
     if (asking !== mine) return;
-    if (!state.classList.contains("lost")) say("No answer since " + new Date().toLocaleTimeString(), "lost");
+    rest(true);
+    if (!state.classList.contains("lost")) say("No answer since " + new Date().toISOString().slice(11, 19) + " UTC", "lost");
   } finally {
     clearTimeout(limit);
     if (asking === mine) {
       asking = null;
-      timer = setTimeout(ask, Math.max(BEAT, 10 * (performance.now() - begun)));
+      timer = setTimeout(ask, Math.min(Math.max(BEAT, 10 * (performance.now() - begun)), SLOWEST));
     }
   }
+}
+
+// What is old is dimmed, and its links and buttons do nothing: they could only fail, or act on what has changed since.
+function rest(isLost) {
+  const focused = document.activeElement;
+  if (isLost && focused !== document.body) held = focused;
+  for (const part of document.querySelectorAll("main [data-live], main form[method=post]")) part.inert = isLost;
+  if (!isLost && held?.isConnected && focused === document.body) held.focus({ preventScroll: true });
+  if (!isLost) held = null;
 }
 
 function say(words, kind) {
@@ -98,7 +112,7 @@ function children(old, fresh) {
 function search() {
   const words = new URLSearchParams(new FormData(filter));
   for (const [name, value] of [...words]) if (!value) words.delete(name);
-  history.replaceState(null, "", "/" + (words.size ? "?" + words : ""));
+  history.replaceState(null, "", location.pathname + (words.size ? "?" + words : ""));
   ask(true);
 }
 

@@ -70,10 +70,9 @@ impl Talk {
 
     /// Says as many octets that mean nothing.
     pub async fn pour(&mut self, mut octets: u64) -> io::Result<()> {
-        let block = vec![b'x'; SCRATCH];
         while octets > 0 {
             let part = usize::try_from(octets).unwrap_or(usize::MAX).min(SCRATCH);
-            self.stream.write_all(&block[..part]).await?;
+            self.stream.write_all(&BLOCK[..part]).await?;
             octets -= part as u64;
         }
         self.stream.flush().await
@@ -97,3 +96,4 @@ impl Talk {
 }
 
 const SCRATCH: usize = 128 * 1024;
+static BLOCK: [u8; SCRATCH] = [b'x'; SCRATCH];

@@ -21,6 +21,16 @@ pub(super) enum Whose {
     All(&'static str, String, Filter),
 }
 
+/// What a protocol of a user is to be.
+pub(super) struct Wish {
+    pub protocol: Protocol,
+    pub enabled: bool,
+    /// Sessions that are on end, too.
+    pub now: bool,
+    /// Even when the directory does not say whether there is such a user.
+    pub force: bool,
+}
+
 /// What became of a switch.
 pub(super) struct Switched {
     /// Whether a restart leaves it so.
@@ -98,15 +108,10 @@ impl Admin {
         tracing::info!(by = &*caller.name, from = %caller.peer, act = "drop", of = by, what, count, "administrator");
     }
 
-    /// Switches a protocol off or on for a user, from the next login on; `now`: for those that are on, too.
-    pub(super) async fn switch(
-        &self,
-        caller: &Caller,
-        user: &User,
-        protocol: Protocol,
-        enabled: bool,
-        now: bool,
-    ) -> Result<Switched, Refusal> {
+    /// Switches a protocol of a user that the directory knows off or on, from the next login on.
+    pub(super) async fn switch(&self, caller: &Caller, user: &User, wish: Wish) -> Result<Switched, Refusal> {
+        let Wish { protocol, enabled, now, force } = wish;
+        self.must_exist(user, force).await?;
         let registry = &self.parts.registry;
         let before = !registry.switched_off(user.name()).contains(protocol);
         registry.switch(user.name(), protocol, enabled).await.map_err(|problem| match problem {
@@ -123,11 +128,15 @@ impl Admin {
         Ok(Switched { kept: registry.keeps(), dropped })
     }
 
-    /// Forgets where a user lives, here and at the other gateways; whether there was something to forget here.
-    pub(super) async fn forget_route(&self, caller: &Caller, user: &User) -> (bool, Told) {
-        let forgotten = self.parts.directory.forget(user);
+    /// Forgets where the user of this name lives, here and at the other gateways; whether there was something to forget
+    /// here. The directory is not asked: it would be remembered again.
+    pub(super) async fn forget_route(&self, caller: &Caller, name: &str) -> Result<(bool, Told), Refusal> {
+        let directory = &self.parts.directory;
+        let named = directory.named(name).map_err(Refusal::bad)?;
+        let user = &directory.remembered(&named);
+        let forgotten = directory.forget(&named);
         tracing::info!(by = &*caller.name, from = %caller.peer, act = "forget_route", what = user.name(), forgotten, "administrator");
-        (forgotten, self.parts.nodes.forget_elsewhere(&caller.name, user).await)
+        Ok((forgotten, self.parts.nodes.forget_elsewhere(&caller.name, user).await))
     }
 }
 

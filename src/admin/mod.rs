@@ -25,10 +25,14 @@ use crate::session::Parts;
 
 mod acts;
 mod api;
+mod directory;
 mod guard;
 mod named;
 mod page;
+mod ready;
 mod refusal;
+
+pub use ready::FromMemory;
 
 use guard::Peer;
 use refusal::Refusal;
@@ -39,9 +43,11 @@ struct Admin {
     drain: Drain,
     tokens: Arc<[config::Token]>,
     hosts: Arc<[String]>,
+    from_memory: FromMemory,
+    ready: config::Ready,
 }
 
-/// `offered`: the protocols that have a listener. Serves while it is polled: during a drain too, when `/readyz` says so and `/metrics` shows who is left.
+/// `offered`: the protocols that have a listener; `from_memory`: what they can do while the directory is away. Serves while it is polled: during a drain too, when `/readyz` says so and `/metrics` shows who is left.
 ///
 /// # Errors
 /// None that ends it; the type is what a chore returns.
@@ -49,10 +55,12 @@ pub async fn serve(
     listener: TcpListener,
     asked: config::Admin,
     offered: Vec<Protocol>,
+    from_memory: FromMemory,
     parts: Arc<Parts>,
     drain: Drain,
 ) -> io::Result<()> {
-    let routes = routes(Admin { parts, drain, tokens: asked.tokens, hosts: asked.hosts }, offered);
+    let config::Admin { tokens, hosts, ready, .. } = asked;
+    let routes = routes(Admin { parts, drain, tokens, hosts, from_memory, ready }, offered);
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         let Ok(place) = places.clone().acquire_owned().await else { return Ok(()) };
@@ -77,7 +85,7 @@ fn routes(admin: Admin, offered: Vec<Protocol>) -> Router {
     Router::new()
         .route("/metrics", get(metrics))
         .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(ready))
+        .route("/readyz", get(ready::ready))
         .with_state(admin.clone())
         .nest("/api/v1", api::routes(admin.clone()))
         .merge(page::routes(admin, offered))
@@ -107,17 +115,6 @@ async fn metrics(State(admin): State<Admin>) -> impl IntoResponse {
     match admin.parts.metrics.render() {
         Ok(page) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], page).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
-    }
-}
-
-/// Whether new logins have a chance: not while stopping, not while every directory source is away.
-async fn ready(State(admin): State<Admin>) -> impl IntoResponse {
-    if admin.drain.is_stopping() {
-        (StatusCode::SERVICE_UNAVAILABLE, "stopping\n")
-    } else if !admin.parts.directory.answers() {
-        (StatusCode::SERVICE_UNAVAILABLE, "the directory does not answer\n")
-    } else {
-        (StatusCode::OK, "ready\n")
     }
 }
 

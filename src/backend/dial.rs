@@ -69,7 +69,7 @@ impl Lease {
         let resolved = timeout_at(until, server.resolved.addresses(&server.address)).await;
         let addresses = resolved.map_err(|_| io::ErrorKind::TimedOut)??;
         let addresses: Vec<SocketAddr> = addresses.iter().map(|&address| (address, port).into()).collect();
-        socket::connect_to_any(&addresses, |to| server.settings.source_for(to), until).await
+        socket::connect_for_session(&addresses, |to| server.settings.source_for(to), until).await
     }
 }
 

@@ -69,8 +69,8 @@ impl Backends {
         Ok(Self { pools, by_name, found: Mutex::default(), extensions })
     }
 
-    /// The servers to try for this user, best first: one for a user who lives on a server, the first and `retry` more
-    /// for one who lives anywhere in a pool. Never empty.
+    /// The servers to try for this user, best first, never empty. It is one, the user's own, but for a user of a whole
+    /// pool with shared storage: there `retry` more may stand in for it.
     ///
     /// `host` is a server's name, a pool's name, or one of these with `:port`.
     ///
@@ -82,7 +82,7 @@ impl Backends {
             return Ok(vec![server.clone()]);
         }
         if let Some(pool) = self.pools.iter().find(|pool| pool.settings.name() == host && !pool.servers.is_empty()) {
-            return Ok(rank::rank(&pool.servers, user, 1 + pool.settings.retry()));
+            return Ok(rank::rank(&pool.servers, user, pool.settings.choices()));
         }
         self.found(&host).map(|server| vec![server]).ok_or(Unroutable(host))
     }

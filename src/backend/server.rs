@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 
 use super::offers::Offered;
 use super::resolve::Resolved;
-use crate::config::{self, BackendLogin, BackendTls};
+use crate::config::{self, BackendLogin, BackendTls, Storage};
 use crate::metrics::Metrics;
 use crate::proto::Protocol;
 use crate::wire::tls::Connector;
@@ -202,8 +202,12 @@ impl Settings {
         &self.config.name
     }
 
-    pub fn retry(&self) -> usize {
-        self.config.retry as usize
+    /// How many servers may be tried for one user.
+    pub fn choices(&self) -> usize {
+        match self.config.storage {
+            Storage::Separate => 1,
+            Storage::Shared => 1 + self.config.retry as usize,
+        }
     }
 
     /// Whether the directory may name this host: the very name, or one or more labels for a leading `*`.

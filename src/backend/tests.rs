@@ -1,7 +1,7 @@
 //! Which servers a host leads to, and which hosts lead nowhere.
 
 use super::*;
-use crate::config::{BackendLogin, BackendTls, ClientTls};
+use crate::config::{BackendLogin, BackendTls, ClientTls, Storage};
 use crate::proto::Protocol;
 use std::time::Duration;
 
@@ -23,6 +23,7 @@ fn pool(name: &str, servers: &[&str], matches: &[&str]) -> config::Pool {
         source_addresses: vec!["127.0.0.5".parse().expect("v4"), "::1".parse().expect("v6")],
         login: BackendLogin::Replay,
         identity: true,
+        storage: Storage::Shared,
         retry: 1,
     }
 }
@@ -52,6 +53,20 @@ fn a_pool_gives_the_users_server_and_as_many_more_as_retry_says() {
     let first = names(backends.candidates("stores", "alice@example.com"));
     assert_eq!(first.len(), 2);
     assert_eq!(first, names(backends.candidates("stores", "alice@example.com")), "always the same");
+}
+
+#[test]
+fn with_separate_storage_there_is_no_server_but_the_users_own() {
+    let shared = pool("stores", &["mail1.example.com", "mail2.example.com", "mail3.example.com"], &[]);
+    // Even where a number of others was asked for.
+    let separate = config::Pool { storage: Storage::Separate, retry: 2, ..shared };
+    let metrics = Arc::new(Metrics::new().expect("metrics"));
+    let separate = Backends::new(&[separate], &[], &metrics).expect("backends");
+    for user in ["alice@example.com", "bob@example.com", "carol@example.com"] {
+        let own = names(separate.candidates("stores", user));
+        assert_eq!(own.len(), 1);
+        assert_eq!(own, names(backends().candidates("stores", user))[..1], "the one that comes first elsewhere, too");
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::remote::{Remote, part};
 use super::say;
-use super::table::{ago, bytes, shown, table};
+use super::table::{ago, bytes, shown, table, utc};
 
 /// Which sessions.
 #[derive(Debug, Args)]
@@ -114,9 +114,27 @@ pub(super) fn kick(remote: &Remote, whom: &Whom) -> anyhow::Result<()> {
     tell(remote, done, || dropped(done))
 }
 
-pub(super) fn switch(remote: &Remote, user: &str, protocol: &str, on: bool, now: bool) -> anyhow::Result<()> {
+/// Which protocol of a user is switched.
+#[derive(Debug, Args)]
+pub(super) struct Switch {
+    /// The user's name.
+    user: String,
+    /// One that users log in by: imap, pop3, or submission.
+    protocol: String,
+    /// Do it even when the directory does not answer, so that nobody can say whether there is such a user.
+    #[arg(long)]
+    force: bool,
+}
+
+pub(super) fn switch(remote: &Remote, asked: &Switch, on: bool, now: bool) -> anyhow::Result<()> {
+    let Switch { user, protocol, force } = asked;
     let path = format!("/users/{}/protocols/{}", part(user), part(protocol));
-    let done = &remote.put(&path, &json!({ "enabled": on, "now": now }))?;
+    let mut wish = json!({ "enabled": on, "now": now });
+    // An older gateway knows no such key.
+    if *force && let Some(wish) = wish.as_object_mut() {
+        wish.insert("force".to_owned(), true.into());
+    }
+    let done = &remote.put(&path, &wish)?;
     tell(remote, done, || {
         let word = if on { "enabled" } else { "disabled" };
         let kept =
@@ -126,18 +144,35 @@ pub(super) fn switch(remote: &Remote, user: &str, protocol: &str, on: bool, now:
     })
 }
 
+pub(super) fn forget(remote: &Remote, name: &str) -> anyhow::Result<()> {
+    let done = &remote.delete(&format!("/users/{}/route", part(name)))?;
+    tell(remote, done, || {
+        let here = if at(done, "forgotten") == true { "forgotten" } else { "nothing was remembered" };
+        let elsewhere = match (at(done, "partial") == true, at(done, "nodes_told").as_u64().unwrap_or_default()) {
+            (true, _) => PARTIAL.to_owned(),
+            (false, 0) => String::new(),
+            (false, nodes) => format!(", {nodes} other gateway{} told", if nodes == 1 { "" } else { "s" }),
+        };
+        format!("the route of {name}: {here}{elsewhere}; the next login asks the directory")
+    })
+}
+
 pub(super) fn user(remote: &Remote, name: &str) -> anyhow::Result<()> {
     let one = &remote.get(&format!("/users/{}", part(name)))?;
     tell(remote, one, || {
-        let switch =
-            |each: &Value| vec![shown(at(each, "protocol")), yes(at(each, "enabled")), ago(at(each, "last_login"))];
+        let switch = |each: &Value| {
+            let allowed = if at(each, "allowed").is_null() { "-".to_owned() } else { yes(at(each, "allowed")) };
+            vec![shown(at(each, "protocol")), yes(at(each, "enabled")), allowed, ago(at(each, "last_login"))]
+        };
         format!(
-            "user           {}{}\nlast address   {}\nfailed logins  {}\n\n{}\n{}\n{}",
+            "user           {}{}\ndirectory      {}\nlast address   {}\nfailed logins  {}\n\n{}\n{}{}\n{}",
             shown(at(one, "user")),
             if at(one, "partial") == true { PARTIAL } else { "" },
+            directory_answer(at(one, "directory")),
             shown(at(one, "last_address")),
             failures(at(one, "failed_logins")),
-            table(&["PROTOCOL", "ENABLED", "LAST LOGIN"], &rows(at(one, "protocols"), switch)),
+            table(&["PROTOCOL", "ENABLED", "ALLOWED", "LAST LOGIN"], &rows(at(one, "protocols"), switch)),
+            refused_logins(one),
             addresses(one),
             on(at(one, "sessions").as_array().map_or(&[], Vec::as_slice)).trim_end(),
         )
@@ -161,7 +196,7 @@ pub(super) fn status(remote: &Remote) -> anyhow::Result<()> {
     let count = |each: &Value| format!("{} {}", shown(at(each, "protocol")), shown(at(each, "sessions")));
     let sessions: Vec<String> = at(status, "sessions").as_array().into_iter().flatten().map(count).collect();
     let stopping = if at(status, "stopping") == true { ", stopping" } else { "" };
-    let directory = if at(status, "directory_answers") == true { "answers" } else { "does not answer" };
+    let directory = directory(at(status, "directory"));
     let registry = if at(status, "registry_up") == true { "there" } else { "away" };
     let node = |each: &Value| format!("{} ({})", shown(at(each, "node")), shown(at(each, "sessions")));
     let nodes: Vec<String> = at(status, "nodes").as_array().into_iter().flatten().map(node).collect();
@@ -173,7 +208,7 @@ pub(super) fn status(remote: &Remote) -> anyhow::Result<()> {
     let server = |one: &Value| {
         ["name", "pool", "address", "state", "connections", "max_connections"].map(|key| shown(at(one, key))).to_vec()
     };
-    let head = ["BACK-END", "POOL", "ADDRESS", "STATE", "CONNECTIONS", "MOST"];
+    let head = ["BACK-END", "POOL", "ADDRESS", "STATE", "CONNECTIONS", "LIMIT"];
     say(&format!(
         "{}, Portcullis {}{stopping}\nsessions   {}\n{gateways}directory  {directory}\nregistry   {registry}\n\n{}",
         shown(at(status, "hostname")),
@@ -181,6 +216,60 @@ pub(super) fn status(remote: &Remote) -> anyhow::Result<()> {
         sessions.join(", "),
         table(&head, &rows(at(servers, "backends"), server)),
     ))
+}
+
+/// What the directory says of a user, in one line.
+fn directory_answer(answer: &Value) -> String {
+    let problem = shown(at(answer, "problem"));
+    let said = match at(answer, "answer").as_str() {
+        Some("known") => {
+            let name = at(answer, "user");
+            let name = if name.is_null() { String::new() } else { format!(" as {}", shown(name)) };
+            format!("known at {}{name}, status {}", shown(at(answer, "server")), shown(at(answer, "status")))
+        }
+        Some("unknown") => "there is no such user".to_owned(),
+        Some("unusable") => format!("the entry cannot be used: {problem}"),
+        Some(_) => format!("does not answer: {problem}"),
+        None => return "-".to_owned(),
+    };
+    let since = at(answer, "since");
+    let asked = if since.is_null() { String::new() } else { format!(", asked {} ago", ago(since)) };
+    let stale = if at(answer, "stale") == true { " (stale: the directory is away)" } else { "" };
+    format!("{said}{asked}{stale}")
+}
+
+/// Nothing where no login was refused.
+fn refused_logins(user: &Value) -> String {
+    let row = |one: &Value| {
+        let facts = ["client", "protocol", "denial", "detail"].map(|key| shown(at(one, key)));
+        [vec![ago(at(one, "at"))], facts.to_vec()].concat()
+    };
+    let refused = rows(at(user, "refused_logins"), row);
+    let head = ["REFUSED", "CLIENT", "PROTOCOL", "DENIAL", "REASON"];
+    if refused.is_empty() { String::new() } else { format!("{}\n", table(&head, &refused)) }
+}
+
+/// Its state, and one line a source where there are several and one of them does not answer.
+fn directory(directory: &Value) -> String {
+    let reach = |one: &Value| match at(one, "state").as_str() {
+        Some("answers") => "answers".to_owned(),
+        Some("away") => format!("away since {} ({} ago)", utc(at(one, "since")), ago(at(one, "since"))),
+        Some("never_answered") => "never answered".to_owned(),
+        _ => "-".to_owned(),
+    };
+    let why = |one: &Value| match at(one, "reason") {
+        Value::Null => String::new(),
+        reason => format!(": {}", shown(reason)),
+    };
+    let serving = match (at(directory, "state").as_str(), at(directory, "remembered_users").as_u64()) {
+        (Some("away"), Some(1)) => ", serving 1 remembered user".to_owned(),
+        (Some("away"), Some(count)) => format!(", serving {count} remembered users"),
+        _ => String::new(),
+    };
+    let sources = at(directory, "sources").as_array().map_or(&[][..], Vec::as_slice);
+    let listed = if sources.len() > 1 && at(directory, "state") != "answers" { sources } else { &[] };
+    let line = |one: &Value| format!("\n           {} {}{}", shown(at(one, "source")), reach(one), why(one));
+    format!("{}{serving}{}{}", reach(directory), why(directory), listed.iter().map(line).collect::<String>())
 }
 
 /// How many, and the last of them if there was one.

@@ -13,7 +13,7 @@ mod remote;
 mod serve;
 mod table;
 
-use admin::{Which, Whom};
+use admin::{Switch, Which, Whom};
 use remote::Remote;
 
 /// A front-end gateway for IMAP, POP3, submission and mail from other servers: finds each user's back-end in a directory,
@@ -81,7 +81,7 @@ enum Verb {
         #[command(flatten)]
         remote: Remote,
     },
-    /// Show a user: last logins, addresses, failed logins, sessions.
+    /// Show a user: what the directory says, last logins, refused logins, addresses, sessions.
     User {
         /// The user's name.
         name: String,
@@ -89,11 +89,11 @@ enum Verb {
         remote: Remote,
     },
     /// Switch a protocol off for a user, from the next login on.
+    ///
+    /// The directory must know the user, unless something is switched off for the name already.
     Disable {
-        /// The user's name.
-        user: String,
-        /// One that users log in by: imap, pop3, or submission.
-        protocol: String,
+        #[command(flatten)]
+        switch: Switch,
         /// End the sessions that are on, too.
         #[arg(long)]
         now: bool,
@@ -101,11 +101,18 @@ enum Verb {
         remote: Remote,
     },
     /// Switch a protocol on again for a user.
+    ///
+    /// The directory must know the user, unless something is switched off for the name already.
     Enable {
+        #[command(flatten)]
+        switch: Switch,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Forget where a user lives: the next login asks the directory.
+    Forget {
         /// The user's name.
         user: String,
-        /// One that users log in by: imap, pop3, or submission.
-        protocol: String,
         #[command(flatten)]
         remote: Remote,
     },
@@ -133,8 +140,9 @@ pub fn main() -> ExitCode {
         Verb::Who { which, remote } => admin::who(&remote, &which),
         Verb::Kick { whom, remote } => admin::kick(&remote, &whom),
         Verb::User { name, remote } => admin::user(&remote, &name),
-        Verb::Disable { user, protocol, now, remote } => admin::switch(&remote, &user, &protocol, false, now),
-        Verb::Enable { user, protocol, remote } => admin::switch(&remote, &user, &protocol, true, false),
+        Verb::Disable { switch, now, remote } => admin::switch(&remote, &switch, false, now),
+        Verb::Enable { switch, remote } => admin::switch(&remote, &switch, true, false),
+        Verb::Forget { user, remote } => admin::forget(&remote, &user),
         Verb::Ips { user, remote } => admin::ips(&remote, &user),
         Verb::Status { remote } => admin::status(&remote),
     };

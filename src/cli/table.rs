@@ -57,6 +57,12 @@ pub(super) fn age(seconds: u64) -> String {
     }
 }
 
+/// A time of an answer, seconds since 1970, as RFC 3339 writes it.
+pub(super) fn utc(then: &Value) -> String {
+    let then = then.as_u64().map(|seconds| std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds));
+    then.map_or("-".to_owned(), crate::directory::utc)
+}
+
 /// How long ago a time of an answer is, seconds since 1970.
 pub(super) fn ago(then: &Value) -> String {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs());

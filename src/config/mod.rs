@@ -22,7 +22,7 @@ mod source;
 
 pub use address::AddressRange;
 pub use check::{Problem, load, parse};
-pub use pool::{BackendLogin, BackendTls, Pool, Server};
+pub use pool::{BackendLogin, BackendTls, Pool, Server, Storage};
 pub use registry::{AfterPop, Lookup, LookupProtocol, Store};
 pub use service::{AccessRule, Cleartext, Limits, Listener, ListenerTls, PasswordCheck, Rate, Service, UserLimits};
 pub use source::{Cache, Directory, Ldap, LdapUrl, Source, Standing};
@@ -82,6 +82,8 @@ pub struct Log {
     pub format: LogFormat,
     /// The least level that is written.
     pub level: LogLevel,
+    /// Whether each login is a line, besides each session's end.
+    pub logins: bool,
 }
 
 /// The form of a log line.
@@ -182,6 +184,18 @@ pub struct Admin {
     pub tokens: Arc<[Token]>,
     /// Names by which it may be asked, besides `hostname`, `localhost` and every IP address; in lower case.
     pub hosts: Arc<[String]>,
+    /// What `/readyz` says while a directory source is away.
+    pub ready: Ready,
+}
+
+/// What `/readyz` says while a directory source is away, once the directory has answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Ready {
+    /// Ready, but degraded, as long as somebody can be served.
+    #[default]
+    Lenient,
+    /// Not ready.
+    Strict,
 }
 
 /// Who may use the API.

@@ -40,8 +40,20 @@ pub struct Pool {
     pub login: BackendLogin,
     /// Whether back-ends are told who is behind us.
     pub identity: bool,
-    /// Other servers of the pool to try when one is down, for users who live anywhere in the pool.
+    /// Whether a user can be served by more than one of them.
+    pub storage: Storage,
+    /// With [`Storage::Shared`], other servers of the pool to try when one is down.
     pub retry: u32,
+}
+
+/// Where the mail of a pool's users is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Storage {
+    /// Each user's mail is on one server; nobody is ever sent to another.
+    #[default]
+    Separate,
+    /// Every server can serve every user, so another one may stand in for one that is down.
+    Shared,
 }
 
 /// One server of a pool.

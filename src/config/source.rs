@@ -3,6 +3,7 @@
 //! It stands apart from the rest of the configuration as the part that the directory reads.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -54,6 +55,8 @@ pub struct Ldap {
     pub recipient_filter: String,
     /// Which attribute holds the host: a server's name, a pool's name, or host:port.
     pub host_attribute: String,
+    /// Which attribute says who the entry is, by one value that no other entry of the source has; `None` = its DN does.
+    pub identity_attribute: Option<String>,
     /// Which attribute holds the user name at the back-end; `None` = as given.
     pub user_attribute: Option<String>,
     /// Which attribute holds the status.
@@ -102,6 +105,16 @@ pub struct LdapUrl {
     pub host: String,
     /// 389 or 636 by default.
     pub port: u16,
+}
+
+impl fmt::Display for LdapUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.ldaps { "ldaps" } else { "ldap" };
+        if self.host.contains(':') {
+            return write!(f, "{scheme}://[{}]:{}", self.host, self.port);
+        }
+        write!(f, "{scheme}://{}:{}", self.host, self.port)
+    }
 }
 
 /// What is remembered of the directory's answers.

@@ -5,6 +5,9 @@
 //! cannot push real ones out. One question a name is in flight, whoever asks; it runs as a task of its own and ends for
 //! all who wait. An answer serves for `ttl` (a tenth more or less, so that a full cache does not expire at once), and for
 //! `stale` longer while the directory is down. A password is never remembered.
+//!
+//! An answer is kept once, by the identity of the user whom it is about; each name that was asked for leads to one. So a
+//! user with many aliases takes one place, and is forgotten by any of them.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -21,6 +24,15 @@ use super::Unavailable;
 use super::counts::Counts;
 use crate::config;
 
+/// How an answer of the directory is remembered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Memory {
+    /// How long ago the directory gave it.
+    pub age: Duration,
+    /// Its time has passed: it serves only while the directory is away.
+    pub is_stale: bool,
+}
+
 /// What a question ends with.
 pub(super) type Answer<T> = Result<Option<Arc<T>>, Unavailable>;
 
@@ -35,7 +47,16 @@ pub(super) struct Cache<T> {
     control: Handle,
 }
 
+/// What answers are kept by.
+pub(super) trait Identified {
+    /// Whom the answer is about; `None` = the name that was asked for.
+    fn identity(&self) -> Option<&Arc<str>>;
+}
+
 struct Tables<T> {
+    /// Whose a name is.
+    names: quick_cache::sync::Cache<Arc<str>, Named>,
+    /// By identity.
     known: quick_cache::sync::Cache<Arc<str>, Known<T>>,
     /// Until when.
     unknown: quick_cache::sync::Cache<Arc<str>, Instant>,
@@ -43,6 +64,13 @@ struct Tables<T> {
 
 struct Known<T> {
     what: Arc<T>,
+    /// By the name that was asked for last.
+    stale_until: Instant,
+}
+
+#[derive(Clone)]
+struct Named {
+    identity: Arc<str>,
     fresh_until: Instant,
     stale_until: Instant,
 }
@@ -61,9 +89,10 @@ struct Landed<T> {
     stale: bool,
 }
 
-impl<T: Send + Sync + 'static> Cache<T> {
+impl<T: Identified + Send + Sync + 'static> Cache<T> {
     pub(super) fn new(times: config::Cache, counts: Arc<Counts>, remembered: IntGauge, control: Handle) -> Self {
         let tables = (times.entries > 0).then(|| Tables {
+            names: quick_cache::sync::Cache::new(times.entries),
             known: quick_cache::sync::Cache::new(times.entries),
             unknown: quick_cache::sync::Cache::new(times.entries.div_ceil(UNKNOWN_SHARE)),
         });
@@ -91,18 +120,43 @@ impl<T: Send + Sync + 'static> Cache<T> {
         self.count(landed.unwrap_or(Landed { answer: Err(Unavailable::Lost), stale: false }))
     }
 
-    /// Whether there is something to answer from while the directory is down.
-    pub(super) fn serves_stale(&self) -> bool {
-        !self.times.stale.is_zero() && self.tables.as_ref().is_some_and(|tables| !tables.known.is_empty())
+    /// How many users there is an answer for while the directory is down.
+    pub(super) fn served_stale(&self) -> usize {
+        let now = Instant::now();
+        self.tables
+            .as_ref()
+            .map_or(0, |tables| tables.known.iter().filter(|(_, known)| now < known.stale_until).count())
     }
 
-    /// Forgets one name; who asks from now on does not get the answer of a question that is in flight. Whether there was
-    /// something to forget.
+    /// What is remembered of a name now; `None` when the next question goes to the directory.
+    pub(super) fn memory(&self, name: &Arc<str>) -> Option<Memory> {
+        let (tables, now) = (self.tables.as_ref()?, Instant::now());
+        let named = tables.names.peek(name).filter(|named| tables.known.contains_key(&named.identity));
+        let (time, fresh_until) = match (named, tables.unknown.peek(name)) {
+            (Some(named), _) if now < named.stale_until => (self.times.ttl, named.fresh_until),
+            (_, Some(until)) if now < until => (self.times.negative_ttl, until),
+            _ => return None,
+        };
+        let asked = fresh_until.checked_sub(self.jittered(time, name))?;
+        Some(Memory { age: now.saturating_duration_since(asked), is_stale: now >= fresh_until })
+    }
+
+    /// Whose a name is, as far as it is remembered.
+    pub(super) fn identity(&self, name: &str) -> Option<Arc<str>> {
+        Some(self.tables.as_ref()?.names.peek(name)?.identity)
+    }
+
+    /// Forgets the user whom a name leads to, or whose identity it is. A question that is in flight is answered, but its
+    /// answer is not remembered, and who asks from now on does not get it. Whether there was something to forget.
     pub(super) fn forget(&self, name: &str) -> bool {
         let mut flights = self.flights();
-        flights.waiting.remove(name);
+        // One of them may be about this user by another name.
+        flights.epoch += 1;
+        flights.waiting.clear();
         let Some(tables) = &self.tables else { return false };
-        let (known, unknown) = (tables.known.remove(name), tables.unknown.remove(name));
+        let identity = tables.names.get(name).map(|named| named.identity);
+        let known = tables.known.remove(identity.as_deref().unwrap_or(name));
+        let unknown = tables.unknown.remove(name);
         self.remembered.set(i64::try_from(tables.known.len()).unwrap_or(i64::MAX));
         known.is_some() || unknown.is_some()
     }
@@ -114,6 +168,7 @@ impl<T: Send + Sync + 'static> Cache<T> {
         flights.waiting.clear();
         flights.down_until = None;
         if let Some(tables) = &self.tables {
+            tables.names.clear();
             tables.known.clear();
             tables.unknown.clear();
         }
@@ -122,8 +177,10 @@ impl<T: Send + Sync + 'static> Cache<T> {
 
     fn fresh(&self, name: &str) -> Option<Option<Arc<T>>> {
         let tables = self.tables.as_ref()?;
-        if let Some(known) = tables.known.get(name) {
-            if Instant::now() < known.fresh_until {
+        if let Some(named) = tables.names.get(name) {
+            if Instant::now() < named.fresh_until
+                && let Some(known) = tables.known.get(&named.identity)
+            {
                 self.counts.cached.inc();
                 return Some(Some(known.what));
             }
@@ -135,8 +192,9 @@ impl<T: Send + Sync + 'static> Cache<T> {
     }
 
     fn stale(&self, name: &str) -> Option<Arc<T>> {
-        let known = self.tables.as_ref()?.known.get(name)?;
-        (Instant::now() < known.stale_until).then_some(known.what)
+        let tables = self.tables.as_ref()?;
+        let named = tables.names.get(name).filter(|named| Instant::now() < named.stale_until)?;
+        Some(tables.known.get(&named.identity)?.what)
     }
 
     fn join<F>(self: &Arc<Self>, name: &Arc<str>, question: impl FnOnce() -> F) -> Joined<T>
@@ -178,10 +236,22 @@ impl<T: Send + Sync + 'static> Cache<T> {
         if let Some(what) = answer {
             let fresh_until = now + self.jittered(self.times.ttl, name);
             let stale_until = fresh_until + self.times.stale;
+            let identity = match what.identity() {
+                Some(identity) => Arc::clone(identity),
+                // A question by identity, see [`super::identity_key`].
+                None if name.starts_with(' ') => name.trim_start().into(),
+                None => Arc::clone(name),
+            };
             tables.unknown.remove(name);
-            tables.known.insert(Arc::clone(name), Known { what: Arc::clone(what), fresh_until, stale_until });
+            tables.known.insert(Arc::clone(&identity), Known { what: Arc::clone(what), stale_until });
+            tables.names.insert(Arc::clone(name), Named { identity, fresh_until, stale_until });
         } else {
-            tables.known.remove(name);
+            // Another name may lead to the same user still.
+            if let Some((_, named)) = tables.names.remove(name)
+                && *named.identity == **name
+            {
+                tables.known.remove(name);
+            }
             tables.unknown.insert(Arc::clone(name), now + self.jittered(self.times.negative_ttl, name));
         }
         self.remembered.set(i64::try_from(tables.known.len()).unwrap_or(i64::MAX));
@@ -230,14 +300,14 @@ enum Joined<T> {
 
 /// A question that is being asked. Dropped without an answer (a panic), it leaves the table, and those who wait are
 /// woken by the channel's end.
-struct Flying<T: Send + Sync + 'static> {
+struct Flying<T: Identified + Send + Sync + 'static> {
     cache: Arc<Cache<T>>,
     name: Arc<str>,
     epoch: u64,
     landing: watch::Sender<Option<Landed<T>>>,
 }
 
-impl<T: Send + Sync + 'static> Flying<T> {
+impl<T: Identified + Send + Sync + 'static> Flying<T> {
     fn land(self, answer: Answer<T>) {
         let mut flights = self.cache.flights();
         let mut landed = Landed { answer, stale: false };
@@ -265,7 +335,7 @@ impl<T: Send + Sync + 'static> Flying<T> {
     }
 }
 
-impl<T: Send + Sync + 'static> Drop for Flying<T> {
+impl<T: Identified + Send + Sync + 'static> Drop for Flying<T> {
     fn drop(&mut self) {
         let mut flights = self.cache.flights();
         let ours = self.landing.subscribe();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use prometheus::{Histogram, IntCounter};
+use prometheus::{Histogram, IntCounter, IntGauge, IntGaugeVec};
 
 use super::{PasswordAnswer, Unavailable};
 use crate::metrics::Metrics;
@@ -24,6 +24,7 @@ pub(super) struct Counts {
     wrong: IntCounter,
     unchecked: IntCounter,
     seconds: Histogram,
+    up: IntGaugeVec,
 }
 
 impl Counts {
@@ -40,6 +41,7 @@ impl Counts {
             wrong: answers("password_wrong"),
             unchecked: answers("password_unavailable"),
             seconds: metrics.directory_seconds.clone(),
+            up: metrics.directory_up.clone(),
         }
     }
 
@@ -50,6 +52,11 @@ impl Counts {
             Ok(PasswordAnswer::CannotCheck) => {}
             Err(_) => self.unchecked.inc(),
         }
+    }
+
+    /// 1 while the source at this place of the list answers.
+    pub(super) fn up(&self, place: usize) -> IntGauge {
+        self.up.with_label_values(&[&place.to_string()])
     }
 
     /// One question to a server took this long, answered or not.

@@ -72,6 +72,10 @@ impl File {
         self.users.store(Arc::new(users));
     }
 
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     fn text(&self) -> std::io::Result<String> {
         let mut text = String::new();
         std::fs::File::open(&self.path)?.take(FILE_MAX + 1).read_to_string(&mut text)?;

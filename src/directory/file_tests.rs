@@ -18,7 +18,7 @@ fn a_user_may_have_a_host_or_a_table() {
     let text = "alice@example.com: Mail1\nBob: { host: mail2, user: b, status: locked, services: [imap] }\n";
     assert_eq!(route(text, "alice"), Some(Route::to("mail1")));
     let bob = route(text, "bob@EXAMPLE.com").expect("known");
-    assert_eq!((bob.host.as_str(), bob.user.as_deref(), bob.standing), ("mail2", Some("b"), Standing::Deny));
+    assert_eq!((bob.host.as_deref(), bob.user.as_deref(), bob.standing), (Some("mail2"), Some("b"), Standing::Deny));
     assert!(bob.allows(Protocol::Imap) && !bob.allows(Protocol::Pop3));
     assert_eq!(route(text, "carol"), None);
 }

@@ -66,6 +66,23 @@ impl Template {
         })
     }
 
+    /// The filter that lets through everybody whom [`fill`](Self::fill) would find by some name: a value that a name was
+    /// part of may be any.
+    pub(super) fn anybody(&self) -> String {
+        // A star beside a star of the filter's own would be no filter.
+        self.render(|_| "*").replace("**", "*")
+    }
+
+    /// The same, of those whose attribute has one of these values.
+    pub(super) fn anybody_with(&self, attribute: &str, values: &[String]) -> String {
+        let mut filter = format!("(&{}(|", self.anybody());
+        for value in values {
+            // Writing to a String cannot fail.
+            let _ = write!(filter, "({attribute}={})", escape(value));
+        }
+        filter + "))"
+    }
+
     fn render<'a>(&'a self, value: impl Fn(&'a Piece) -> &'a str) -> String {
         self.0
             .iter()
@@ -146,6 +163,16 @@ mod tests {
         {
             assert!(!template(text).knows_domains(), "{text}");
         }
+    }
+
+    #[test]
+    fn everybody_whom_some_name_would_find_is_let_through_and_nobody_else() {
+        let template =
+            Template::new("(&(objectClass=x)(|(mail={user})(uid=a{local}*)(y=*{domain}z)))").expect("a filter");
+        assert_eq!(template.anybody(), "(&(objectClass=x)(|(mail=*)(uid=a*)(y=*z)))");
+        let one = Template::new("(mail={user})").expect("a filter").anybody_with("uid", &["a*".into(), "b".into()]);
+        assert_eq!(one, "(&(mail=*)(|(uid=a\\2a)(uid=b)))");
+        assert!(ldap3::parse_filter(&one).is_ok() && ldap3::parse_filter(template.anybody()).is_ok());
     }
 
     #[test]

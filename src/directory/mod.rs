@@ -28,11 +28,14 @@ mod recipient;
 mod route;
 mod services;
 mod source;
+mod state;
 
+pub use cache::Memory;
 pub use name::{NAME_MAX, NameProblem, User};
 pub use problem::{SetupProblem, TemplateProblem, Unavailable};
 pub use recipient::{Lodging, Recipient};
 pub use route::Route;
+pub use state::{DirectoryState, Reach, SourceState, utc};
 
 use cache::Cache;
 use counts::Counts;
@@ -100,7 +103,8 @@ impl Directory {
     /// # Errors
     /// [`NameProblem`]: the name is nobody's, and no source needs to be asked.
     pub fn user(&self, given: &str) -> Result<User, NameProblem> {
-        User::new(given, self.0.default_domain.as_deref())
+        let user = User::new(given, self.0.default_domain.as_deref())?;
+        if self.0.domains.serve(user.domain()) { Ok(user) } else { Err(NameProblem::ForeignDomain) }
     }
 
     /// Where the user lives; `Ok(None)` = nobody knows this user.
@@ -115,6 +119,54 @@ impl Directory {
             async move { source::ask(&sources, &user).await }
         };
         self.0.users.find(user.key(), question).await
+    }
+
+    /// Where the user of this identity lives: a name that [`Route::identify`] has given, such as one of a record.
+    ///
+    /// May be cancelled as [`Self::find`].
+    ///
+    /// # Errors
+    /// As [`Self::find`].
+    pub async fn find_identity(&self, name: &Arc<str>) -> Result<Option<(User, Arc<Route>)>, Unavailable> {
+        let user = User::identified(Arc::clone(name), Arc::clone(name));
+        let question = || {
+            let (sources, user) = (Arc::clone(&self.0.sources), user.clone());
+            async move { source::ask_identity(&sources, &user).await }
+        };
+        let route = self.0.users.find(&identity_key(&user), question).await?;
+        Ok(route.map(|route| (user, route)))
+    }
+
+    /// Whom an administrator means by a name: the user who logs in with it, else the user whose identity it is.
+    ///
+    /// # Errors
+    /// As [`Self::find`].
+    pub async fn resolve(&self, name: &str) -> Result<Option<(User, Arc<Route>)>, Unavailable> {
+        let Ok(user) = self.named(name) else { return Ok(None) };
+        if !user.name().starts_with(DN)
+            && self.0.domains.serve(user.domain())
+            && let Some(route) = self.find(&user).await?
+        {
+            return Ok(Some((route.identify(&user), route)));
+        }
+        self.find_identity(user.key()).await
+    }
+
+    /// The user of a name that an administrator or another gateway says: perhaps of a domain that is served no more.
+    ///
+    /// # Errors
+    /// [`NameProblem`]: the name is nobody's.
+    pub fn named(&self, name: &str) -> Result<User, NameProblem> {
+        match name.starts_with(DN) && name.len() <= NAME_MAX && name::is_name(name) {
+            true => Ok(User::identified(name.into(), name.into())),
+            false => User::new(name, self.0.default_domain.as_deref()),
+        }
+    }
+
+    /// How the answer to [`Self::find`] is remembered; `None`: it is not, the next login asks the directory.
+    #[must_use]
+    pub fn memory(&self, user: &User) -> Option<Memory> {
+        self.0.users.memory(user.key()).or_else(|| self.0.users.memory(&identity_key(user)))
     }
 
     /// Where mail for a recipient goes. The address is as RCPT TO has it, without the brackets: `local@domain`, or a bare
@@ -138,9 +190,19 @@ impl Directory {
         Ok(home.map_or(Recipient::Unknown, |home| Recipient::Lives(home.lodging(address))))
     }
 
+    /// The user whom a name is remembered to mean; the name itself, where nothing is. Nobody is asked.
+    #[must_use]
+    pub fn remembered(&self, user: &User) -> User {
+        match self.0.users.identity(user.key()) {
+            Some(identity) => User::identified(identity, user.shared_given()),
+            None => user.clone(),
+        }
+    }
+
     /// Forgets where a user lives; the next login asks again. Whether there was something to forget.
     pub fn forget(&self, user: &User) -> bool {
-        self.0.users.forget(user.key())
+        let (name, identity) = (self.0.users.forget(user.key()), self.0.users.forget(&identity_key(user)));
+        name || identity
     }
 
     /// Whether this is the password of the user who was found at this route. The answer is never remembered.
@@ -173,17 +235,22 @@ impl Directory {
         Ok(())
     }
 
-    /// Whether every source answered when it was asked last, or was never asked: one that is down ends the question,
-    /// whatever stands behind it.
+    /// Whether it answers, and what is remembered while it does not.
     #[must_use]
-    pub fn reachable(&self) -> bool {
-        self.0.sources.iter().all(Source::reachable)
+    pub fn state(&self) -> DirectoryState {
+        DirectoryState {
+            sources: self.0.sources.iter().map(Source::state).collect(),
+            remembered_users: self.0.users.served_stale(),
+            remembered_recipients: self.0.recipients.served_stale(),
+        }
     }
 
-    /// Whether a login has a chance: a directory that is away still serves whom it remembers.
-    #[must_use]
-    pub fn answers(&self) -> bool {
-        self.reachable() || self.0.users.serves_stale()
+    /// Keeps the state up to date, from now on and for as long as there is a clone of this directory: every server is
+    /// asked at once, and then from time to time.
+    pub fn watch(&self) {
+        for watch in self.0.sources.iter().filter_map(Source::watch) {
+            self.0.control.spawn(watch);
+        }
     }
 
     async fn on_control<T: Send + 'static>(
@@ -194,7 +261,16 @@ impl Directory {
     }
 }
 
-fn cache<T: Send + Sync + 'static>(
+/// What the question for a user by identity is remembered by: a name that is typed has no space in it, and may be an
+/// alias of somebody else.
+fn identity_key(user: &User) -> Arc<str> {
+    format!(" {user}").into()
+}
+
+/// How the identity of an entry begins that nothing but its DN names.
+const DN: &str = "dn:";
+
+fn cache<T: cache::Identified + Send + Sync + 'static>(
     config: &config::Directory,
     counts: &Arc<Counts>,
     remembered: &IntGauge,

@@ -37,6 +37,9 @@ pub enum NameProblem {
     /// Nothing behind the `@`.
     #[error("the user name has nothing behind the @")]
     NoDomain,
+    /// A domain that is neither `directory.default_domain` nor one of `directory.domains`.
+    #[error("the user name's domain is not one of directory.domains")]
+    ForeignDomain,
 }
 
 /// The longest canonical name, in bytes.
@@ -66,7 +69,14 @@ impl User {
         Ok(Self { name, given, at })
     }
 
-    /// The canonical name, `local@domain`, or `local` where there is no default domain.
+    /// The user whom the directory calls `identity`, and the client called `given`.
+    pub(super) fn identified(identity: Arc<str>, given: Arc<str>) -> Self {
+        let at = identity.rfind('@');
+        Self { name: identity, given, at }
+    }
+
+    /// The canonical name, `local@domain`, or `local` where there is no default domain. Once the directory has been
+    /// asked, the name by which it knows the user, whatever alias was given; see [`Route::identify`](super::Route::identify).
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
@@ -82,6 +92,10 @@ impl User {
     #[must_use]
     pub fn given(&self) -> &str {
         &self.given
+    }
+
+    pub(super) fn shared_given(&self) -> Arc<str> {
+        Arc::clone(&self.given)
     }
 
     /// What stands in front of the `@`; never empty.

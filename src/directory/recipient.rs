@@ -7,6 +7,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use super::cache::Identified;
 use super::route::Route;
 use super::source::{self, Source};
 use super::{Unavailable, User};
@@ -26,8 +27,8 @@ pub enum Recipient {
 /// Where mail for an address goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lodging {
-    /// By whom a pool chooses its server, and whom limits count: the user of a users file whose address it is, else the
-    /// address as it was known, which is the user's name in a pool only where users log in with their address.
+    /// By whom a pool chooses its server, and whom limits count: the user whose address it is, by the name that the
+    /// directory has for who logs in there; of a source that names nobody, the address as it was known.
     pub user: User,
     /// Where the user lives. Its standing and its services are about logging in; whether mail is taken is the caller's
     /// to decide.
@@ -77,6 +78,14 @@ impl Domains {
             default: config.default_domain.as_ref().or(config.domains.first()).cloned(),
             delimiter: config.recipient_delimiter,
         }
+    }
+
+    /// Whether users of this domain may log in; empty = the name has none.
+    pub(super) fn serve(&self, domain: &str) -> bool {
+        let is_default = self.default.as_deref().is_some_and(|default| default == domain);
+        // Without any domain configured, names are as the sources have them; but no name ends with a dot.
+        let any = self.ours.is_empty() && self.default.is_none() && !domain.ends_with('.');
+        domain.is_empty() || is_default || any || self.ours.contains(domain)
     }
 
     /// The mailbox of this address; or the answer, where nobody needs to be asked.
@@ -129,7 +138,7 @@ impl Mailbox {
 impl Home {
     /// At the address as it was given.
     pub(super) fn new(user: &User, route: Route) -> Self {
-        Self { user: user.clone(), route: Arc::new(route), address: None }
+        Self { user: route.identify(user), route: Arc::new(route), address: None }
     }
 
     pub(super) fn lodging(&self, given: &str) -> Lodging {
@@ -142,6 +151,13 @@ impl Home {
         let standing = self.route.standing.stricter(standing);
         let route = Arc::new(Route { standing, ..Route::clone(&self.route) });
         Self { user: self.user, route, address: self.address.or(Some(address)) }
+    }
+}
+
+impl Identified for Home {
+    /// Each address has an answer of its own: what RCPT TO is to say there.
+    fn identity(&self) -> Option<&Arc<str>> {
+        None
     }
 }
 

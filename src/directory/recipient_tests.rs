@@ -33,7 +33,7 @@ fn directory(config: &config::Directory) -> Directory {
 /// (user, host, address there)
 async fn lodging(directory: &Directory, address: &str) -> Option<(String, String, String)> {
     match directory.recipient(address).await.expect("an answer") {
-        Recipient::Lives(at) => Some((at.user.name().to_owned(), at.route.host.clone(), at.address)),
+        Recipient::Lives(at) => Some((at.user.name().to_owned(), at.route.host.clone().expect("a host"), at.address)),
         Recipient::Unknown => None,
         Recipient::NotOurs => panic!("{address} is ours"),
     }

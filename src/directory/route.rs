@@ -1,18 +1,24 @@
 //! Where a user lives: the directory's answer.
 
+use std::sync::Arc;
+
+use super::User;
+use super::cache::Identified;
+use super::services::Services;
 use crate::config::Standing;
 use crate::proto::Protocol;
-
-use super::services::Services;
 
 /// Where one user lives, and what the user may do there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
     /// A server's name, a pool's name, or host:port, as the source wrote it but in lower case: printable ASCII without
-    /// spaces, 1 to 255 bytes. Whether it is a host that may be dialled is the back-ends' to decide.
-    pub host: String,
+    /// spaces, 1 to 255 bytes. Whether it is a host that may be dialled is the back-ends' to decide. `None` = the
+    /// directory knows the user, but names no host.
+    pub host: Option<String>,
     /// The user's name there; `None` = as the client gave it. No control characters, 1 to 255 bytes.
     pub user: Option<String>,
+    /// Who the user is, whatever alias was given; `None` = who the name says.
+    pub(super) identity: Option<Arc<str>>,
     /// Whether the user may log in at all.
     pub standing: Standing,
     /// `None` = all.
@@ -33,13 +39,36 @@ impl Route {
     /// An active user of all services at this host, whose password cannot be checked here.
     #[must_use]
     pub fn to(host: impl Into<String>) -> Self {
-        Self { host: host.into(), user: None, standing: Standing::Active, services: None, entry: None }
+        Self {
+            host: Some(host.into()),
+            user: None,
+            identity: None,
+            standing: Standing::Active,
+            services: None,
+            entry: None,
+        }
+    }
+
+    /// The user who was found here by the name `asked`. One entry of a directory is one user, however many names it is
+    /// found by; switches, limits, records and logs go by this one.
+    #[must_use]
+    pub fn identify(&self, asked: &User) -> User {
+        match &self.identity {
+            Some(identity) => User::identified(Arc::clone(identity), asked.shared_given()),
+            None => asked.clone(),
+        }
     }
 
     /// Whether the user may use this protocol.
     #[must_use]
     pub fn allows(&self, protocol: Protocol) -> bool {
         self.services.as_ref().is_none_or(|services| services.allow(protocol))
+    }
+}
+
+impl Identified for Route {
+    fn identity(&self) -> Option<&Arc<str>> {
+        self.identity.as_ref()
     }
 }
 

@@ -7,7 +7,8 @@ use super::file::{File, Users};
 use super::ldap::Ldap;
 use super::recipient::{Home, Known, Mailbox};
 use super::route::{Entry, Route};
-use super::{PasswordAnswer, SetupProblem, Unavailable, User};
+use super::state::{Reach, SourceState};
+use super::{DN, PasswordAnswer, SetupProblem, Unavailable, User};
 use crate::config;
 use crate::secret::Secret;
 
@@ -22,6 +23,21 @@ pub(super) enum Source {
 pub(super) async fn ask(sources: &[Source], user: &User) -> Result<Option<Arc<Route>>, Unavailable> {
     for source in sources {
         if let Some(route) = source.ask(user).await? {
+            return Ok(Some(Arc::new(route)));
+        }
+    }
+    Ok(None)
+}
+
+/// The same for the identity of a user; the entry that has it decides.
+pub(super) async fn ask_identity(sources: &[Source], user: &User) -> Result<Option<Arc<Route>>, Unavailable> {
+    for source in sources {
+        let route = match source {
+            Source::Ldap(ldap) => ldap.find_identity(user.name()).await?,
+            Source::File(_) | Source::Pool(_) if user.name().starts_with(DN) => None,
+            Source::File(_) | Source::Pool(_) => source.ask(user).await?,
+        };
+        if let Some(route) = route {
             return Ok(Some(Arc::new(route)));
         }
     }
@@ -54,9 +70,15 @@ impl Source {
         counts: &Arc<Counts>,
     ) -> Result<Self, SetupProblem> {
         Ok(match config {
-            config::Source::Ldap(ldap) => Self::Ldap(Ldap::new(ldap, place, Arc::clone(counts))?),
-            config::Source::File(path) => Self::File(File::new(path, default_domain)?),
-            config::Source::Pool(name) => Self::Pool(name.clone()),
+            config::Source::Ldap(ldap) => Self::Ldap(Ldap::new(ldap, place, default_domain, Arc::clone(counts))?),
+            config::Source::File(path) => {
+                counts.up(place).set(1);
+                Self::File(File::new(path, default_domain)?)
+            }
+            config::Source::Pool(name) => {
+                counts.up(place).set(1);
+                Self::Pool(name.clone())
+            }
         })
     }
 
@@ -90,10 +112,20 @@ impl Source {
         }
     }
 
-    pub(super) fn reachable(&self) -> bool {
+    /// A users file and a pool answer from the start.
+    pub(super) fn state(&self) -> SourceState {
         match self {
-            Self::Ldap(ldap) => ldap.reachable(),
-            Self::File(_) | Self::Pool(_) => true,
+            Self::Ldap(ldap) => ldap.state(),
+            Self::File(file) => SourceState { name: format!("file {}", file.path().display()), reach: Reach::Answers },
+            Self::Pool(name) => SourceState { name: format!("pool {name}"), reach: Reach::Answers },
+        }
+    }
+
+    /// What keeps the state up to date; `None` where nothing is asked.
+    pub(super) fn watch(&self) -> Option<impl Future<Output = ()> + Send + use<>> {
+        match self {
+            Self::Ldap(ldap) => Some(Ldap::watch(Arc::downgrade(ldap))),
+            Self::File(_) | Self::Pool(_) => None,
         }
     }
 }

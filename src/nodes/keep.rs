@@ -92,7 +92,7 @@ impl Nodes {
 
     fn forget(&self, order: &Order) {
         let directory = &self.0.directory;
-        let Some(Ok(user)) = order.user.as_deref().map(|name| directory.user(name)) else { return };
+        let Some(Ok(user)) = order.user.as_deref().map(|name| directory.named(name)) else { return };
         let (by, from, forgotten) = (&*order.by, "another gateway", directory.forget(&user));
         tracing::info!(by, from, act = "forget_route", what = user.name(), forgotten, "administrator");
     }

@@ -75,14 +75,15 @@ impl Protocol {
         }
     }
 
-    /// The ALPN protocol id (IANA registry); a client that offers others only is refused, as RFC 7301 §3.2 says.
-    /// `None` = there is none, and what a client offers is ignored.
+    /// The ALPN protocol ids, best first; a client that offers others only is refused, as RFC 7301 §3.2 says: what it
+    /// believes to be a web server must not be this port (the ALPACA attack). IANA has none for SMTP; these two are
+    /// what Exim offers and takes.
     #[must_use]
-    pub const fn alpn(self) -> Option<&'static [u8]> {
+    pub const fn alpn(self) -> &'static [&'static [u8]] {
         match self {
-            Self::Imap => Some(b"imap"),
-            Self::Pop3 => Some(b"pop3"),
-            Self::Submission | Self::Smtp => None,
+            Self::Imap => &[b"imap"],
+            Self::Pop3 => &[b"pop3"],
+            Self::Submission | Self::Smtp => &[b"smtp", b"esmtp"],
         }
     }
 
@@ -236,9 +237,8 @@ pub trait Front: Send {
     fn refused_here(&mut self) -> Vec<RefusedHere>;
 }
 
-/// How many bytes of an unfinished command a half may leave in `heard`: the longest line (an OAuth token of 16 KiB,
-/// in base64, with its command) and a literal or two.
-pub const HEARD_MAX: usize = 32 * 1024;
+/// How many bytes of an unfinished command a half may leave in `heard`: the longest is IMAP's ID of 64 KiB.
+pub const HEARD_MAX: usize = 65 * 1024;
 
 /// What a front needs next.
 #[derive(Debug)]

@@ -24,14 +24,17 @@ mod entry;
 mod history;
 mod news;
 mod pieces;
+mod refused;
 mod seats;
 
 pub use entry::{Entry, id, read_id};
 pub use history::{Known, Visit};
 pub use pieces::{PIECES, Piece};
+pub use refused::RefusedLogin;
 pub use seats::Full;
 
 use history::History;
+use refused::RefusedLogins;
 use seats::Seats;
 
 /// All sessions of this process; a clone is the same roster.
@@ -45,6 +48,7 @@ struct Inner {
     next: AtomicU64,
     seats: Seats,
     history: History,
+    refused: RefusedLogins,
     ipv6_prefix: u8,
 }
 
@@ -102,6 +106,7 @@ impl Roster {
             next: AtomicU64::new(1),
             seats: Seats::default(),
             history: History::new(USERS_MAX),
+            refused: RefusedLogins::new(refused::USERS_MAX),
             ipv6_prefix,
         }))
     }

@@ -49,41 +49,51 @@ impl From<Failure> for Denied {
 impl Session {
     pub(super) async fn host(&self, login: &Login, record: &mut Record) -> Result<Hosted, Denied> {
         record.asks_for(&login.user);
-        let vouched = match login.credential {
-            Credential::Trusted => Some(self.vouched(login, record).await?),
-            Credential::Password(_) | Credential::Token(..) | Credential::Master { .. } | Credential::Nobody => None,
-        };
-        let login = vouched.as_ref().unwrap_or(login);
-        let (user, route) = match self.find(login, record).await {
-            Err(denied) if denied.denial == Denial::BadCredentials => {
-                self.entrance.refusals.imitate().await;
-                return Err(denied);
+        let found = match login.credential {
+            Credential::Trusted => self.vouched(record).await?,
+            Credential::Password(_) | Credential::Token(..) | Credential::Master { .. } | Credential::Nobody => {
+                match self.find(login, record).await {
+                    Err(denied) if denied.denial == Denial::BadCredentials => {
+                        self.entrance.refusals.imitate().await;
+                        return Err(denied);
+                    }
+                    found => found?,
+                }
             }
-            found => found?,
         };
-        let Some(_turn) = self.parts.turns.take(user.name()) else {
-            return Err(Denied::new(Denial::Limit, "logging in", "too many logins of this user at once, or a loop"));
+        let (user, route) = found;
+        record.set_user(user.shared_name());
+        // Of one address: a stranger elsewhere who guesses must not keep the user out.
+        let Some(_turn) = self.parts.turns.take(user.name(), record.counted_as()) else {
+            let why = "too many logins of this user from this address at once, or a loop";
+            return Err(Denied::new(Denial::Limit, "logging in", why));
         };
-        record.sits_down(&self.parts.registry, self.entrance.service.user_limits).await?;
         let (asked, route) = (Instant::now(), self.relayed(login, &user, route));
         let hosted = self.lodge(login, &user, &route, record).await;
         if hosted.as_ref().is_err_and(|denied| denied.denial == Denial::BadCredentials) {
-            self.entrance.refusals.took(asked.elapsed());
+            self.entrance.refusals.took(asked.elapsed()).await;
         }
         if hosted.as_ref().is_err_and(|denied| denied.denial.counts_as_failed_login()) {
             self.parts.roster.failed(&user.shared_name(), record.client().ip());
         }
-        hosted
+        let hosted = hosted?;
+        // Only now: whoever has not shown a password takes none of the user's places.
+        record.sits_down(&self.parts.registry, self.entrance.service.user_limits).await?;
+        Ok(hosted)
     }
 
-    /// Who this is and where they live.
+    /// Who this is, as the directory says, and where they live.
     async fn find(&self, login: &Login, record: &mut Record) -> Result<(User, Arc<Route>), Denied> {
         let directory = &self.parts.directory;
-        let user = directory.user(&login.user).map_err(|e| Denied::new(Denial::BadCredentials, "user name", e))?;
-        record.is_from(user.shared_name());
-        let found = directory.find(&user).await.map_err(|e| Denied::new(Denial::Unavailable, "directory", e))?;
+        let asked = directory.user(&login.user).map_err(|e| Denied::new(Denial::BadCredentials, "user name", e))?;
+        record.set_user(asked.shared_name());
+        let found = directory.find(&asked).await.map_err(|e| Denied::new(Denial::Unavailable, "directory", e))?;
         let route = found.ok_or_else(|| Denied::new(Denial::BadCredentials, "directory", "unknown user"))?;
-        Ok((user, route))
+        if route.host.is_none() && self.entrance.service.check == PasswordCheck::Backend {
+            // Nobody can check the password, and a stranger is not to learn who has an entry.
+            return Err(Denied::new(Denial::BadCredentials, "directory", NO_HOST));
+        }
+        Ok((route.identify(&asked), route))
     }
 
     fn may_log_in(&self, user: &User, route: &Route) -> Result<(), Denied> {
@@ -102,16 +112,40 @@ impl Session {
         }
     }
 
-    /// Checks what the directory is to check, the password before anything else is told, then tries the servers in
-    /// turn.
+    /// Checks the password at the directory, at a server, or both; and whether the user may log in as soon as the
+    /// password was right, for until then nobody is to learn more than of a wrong one.
     async fn lodge(&self, login: &Login, user: &User, route: &Route, record: &mut Record) -> Result<Hosted, Denied> {
-        match self.entrance.service.check {
-            PasswordCheck::Backend => {}
-            // Boxed: a bind is larger than all the rest of a login, which seldom needs it.
-            PasswordCheck::Directory | PasswordCheck::Both => Box::pin(self.check_password(login, route)).await?,
+        let is_proven = match (self.entrance.service.check, &login.credential) {
+            (_, Credential::Trusted) => true,
+            (PasswordCheck::Backend, _) => false,
+            (PasswordCheck::Directory | PasswordCheck::Both, _) => {
+                // Boxed: a bind is larger than all the rest of a login, which seldom needs it.
+                Box::pin(self.check_password(login, route)).await?;
+                true
+            }
+        };
+        if is_proven {
+            self.may_log_in(user, route)?;
+        } else if route.standing == Standing::Unavailable {
+            // The mailbox may be moving: its server is left alone, although a stranger learns that there is one.
+            return Err(Denied::new(Denial::Unavailable, "directory", "status"));
         }
-        self.may_log_in(user, route)?;
-        let servers = self.parts.backends.candidates(&route.host, user.name());
+        let hosted = self.try_servers(login, user, route, record).await?;
+        if !is_proven {
+            self.may_log_in(user, route)?;
+        }
+        Ok(hosted)
+    }
+
+    async fn try_servers(
+        &self,
+        login: &Login,
+        user: &User,
+        route: &Route,
+        record: &mut Record,
+    ) -> Result<Hosted, Denied> {
+        let no_host = || Denied::new(Denial::Misconfigured, "directory", NO_HOST);
+        let servers = self.parts.backends.candidates(route.host.as_deref().ok_or_else(no_host)?, user.name());
         let servers = servers.map_err(|error| Denied::new(Denial::Misconfigured, "directory", error))?;
         let mut last = Denied::new(Denial::Unavailable, "back-end", "no server");
         for server in servers {
@@ -128,9 +162,7 @@ impl Session {
     async fn check_password(&self, login: &Login, route: &Route) -> Result<(), Denied> {
         let password = match &login.credential {
             Credential::Password(password) => password,
-            // There is none: the address is known from a login whose password was checked.
-            Credential::Trusted => return Ok(()),
-            Credential::Token(..) | Credential::Master { .. } | Credential::Nobody => {
+            Credential::Trusted | Credential::Token(..) | Credential::Master { .. } | Credential::Nobody => {
                 return Err(Denied::new(Denial::Misconfigured, "password check", "the directory cannot check a token"));
             }
         };
@@ -193,7 +225,7 @@ impl Session {
             starttls: server.wants_starttls(protocol),
             identity: server.wants_identity().then(|| Identity {
                 client: record.client(),
-                gateway: self.reached(),
+                gateway: record.reached(),
                 session: record.id(),
                 ttl: HOPS - 1,
                 helo: helo.map(str::to_owned),
@@ -228,5 +260,6 @@ fn misconfigured(detail: &str) -> Failure {
     Failure { denial: Denial::Misconfigured, stage: "back-end", detail: detail.to_owned(), down: false }
 }
 
+const NO_HOST: &str = "the directory's entry has no host";
 /// Proxies in a row, ours included, as Dovecot 2.3 counts them.
 const HOPS: u8 = 5;

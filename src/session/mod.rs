@@ -68,6 +68,8 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     /// Said in greetings.
     pub hostname: Arc<str>,
+    /// Whether each login is a line of the log, besides each session's end.
+    pub logs_logins: bool,
     /// Logins being looked after.
     pub turns: Turns,
     /// Recipients being asked for: a loop may go around by their mail as well, but they are not to keep users out.
@@ -113,8 +115,6 @@ pub struct Session {
     parts: Arc<Parts>,
     entrance: Arc<Entrance>,
     drain: Drain,
-    /// Where the client reached us, if not at the listener's one address; who it is stands in the record.
-    reached: Option<Box<SocketAddr>>,
 }
 
 /// A login that was granted, and the client told.
@@ -142,7 +142,7 @@ impl Session {
     ) -> impl Future<Output = ()> + Send + 'static {
         let (peer, token) = (canonical(peer), drain.token());
         let mut record = Record::open(&parts.metrics, &parts.roster, &entrance, peer, permit, token);
-        let mut session = Self { parts, entrance, drain, reached: None };
+        let mut session = Self { parts, entrance, drain };
         let mut wire = Some(Wire::new(stream, Instant::now() + session.entrance.service.login_timeout));
         // What waits for the client's first word is all that a silent client costs: whatever comes before or after it
         // is boxed while it lasts.
@@ -188,8 +188,8 @@ impl Session {
             return Err(self.leave(wire, ending).await);
         }
         // The kernel is asked only where the listener has not one address but all.
-        if let (None, true, Some(wire)) = (&self.reached, self.entrance.address.ip().is_unspecified(), &*wire) {
-            self.reached = wire.reached().ok().map(|here| Box::new(canonical(here)));
+        if let (true, Some(wire)) = (self.entrance.address.ip().is_unspecified(), &*wire) {
+            record.set_reached(|| wire.reached().ok().map(canonical));
         }
         let mut conversation = Conversation::open(self, wire, self.front(record));
         let mut reception = Reception::new(self);
@@ -205,11 +205,6 @@ impl Session {
                 return Ok(admitted);
             }
         }
-    }
-
-    /// Where the client reached us.
-    fn reached(&self) -> SocketAddr {
-        self.reached.as_deref().copied().unwrap_or(canonical(self.entrance.address))
     }
 
     /// Waits for bytes of the client, until its deadline or the gateway's end.
@@ -252,14 +247,14 @@ impl Session {
             Ok(hosted) => {
                 record.answered(counts::GRANTED, asked);
                 let client = conversation.grant(&hosted.granted).await?;
-                record.logged_in(&self.parts.registry, self.entrance.proxy_protocol.is_some());
+                record.logged_in(&self.parts.registry, &login.user, self.parts.logs_logins);
                 Ok(Some(Box::new(Admitted { client, server: hosted.wire, lease: hosted.lease })))
             }
             Err(denied) => {
                 reception.hears_of(&denied);
                 // On port 25 nearly everyone is a stranger, and no login was meant.
                 if !reception.is_of_a_stranger(&denied) {
-                    record.denied(&denied, asked);
+                    record.denied(&denied, &login.user, asked);
                 }
                 conversation.deny(denied.denial).await?;
                 Ok(None)
@@ -277,8 +272,7 @@ impl Session {
             HeaderProblem::Lost(lost) => Ending::lost(Stage::ProxyHeader, lost),
         })?;
         if let Some((source, destination)) = announced {
-            self.reached = Some(Box::new(canonical(destination)));
-            record.comes_from(canonical(source));
+            record.announced(canonical(source), canonical(destination));
         }
         match self.entrance.door.admit(record.client().ip()) {
             Ok(permit) => {

@@ -132,14 +132,15 @@ impl<'s> Reception<'s> {
             Ok(lodging) => lodging,
             Err(told) => return told,
         };
-        let servers = self.session.parts.backends.candidates(&lodging.route.host, lodging.user.name());
-        let servers = match servers {
+        let Some(host) = lodging.route.host.as_deref() else {
+            return Told::ours(Verdict::Unavailable, UNROUTABLE).because("the directory's entry has no host");
+        };
+        let servers = match self.session.parts.backends.candidates(host, lodging.user.name()) {
             Ok(servers) => servers,
             Err(unroutable) => return Told::ours(Verdict::Unavailable, UNROUTABLE).because(unroutable),
         };
         let Some(home) = servers.first().cloned() else { return Told::ours(Verdict::Unavailable, UNROUTABLE) };
-        let sought = format!("{} {}", record.client().ip(), lodging.user.name());
-        let Some(_turn) = self.session.parts.recipients.take(&sought) else {
+        let Some(_turn) = self.session.parts.recipients.take(lodging.user.name(), record.counted_as()) else {
             return Told::ours(Verdict::Unavailable, BUSY);
         };
         match self.chosen.as_ref().filter(|chosen| Arc::ptr_eq(&chosen.mail, &mail)) {

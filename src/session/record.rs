@@ -5,7 +5,7 @@
 
 use std::fmt::Display;
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -13,6 +13,7 @@ use std::task::{Context, Poll, ready};
 use tokio::time::Instant;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 use tracing::Level;
+use tracing::field::{DisplayValue, display};
 
 use super::counts::GRANTED;
 use super::hosting::Denied;
@@ -35,6 +36,8 @@ pub(super) struct Record {
     /// The logins from the client's address that stand for one of its own.
     vouched_by: Option<Protocols>,
     pub permit: Option<Permit>,
+    /// Where the client reached us, if not at the listener's one address.
+    reached: Option<Box<Reached>>,
     lease: Option<Lease>,
     presence: Option<Presence>,
     /// The user's place among the sessions of all gateways.
@@ -43,6 +46,13 @@ pub(super) struct Record {
     ending: Option<Box<Ending>>,
     /// Last, so that the session counts as work until its line is written.
     _token: TaskTrackerToken,
+}
+
+/// What a balancer, or the kernel, says of the way that the client took.
+struct Reached {
+    at: SocketAddr,
+    /// The balancer that announced the client.
+    via: Option<SocketAddr>,
 }
 
 impl Record {
@@ -61,6 +71,7 @@ impl Record {
             entrance: entrance.clone(),
             vouched_by: None,
             permit,
+            reached: None,
             lease: None,
             presence: None,
             seat: None,
@@ -79,13 +90,37 @@ impl Record {
         self.guest.client
     }
 
+    /// The client's address, as limits count it.
+    pub(super) fn counted_as(&self) -> IpAddr {
+        self.guest.counted_as()
+    }
+
     /// Who has it may watch the session, and kick it.
     pub(super) fn watched(&self) -> Arc<dyn Watched> {
         self.guest.watched()
     }
 
-    pub(super) fn comes_from(&mut self, client: SocketAddr) {
+    /// A balancer announced the client, and where the client reached it.
+    pub(super) fn announced(&mut self, client: SocketAddr, at: SocketAddr) {
+        self.reached = Some(Box::new(Reached { at, via: Some(self.guest.client) }));
         self.learns(|entry| entry.client = client);
+    }
+
+    /// Where the client reached us, unless a balancer has said it.
+    pub(super) fn set_reached(&mut self, at: impl FnOnce() -> Option<SocketAddr>) {
+        if self.reached.is_none() {
+            self.reached = at().map(|at| Box::new(Reached { at, via: None }));
+        }
+    }
+
+    /// Where the client reached us.
+    pub(super) fn reached(&self) -> SocketAddr {
+        self.reached.as_ref().map_or_else(|| super::canonical(self.entrance.address), |reached| reached.at)
+    }
+
+    /// For the log: the balancer that announced the client; nothing where there is none.
+    fn via(&self) -> Option<DisplayValue<SocketAddr>> {
+        self.reached.as_ref()?.via.map(display)
     }
 
     pub(super) fn speaks(&mut self, tls: Option<tls::Facts>) {
@@ -99,13 +134,13 @@ impl Record {
     }
 
     /// The login that began is this user's, and the name may be another than the one given.
-    pub(super) fn is_from(&mut self, user: Arc<str>) {
+    pub(super) fn set_user(&mut self, user: Arc<str>) {
         self.learns(|entry| entry.user = Some(user));
     }
 
     /// The client's address says whose login it is.
-    pub(super) fn is_vouched_for(&mut self, user: Arc<str>, by: Protocols) {
-        self.is_from(user);
+    pub(super) fn set_vouched(&mut self, user: Arc<str>, by: Protocols) {
+        self.set_user(user);
         self.vouched_by = Some(by);
     }
 
@@ -142,19 +177,23 @@ impl Record {
     }
 
     /// Logged at once and not at the session's end: who watches for attacks must not wait for that.
-    pub(super) fn denied(&mut self, denied: &Denied, asked: Instant) {
+    /// `name`: as the client gave it.
+    pub(super) fn denied(&mut self, denied: &Denied, name: &str, asked: Instant) {
         self.answered(denied.label, asked);
         tracing::info!(
             session = %self.id(),
             protocol = self.entrance.protocol().name(),
             client = %self.guest.client,
+            via = self.via(),
             user = said(self.guest.user.as_deref()),
+            login_name = self.alias(name),
             backend = said(self.guest.backend.as_deref()),
             denial = denied.label,
             stage = denied.stage,
             detail = denied.detail,
             "login denied"
         );
+        self.guest.note_refused_login(denied.label, &denied.detail);
         self.goes_to(None);
         self.vouched_by = None;
         self.seat = None;
@@ -169,6 +208,7 @@ impl Record {
             session = %self.id(),
             protocol,
             client = %self.guest.client,
+            via = self.via(),
             denial = refused.label(),
             stage = "before login",
             detail = refused.detail(),
@@ -211,11 +251,37 @@ impl Record {
     }
 
     /// The back-end said yes, and the client was told: from now on the session is on the roster, and the address is this
-    /// user's.
-    pub(super) fn logged_in(&mut self, registry: &Registry, announced: bool) {
+    /// user's. `name`: as the client gave it.
+    pub(super) fn logged_in(&mut self, registry: &Registry, name: &str, is_logged: bool) {
         self.guest.logged_in();
         let user = self.guest.user.as_deref().unwrap_or_default();
+        let announced = self.entrance.proxy_protocol.is_some();
         self.presence = Some(registry.record(user, self.entrance.protocol(), self.guest.client.ip(), announced));
+        if is_logged {
+            tracing::info!(
+                session = %self.id(),
+                protocol = self.entrance.protocol().name(),
+                listener = &*self.entrance.name,
+                client = %self.guest.client,
+                via = self.via(),
+                tls = said(self.guest.tls.as_ref().map(tls::Facts::version)),
+                user,
+                login_name = self.alias(name),
+                vouched_by = said(self.vouched_by(user).as_deref()),
+                backend = said(self.guest.backend.as_deref()),
+                "logged in"
+            );
+        }
+    }
+
+    /// The name as the client gave it, where the user has another one.
+    fn alias<'n>(&self, name: &'n str) -> Option<&'n str> {
+        (!name.is_empty() && self.guest.user.as_deref() != Some(name)).then_some(name)
+    }
+
+    /// For the log: whose login from this address stands for one of the session's own.
+    fn vouched_by(&self, user: &str) -> Option<String> {
+        self.vouched_by.map(|protocols| format!("{protocols} login of {user}"))
     }
 
     pub(super) fn relaying(&mut self, lease: Lease) {
@@ -230,7 +296,7 @@ impl Record {
     fn write(&self, ending: &Ending) {
         let (up, down) = ending.bytes();
         let user = said(self.guest.user.as_deref());
-        let vouched_by = self.vouched_by.map(|protocols| format!("{protocols} login of {user}"));
+        let vouched_by = self.vouched_by(user);
         macro_rules! line {
             ($level:expr) => {
                 tracing::event!(
@@ -239,6 +305,7 @@ impl Record {
                     protocol = self.entrance.protocol().name(),
                     listener = &*self.entrance.name,
                     client = %self.guest.client,
+                    via = self.via(),
                     tls = said(self.guest.tls.as_ref().map(tls::Facts::version)),
                     cipher = said(self.guest.tls.as_ref().map(tls::Facts::cipher)),
                     user,

@@ -1,37 +1,56 @@
-//! How long a refusal takes where a password was really checked, so that an unknown user can be answered no sooner:
-//! the time must not say who exists.
+//! How long a refusal takes where a password was really checked, so that an unknown user can be answered no sooner and no
+//! later: the time must not say who exists.
 
 use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::time::sleep;
 
-/// The mean of late, in milliseconds.
+/// The latest of these times, in milliseconds: an unknown user is answered after one of them.
+///
+/// Until so many were measured, some are a guess; and a wrong password is answered no sooner than an unknown user then.
 #[derive(Debug)]
-pub struct RefusalTime(AtomicU32);
+pub struct RefusalTime {
+    times: [AtomicU32; TIMES],
+    measured: AtomicUsize,
+}
 
 impl Default for RefusalTime {
     fn default() -> Self {
-        Self(AtomicU32::new(AT_FIRST_MS))
+        Self { times: std::array::from_fn(|_| AtomicU32::new(AT_FIRST_MS)), measured: AtomicUsize::new(0) }
     }
 }
 
 impl RefusalTime {
-    /// A quarter of what is new: a single slow answer does not stay.
-    pub(super) fn took(&self, time: Duration) {
-        let new = u32::try_from(time.as_millis()).unwrap_or(u32::MAX).min(LONGEST_MS);
-        let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |old| Some(old - old / 4 + new / 4));
+    /// A check took this long, and found the password wrong.
+    pub(super) async fn took(&self, time: Duration) {
+        let measured = self.measured.fetch_add(1, Ordering::Relaxed);
+        let pick = self.pick();
+        if let Some(oldest) = self.times.get(measured % TIMES) {
+            oldest.store(u32::try_from(time.as_millis()).unwrap_or(u32::MAX).min(LONGEST_MS), Ordering::Relaxed);
+        }
+        if measured < TIMES {
+            sleep(pick.saturating_sub(time)).await;
+        }
     }
 
-    /// Waits as long as a check would have taken, give or take an eighth.
+    /// Waits as long as a check would have taken.
     pub(super) async fn imitate(&self) {
-        let mean = u64::from(self.0.load(Ordering::Relaxed));
-        let jitter = RandomState::new().hash_one(mean) % (mean / 4 + 1);
-        sleep(Duration::from_millis(mean - mean / 8 + jitter)).await;
+        sleep(self.pick()).await;
+    }
+
+    /// One of the times, give or take a millisecond's part.
+    fn pick(&self) -> Duration {
+        let random = RandomState::new().hash_one(());
+        let chosen = usize::try_from(random).unwrap_or_default() % TIMES;
+        let chosen = self.times.get(chosen).map_or(AT_FIRST_MS, |time| time.load(Ordering::Relaxed));
+        Duration::from_millis(chosen.into()) + Duration::from_micros((random >> 32) % 1000)
     }
 }
 
+/// How many times are kept.
+const TIMES: usize = 16;
 /// Before anything was measured.
 const AT_FIRST_MS: u32 = 500;
 const LONGEST_MS: u32 = 15_000;
@@ -41,24 +60,42 @@ mod tests {
     use super::*;
     use tokio::time::Instant;
 
-    #[tokio::test(start_paused = true)]
-    async fn an_unknown_user_waits_as_long_as_a_wrong_password_took() {
-        let refusals = RefusalTime::default();
-        for _ in 0..40 {
-            refusals.took(Duration::from_secs(2));
-        }
-        for _ in 0..20 {
-            let asked = Instant::now();
-            refusals.imitate().await;
-            let waited = asked.elapsed().as_millis();
-            assert!((1700..=2300).contains(&waited), "{waited}");
-        }
+    async fn imitated(refusals: &RefusalTime) -> u128 {
+        let asked = Instant::now();
+        refusals.imitate().await;
+        asked.elapsed().as_millis()
     }
 
     #[tokio::test(start_paused = true)]
-    async fn it_waits_before_anything_was_measured_too() {
+    async fn an_unknown_user_waits_as_long_as_a_wrong_password_took() {
+        let refusals = RefusalTime::default();
+        for round in 0..40 {
+            refusals.took(Duration::from_millis(if round % 2 == 0 { 40 } else { 2000 })).await;
+        }
+        let mut seen = [false; 2];
+        for _ in 0..200 {
+            match imitated(&refusals).await {
+                40..=42 => seen[0] = true,
+                2000..=2002 => seen[1] = true,
+                other => panic!("{other}"),
+            }
+        }
+        assert_eq!(seen, [true; 2], "both, as they came");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn before_enough_was_measured_a_wrong_password_waits_for_the_unknown_user() {
+        let refusals = RefusalTime::default();
+        assert!((500..=502).contains(&imitated(&refusals).await));
         let asked = Instant::now();
-        RefusalTime::default().imitate().await;
-        assert!(asked.elapsed() >= Duration::from_millis(400));
+        refusals.took(Duration::from_millis(42)).await;
+        assert!(asked.elapsed() >= Duration::from_millis(500 - 42));
+        for _ in 0..TIMES {
+            refusals.took(Duration::from_millis(42)).await;
+        }
+        let asked = Instant::now();
+        refusals.took(Duration::from_millis(42)).await;
+        assert_eq!(asked.elapsed(), Duration::ZERO, "nobody waits for what is known");
+        assert!((42..=44).contains(&imitated(&refusals).await));
     }
 }

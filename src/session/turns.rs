@@ -1,35 +1,40 @@
-//! How many logins of one user are looked after at the same time, and how many senders of mail for one recipient.
+//! How many logins of one user from one address are looked after at the same time, and how many senders of mail for one
+//! recipient.
 //!
 //! Two gateways that point at each other would log the user in for ever, or ask for the recipient, and no protocol but
-//! IMAP carries hops: but in a loop every one of these logins is still waiting for the next.
+//! IMAP carries hops: but in a loop every one of these logins is still waiting for the next, and all of them come from
+//! the other gateway. Attempts from other addresses are not counted with them, because none of them has shown a password
+//! yet: whoever guesses would keep the user out.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Users whose logins are being looked after; no longer than these logins are many.
 #[derive(Debug, Default)]
-pub struct Turns(Mutex<HashMap<Box<str>, u32>>);
+pub struct Turns(Mutex<HashMap<(Box<str>, IpAddr), u32>>);
 
 /// One login being looked after; dropping it gives the place back.
 #[derive(Debug)]
 pub(super) struct Turn<'t> {
     turns: &'t Turns,
-    user: Box<str>,
+    key: (Box<str>, IpAddr),
 }
 
 impl Turns {
-    /// `None` = [`AT_ONCE`] of this user are being looked after already.
-    pub(super) fn take(&self, user: &str) -> Option<Turn<'_>> {
+    /// `None` = [`AT_ONCE`] of this user from this address are being looked after already.
+    pub(super) fn take(&self, user: &str, address: IpAddr) -> Option<Turn<'_>> {
+        let key: (Box<str>, IpAddr) = (user.into(), address);
         let mut turns = self.lock();
-        let taken = turns.entry(user.into()).or_default();
+        let taken = turns.entry(key.clone()).or_default();
         if *taken >= AT_ONCE {
             return None;
         }
         *taken += 1;
-        Some(Turn { turns: self, user: user.into() })
+        Some(Turn { turns: self, key })
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Box<str>, u32>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<(Box<str>, IpAddr), u32>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -37,10 +42,10 @@ impl Turns {
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         let mut turns = self.turns.lock();
-        if let Some(taken) = turns.get_mut(&self.user) {
+        if let Some(taken) = turns.get_mut(&self.key) {
             *taken -= 1;
             if *taken == 0 {
-                turns.remove(&self.user);
+                turns.remove(&self.key);
             }
         }
     }
@@ -54,13 +59,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_users_logins_are_limited_and_nobody_elses() {
+    fn the_logins_of_one_user_from_one_address_are_limited_and_no_others() {
         let turns = Turns::default();
-        let mut held: Vec<_> = (0..AT_ONCE).map(|_| turns.take("alice").expect("room")).collect();
-        assert!(turns.take("alice").is_none());
-        assert!(turns.take("bob").is_some());
+        let [here, elsewhere] = [1, 2].map(|last| IpAddr::from([192, 0, 2, last]));
+        let mut held: Vec<_> = (0..AT_ONCE).map(|_| turns.take("alice", here).expect("room")).collect();
+        assert!(turns.take("alice", here).is_none());
+        assert!(turns.take("alice", elsewhere).is_some(), "nobody is kept out by another address");
+        assert!(turns.take("bob", here).is_some());
         held.pop();
-        assert!(turns.take("alice").is_some());
+        assert!(turns.take("alice", here).is_some());
         drop(held);
         assert!(turns.lock().is_empty(), "nobody is remembered");
     }

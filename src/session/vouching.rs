@@ -13,16 +13,18 @@ use crate::proto::{Credential, Denial, Login};
 use crate::registry::{Coverage, is_nobodys};
 
 impl Session {
-    /// The login as that of the user for whom the client's address stands now.
-    pub(super) async fn vouched(&self, login: &Login, record: &mut Record) -> Result<Login, Denied> {
+    /// The user for whom the client's address stands now, and where the user lives.
+    pub(super) async fn vouched(&self, record: &mut Record) -> Result<(User, Arc<Route>), Denied> {
         let address = record.client().ip();
         if self.entrance.proxy_protocol.is_some() && is_nobodys(address) {
             return Err(unvouched("no client of a balancer has this address"));
         }
         match self.parts.registry.covers(address).await {
             Ok(Coverage::User { name, protocols, .. }) => {
-                record.is_vouched_for(name.clone(), protocols);
-                Ok(Login { user: name.to_string(), ..login.clone() })
+                record.set_vouched(name.clone(), protocols);
+                let found = self.parts.directory.find_identity(&name).await;
+                let found = found.map_err(|error| Denied::new(Denial::Unavailable, "directory", error))?;
+                found.ok_or_else(|| Denied::new(Denial::BadCredentials, "directory", "unknown user"))
             }
             Ok(Coverage::Nobody) => Err(unvouched("nobody logged in from this address lately")),
             Ok(Coverage::TooManyUsers(users)) => Err(unvouched(&format!("{users} users share this address"))),
@@ -36,7 +38,7 @@ impl Session {
         match (&login.credential, self.parts.registry.relay()) {
             (Credential::Trusted, Some(pool)) => {
                 let mut relayed = Route::clone(&route);
-                relayed.host = pool.to_owned();
+                relayed.host = Some(pool.to_owned());
                 relayed.user = Some(user.name().to_owned());
                 Arc::new(relayed)
             }

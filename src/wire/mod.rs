@@ -189,5 +189,6 @@ impl Wire {
     }
 }
 
-/// Two of the longest unfinished commands; what a client pipelines beyond that waits in the kernel.
-const HEARD_LIMIT: usize = 2 * crate::proto::HEARD_MAX;
+/// The longest unfinished command, and as much as is read at once; what a client pipelines beyond that waits in the
+/// kernel.
+const HEARD_LIMIT: usize = crate::proto::HEARD_MAX + scratch::SIZE;

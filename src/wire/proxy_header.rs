@@ -134,6 +134,9 @@ fn v2_client(bytes: &[u8]) -> Result<Ends, &'static str> {
             }
             verify(bytes, value, &tlv.value)?;
         }
+        if tlv.kind == ppp::v2::Type::SSL as u8 {
+            is_whole_ssl(&tlv.value)?;
+        }
     }
     match header.addresses {
         V2::IPv4(ends) => client(
@@ -146,6 +149,17 @@ fn v2_client(bytes: &[u8]) -> Result<Ends, &'static str> {
         ),
         V2::Unspecified | V2::Unix(_) => Err("no addresses"),
     }
+}
+
+/// A byte of flags, four of the verification's result, and TLVs that fill the rest (section 2.2.6 of the specification).
+/// Nothing of it is used here, but a balancer that counts wrongly in it may do so elsewhere.
+fn is_whole_ssl(value: &[u8]) -> Result<(), &'static str> {
+    let (_, mut tlvs) = value.split_at_checked(V2_SSL_FIXED).ok_or("a truncated TLV of TLS")?;
+    while let [_, high, low, rest @ ..] = tlvs {
+        let length = usize::from(u16::from_be_bytes([*high, *low]));
+        tlvs = rest.get(length..).ok_or("a truncated TLV of TLS")?;
+    }
+    if tlvs.is_empty() { Ok(()) } else { Err("a truncated TLV of TLS") }
 }
 
 /// The checksum is that of the whole header with the checksum's own four bytes at zero.
@@ -174,6 +188,7 @@ const V1_PREFIX: &[u8] = b"PROXY ";
 const V1_MAX: usize = 107;
 const V2_FIXED: usize = 16;
 const V2_TLV_FIXED: usize = 3;
+const V2_SSL_FIXED: usize = 5;
 
 #[cfg(test)]
 mod tests;

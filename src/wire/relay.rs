@@ -26,6 +26,7 @@ use tokio::io::AsyncWrite;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::pulse::Watched;
+use super::socket;
 use super::splice::Manner;
 use super::stream::Stream;
 pub use super::tally::{End, Side, Tally};
@@ -71,6 +72,10 @@ pub struct Relay {
     setting: Arc<Setting>,
     /// A kick wakes this task.
     wakes: bool,
+    /// The alarm wakes it too.
+    is_armed: bool,
+    /// The session has lasted long enough that its back-end is to be noticed when it vanishes.
+    has_lasted: bool,
     over: bool,
 }
 
@@ -94,9 +99,11 @@ impl Relay {
             first: None,
             idle: millis(idle),
             watch,
-            alarm: Box::pin(sleep(idle)),
+            alarm: Box::pin(sleep(idle.min(SHORT))),
             setting,
             wakes: false,
+            is_armed: false,
+            has_lasted: false,
             over: false,
         };
         relay.count(from_client.len() as u64, from_backend.len() as u64);
@@ -145,8 +152,13 @@ impl Relay {
     /// So many bytes more, from the client and from the back-end, and now.
     fn count(&self, up: u64, down: u64) {
         self.watch.pulse().beat(up, down);
-        self.setting.meter.up.inc_by(up);
-        self.setting.meter.down.inc_by(down);
+        // All workers share these: not written to for nothing.
+        if up > 0 {
+            self.setting.meter.up.inc_by(up);
+        }
+        if down > 0 {
+            self.setting.meter.down.inc_by(down);
+        }
     }
 
     /// Who cannot be read from will not read either.
@@ -185,21 +197,38 @@ impl Relay {
         self.watch.pulse().beat(0, 0);
         let due = self.due();
         self.alarm.as_mut().reset(due);
+        self.is_armed = false;
     }
 
     fn due(&self) -> Instant {
         self.watch.pulse().moved() + Duration::from_millis(self.idle.into())
     }
 
-    /// The alarm is not moved at every byte: when it rings, it is set anew for what is left.
+    /// The alarm is not moved at every byte: when it rings, it is set anew for what is left. While it has not rung, it
+    /// knows this task already, which stays the same.
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.is_armed && !self.alarm.is_elapsed() {
+            return Poll::Pending;
+        }
         loop {
+            self.is_armed = true;
             ready!(self.alarm.as_mut().poll(cx));
+            self.has_lasted();
             let due = self.due();
             if due <= Instant::now() {
                 return Poll::Ready(());
             }
             self.alarm.as_mut().reset(due);
+        }
+    }
+
+    /// What an accepted connection inherits from its listener, the one to the back-end gets now.
+    fn has_lasted(&mut self) {
+        if !self.has_lasted {
+            self.has_lasted = true;
+            if let Err(error) = socket::keep_alive(self.backend.tcp()) {
+                tracing::debug!(%error, "a back-end that vanishes will be noticed late");
+            }
         }
     }
 
@@ -263,6 +292,9 @@ impl Drop for Relay {
 fn millis(time: Duration) -> u32 {
     u32::try_from(time.as_millis()).unwrap_or(u32::MAX)
 }
+
+/// A session that is over before needs no keep-alive.
+const SHORT: Duration = Duration::from_secs(60);
 
 /// How long a back-end may be silent once the client has closed its side: it may still have an answer to find.
 pub const LINGER: Duration = Duration::from_secs(30);

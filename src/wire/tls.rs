@@ -37,11 +37,13 @@ pub enum SetupProblem {
 pub struct Acceptor(Arc<ArcSwap<ServerConfig>>);
 
 impl Acceptor {
-    /// Loads the certificates; `alpn` is the one protocol that is spoken here, if it has an id.
+    /// Loads the certificates; `alpn` are the ids of the one protocol that is spoken here. With none, what a client
+    /// offers is ignored.
     ///
     /// # Errors
     /// [`SetupProblem`], with the file's name in it.
-    pub fn new(tls: &config::Tls, alpn: Option<&[u8]>) -> Result<Self, SetupProblem> {
+    pub fn new(tls: &config::Tls, alpn: &[&[u8]]) -> Result<Self, SetupProblem> {
+        let alpn = alpn.iter().map(|id| id.to_vec()).collect();
         Ok(Self(Arc::new(ArcSwap::from_pointee(server_config(tls, alpn)?))))
     }
 
@@ -51,7 +53,7 @@ impl Acceptor {
     /// [`SetupProblem`]; then the old certificates stay.
     pub fn reload(&self, tls: &config::Tls) -> Result<(), SetupProblem> {
         let old = self.0.load_full();
-        let mut new = server_config(tls, old.alpn_protocols.first().map(Vec::as_slice))?;
+        let mut new = server_config(tls, old.alpn_protocols.clone())?;
         new.ticketer = old.ticketer.clone();
         self.0.store(Arc::new(new));
         Ok(())
@@ -111,7 +113,7 @@ impl Facts {
     }
 }
 
-fn server_config(tls: &config::Tls, alpn: Option<&[u8]>) -> Result<ServerConfig, SetupProblem> {
+fn server_config(tls: &config::Tls, alpn: Vec<Vec<u8>>) -> Result<ServerConfig, SetupProblem> {
     let versions = match tls.minimum {
         TlsVersion::V1_2 => rustls::ALL_VERSIONS,
         TlsVersion::V1_3 => &[&rustls::version::TLS13],
@@ -121,7 +123,7 @@ fn server_config(tls: &config::Tls, alpn: Option<&[u8]>) -> Result<ServerConfig,
         .with_protocol_versions(versions)?
         .with_no_client_auth()
         .with_cert_resolver(Arc::new(BySni(keys)));
-    config.alpn_protocols = alpn.map(<[u8]>::to_vec).into_iter().collect();
+    config.alpn_protocols = alpn;
     config.ticketer = aws_lc_rs::Ticketer::new()?;
     config.send_tls13_tickets = 1;
     // Nothing is said so early but a greeting; rustls leaves it off by itself where clients show certificates.
@@ -140,8 +142,9 @@ fn provider() -> rustls::crypto::CryptoProvider {
     provider
 }
 
-/// The first certificate that fits the name and the client's signature schemes; else the first of all. Nothing is
-/// remembered of names that nobody has.
+/// The first certificate that fits the name and the client's signature schemes; else the first that fits the schemes;
+/// else the first of all, with which rustls then says `handshake_failure` as RFC 8446 §4.1.1 asks, and not
+/// `access_denied`. Nothing is remembered of names that nobody has.
 #[derive(Debug)]
 struct BySni(Vec<Shown>);
 
@@ -156,7 +159,7 @@ impl ResolvesServerCert for BySni {
         let usable = |shown: &&Shown| shown.key.key.choose_scheme(hello.signature_schemes()).is_some();
         let name = hello.server_name().and_then(|name| ServerName::try_from(name).ok());
         let named = name.and_then(|name| self.0.iter().filter(usable).find(|shown| shown.is_for(&name)));
-        named.or_else(|| self.0.iter().find(usable)).map(|shown| shown.key.clone())
+        named.or_else(|| self.0.iter().find(usable)).or_else(|| self.0.first()).map(|shown| shown.key.clone())
     }
 }
 
@@ -196,12 +199,13 @@ mod tests {
             key: write("k.pem", pair.signing_key.serialize_pem()),
         };
         let tls = config::Tls { certificates: vec![certificate], minimum: TlsVersion::V1_2, early_greeting: true };
-        for (alpn, expected) in [(None, Vec::new()), (Some(&b"imap"[..]), vec![b"imap".to_vec()])] {
+        for alpn in [&[][..], &[&b"imap"[..]], &[b"smtp", b"esmtp"]] {
+            let expected: Vec<Vec<u8>> = alpn.iter().map(|id| id.to_vec()).collect();
             let acceptor = Acceptor::new(&tls, alpn).expect("an acceptor");
             acceptor.reload(&tls).expect("the same again");
             assert_eq!(acceptor.0.load().alpn_protocols, expected);
         }
-        let acceptor = Acceptor::new(&tls, None).expect("an acceptor");
+        let acceptor = Acceptor::new(&tls, &[]).expect("an acceptor");
         write("c.pem", "no certificate".to_owned());
         let problem = acceptor.reload(&tls).expect_err("nothing to show");
         assert!(problem.to_string().ends_with("c.pem: holds no PEM certificate"), "{problem}");

@@ -32,6 +32,8 @@ pub struct TlsStream {
     clear: Bytes,
     /// Encrypted, not sent yet.
     unsent: BytesMut,
+    /// `unsent` is a session ticket (RFC 8446 §4.6.1), which goes with our next words and not before: see [`handshake`].
+    holds_ticket: bool,
     peer_has_closed: bool,
     we_have_closed: bool,
     /// What ended the session. rustls is not asked again after it: it remembers places in a buffer that is gone.
@@ -101,6 +103,7 @@ impl TlsStream {
                 Err(error) => {
                     let rest = records.get_mut(used..).unwrap_or_default();
                     self.collect_alert(rest);
+                    self.holds_ticket = false;
                     self.fault = Some(error);
                     return Err(self.intact().err().unwrap_or_else(|| io::ErrorKind::InvalidData.into()));
                 }
@@ -108,12 +111,15 @@ impl TlsStream {
         }
     }
 
-    /// After an error, rustls may have an alert for the peer.
+    /// After an error, rustls may have an alert for the peer, behind what else it had to say: when a handshake fails
+    /// after ServerHello, that is one of several records. Asked for more than it has, rustls would read `records` again.
     fn collect_alert(&mut self, records: &mut [u8]) {
-        let _ = match &mut self.session {
-            Session::Server(session) => step(session.process_tls_records(records), &mut |_| {}, &mut self.unsent),
-            Session::Client(session) => step(session.process_tls_records(records), &mut |_| {}, &mut self.unsent),
-        };
+        while self.common().wants_write() {
+            let _ = match &mut self.session {
+                Session::Server(session) => step(session.process_tls_records(records), &mut |_| {}, &mut self.unsent),
+                Session::Client(session) => step(session.process_tls_records(records), &mut |_| {}, &mut self.unsent),
+            };
+        }
     }
 
     /// Reads once from TCP and decrypts what has come whole.
@@ -140,8 +146,11 @@ impl TlsStream {
         })
     }
 
-    /// Sends what waits to be sent.
+    /// Sends what waits to be sent, but for a ticket that is held back.
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.holds_ticket {
+            return Poll::Ready(Ok(()));
+        }
         while !self.unsent.is_empty() {
             let sent = ready!(Pin::new(&mut self.tcp).poll_write(cx, &self.unsent))?;
             self.unsent.advance(sent);
@@ -158,6 +167,14 @@ impl TlsStream {
                 Session::Client(session) => encrypt(session.process_tls_records(&mut self.partial), text, buffer),
             }?;
             let records = buffer.get(..length).unwrap_or_default();
+            if std::mem::take(&mut self.holds_ticket) {
+                // One write takes both; what the kernel does not take is kept.
+                self.unsent.extend_from_slice(records);
+                return match self.poll_send(cx) {
+                    Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+                    Poll::Ready(Ok(())) | Poll::Pending => Poll::Ready(Ok(())),
+                };
+            }
             let sent = match Pin::new(&mut self.tcp).poll_write(cx, records) {
                 Poll::Ready(sent) => sent?,
                 Poll::Pending => 0,
@@ -305,6 +322,7 @@ impl AsyncWrite for TlsStream {
             stream.settle()?;
             stream.close();
         }
+        stream.holds_ticket = false;
         ready!(stream.poll_send(cx))?;
         Pin::new(&mut stream.tcp).poll_shutdown(cx)
     }

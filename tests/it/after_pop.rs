@@ -46,7 +46,7 @@ impl Desk {
 
     /// The record is written a moment after the client has its answer.
     #[track_caller]
-    fn becomes(&self, address: &str, told: &Told) {
+    pub fn becomes(&self, address: &str, told: &Told) {
         wait::until_true(&format!("{address} to be {told:?}"), wait::SOON, || self.ask(address) == *told);
     }
 }
@@ -57,7 +57,7 @@ fn policy(address: &str) -> String {
     )
 }
 
-fn user(name: &str) -> Told {
+pub fn user(name: &str) -> Told {
     let data = format!("OK {name}");
     Told("action=OK".into(), format!("{}:{data}", data.len()), format!("+{name}"))
 }

@@ -181,9 +181,9 @@ fn a_user_of_a_whole_pool_always_lands_on_the_same_server() {
 }
 
 #[test]
-fn a_user_of_a_whole_pool_is_served_by_another_server_while_the_own_one_is_down() {
+fn with_shared_storage_another_server_stands_in_for_one_that_is_down() {
     let mut site = site::Site::start();
-    let gateway = Gateway::start(&site.plan());
+    let gateway = Gateway::start(&site.plan().set("backends.stores.storage", "shared"));
     let home = Mail::Imap.server_of(&mut Mail::Imap.session(&gateway, "heidi"));
     let (down, up) = if home == "one" { (&mut site.one, "two") } else { (&mut site.two, "one") };
     down.kill();

@@ -35,6 +35,41 @@ fn a_wrong_password_and_an_unknown_user_look_the_same() {
 }
 
 #[test]
+fn who_has_not_shown_the_right_password_learns_nothing_of_a_status_a_service_or_a_missing_host() {
+    for check in ["backend", "directory"] {
+        let gateway = Gateway::start(&site::shared().plan().service("login.check", check));
+        for mail in BOTH {
+            let ask = |user: &str| mail.try_login(&mut mail.open(&gateway), user, "wrong");
+            let wrong = ask("alice");
+            mail.refused(&wrong, Refusal::BadCredentials);
+            for user in ["carol", "frank", "sybil"] {
+                assert_eq!(ask(user), wrong, "{mail:?}, check: {check}: {user}");
+            }
+        }
+        // Nobody but the directory could check it.
+        let answer = Mail::Imap.try_login(&mut Mail::Imap.open(&gateway), "sybil", &password("sybil"));
+        let why = if check == "directory" { Refusal::Misconfigured } else { Refusal::BadCredentials };
+        Mail::Imap.refused(&answer, why);
+        gateway.logged(&["login denied", "sybil", "the directory's entry has no host"]);
+    }
+}
+
+#[test]
+fn a_login_is_a_line_of_the_log_unless_that_is_switched_off() {
+    let gateway = Gateway::start(&site::shared().plan());
+    let held = Mail::Imap.session(&gateway, "alice");
+    let line = gateway.logged(&["logged in", "imap", "one.stores"]);
+    assert!(line.contains(r#"user="alice@example.org" login_name="alice""#), "{line}");
+    let session = line.split("session=").nth(1).and_then(|rest| rest.split(' ').next()).expect("a session").to_owned();
+    drop(held);
+    gateway.logged(&["session ended", &format!("session={session} ")]);
+    let silent = Gateway::start(&site::shared().plan().set("log.logins", "false"));
+    drop(Mail::Imap.session(&silent, "alice"));
+    silent.logged(&["session ended"]);
+    assert!(!silent.log().contains("logged in"), "{}", silent.log());
+}
+
+#[test]
 fn the_back_ends_own_words_of_refusal_are_not_shown() {
     let gateway = Gateway::start(&site::shared().plan());
     let answer = Mail::Imap.try_login(&mut Mail::Imap.open(&gateway), "alice", "wrong");

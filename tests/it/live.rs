@@ -7,9 +7,10 @@ use crate::support::client::Client;
 use crate::support::gateway::{Gateway, portcullis};
 use crate::support::mail::{BOTH, Mail, Refusal};
 use crate::support::plan::Plan;
+use crate::support::program::Outcome;
 use crate::support::{keeper, site, wait};
 
-const OPS: &str = "ops-ops-ops-ops-ops";
+pub const OPS: &str = "ops-ops-ops-ops-ops";
 pub const VIEW: &str = "view-view-view-view";
 
 fn plan() -> Plan {
@@ -53,10 +54,16 @@ fn raw(gateway: &Gateway, request: &str) -> (u16, String) {
 /// Runs a verb of the command line as the operator.
 #[track_caller]
 pub fn run(gateway: &Gateway, arguments: &[&str]) -> String {
+    run_as_is(gateway, arguments).fine()
+}
+
+/// The same where it may be refused.
+#[track_caller]
+pub fn run_as_is(gateway: &Gateway, arguments: &[&str]) -> Outcome {
     let file = keeper::folder("token").join("token");
     std::fs::write(&file, format!("{OPS}\n")).unwrap();
     let admin = format!("http://{}", gateway.address("admin"));
-    portcullis(&[arguments, &["--admin", &admin, "--token-file", file.to_str().unwrap()]].concat()).fine()
+    portcullis(&[arguments, &["--admin", &admin, "--token-file", file.to_str().unwrap()]].concat())
 }
 
 fn open(mail: Mail, source: &str, gateway: &Gateway, user: &str) -> Client {

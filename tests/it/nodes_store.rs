@@ -44,7 +44,7 @@ fn the_largest_numbers_in_the_store_hurt_no_gateway() {
     }
     assert!(run(&one, &["user", "alice"]).contains(&MANY.to_string()));
     for sort in ["up", "-down", "since", "-moved"] {
-        page_shows(&one, &view, &format!("/?sort={sort}"), &[name]);
+        page_shows(&one, &view, &format!("/sessions?sort={sort}"), &[name]);
     }
     page_shows(&one, &view, "/user?name=alice", &[name]);
     // Nobody can order anything behind this.

@@ -11,7 +11,7 @@ use crate::support::plan::Plan;
 use crate::support::redis::Redis;
 use crate::support::{keeper, postfix, site, wait};
 
-const OPS: &str = "ops-ops-ops-ops-ops";
+pub const OPS: &str = "ops-ops-ops-ops-ops";
 const VIEW: &str = "view-view-view-view";
 
 fn with_tokens(plan: Plan) -> Plan {
@@ -39,17 +39,19 @@ fn page(gateway: &Gateway, path: &str) -> String {
 }
 
 #[track_caller]
-fn signed_in(gateway: &Gateway, token: &str) -> Browser {
+pub fn signed_in(gateway: &Gateway, token: &str) -> Browser {
     let browser = Browser::start();
     browser.looks(1280, 800, false);
     browser.go(&page(gateway, "/"));
     browser.write("#token", token);
     browser.click("button[type=submit]");
+    browser.shows("Sign out");
+    browser.go(&page(gateway, "/sessions"));
     browser
 }
 
 #[track_caller]
-fn open(mail: Mail, source: &str, gateway: &Gateway, user: &str) -> Client {
+pub fn open(mail: Mail, source: &str, gateway: &Gateway, user: &str) -> Client {
     let mut client = mail.open_from(source, gateway);
     mail.login(&mut client, user);
     client
@@ -68,7 +70,7 @@ fn submits(source: &str, gateway: &Gateway, user: &str) -> Client {
 
 /// The text of the row of a table in which these words are.
 #[track_caller]
-fn row(browser: &Browser, words: &str) -> String {
+pub fn row(browser: &Browser, words: &str) -> String {
     let script = format!(
         "return [...document.querySelectorAll('tbody tr')].map(row => row.innerText).find(text => text.includes({words:?})) || ''"
     );
@@ -92,7 +94,7 @@ fn is_at_home(browser: &Browser, gateway: &Gateway) {
 
 /// Pictures at both widths, light and dark, for who wants to look; and nothing sticks out at the side.
 #[track_caller]
-fn pictures(browser: &Browser, name: &str) {
+pub fn pictures(browser: &Browser, name: &str) {
     let folder = std::env::var("PORTCULLIS_PICTURES").map_or_else(|_| keeper::folder("pictures"), Into::into);
     for (width, height) in [(1280, 800), (400, 900)] {
         for dark in [false, true] {
@@ -114,10 +116,13 @@ fn an_operator_sees_who_is_on_and_acts() {
     browser.go(&page(&gateway, "/"));
     browser.write("#token", "wrong-wrong-wrong-wrong");
     browser.click("button[type=submit]");
-    browser.shows("none of the gateway's tokens");
+    browser.shows("Unknown token.");
     pictures(&browser, "sign-in");
     browser.write("#token", OPS);
     browser.click("button[type=submit]");
+    browser.shows("Nothing is wrong");
+    pictures(&browser, "overview-at-first");
+    browser.click("nav a[href='/sessions']");
     browser.shows("Nobody is logged in.");
     pictures(&browser, "nobody");
 
@@ -128,12 +133,12 @@ fn an_operator_sees_who_is_on_and_acts() {
     for words in [
         ["alice@example.org", "IMAP", "127.0.0.91:", "TLS 1.3", "one.stores.example.org"],
         ["bob@example.org", "POP3", "127.0.0.92:", "TLS 1.3", "two.stores.example.org"],
-        ["bob@example.org", "SMTP", "127.0.0.93:", "TLS 1.3", "two.stores.example.org"],
+        ["bob@example.org", "Submission", "127.0.0.93:", "TLS 1.3", "two.stores.example.org"],
     ] {
         let row = row(&browser, words[2]);
         assert!(words.iter().all(|word| row.contains(word)), "{words:?} in {row}");
     }
-    assert_eq!(browser.run("return document.querySelector('#tabs').innerText"), "All 3\nIMAP 1\nPOP3 1\nSMTP 1");
+    assert_eq!(browser.run("return document.querySelector('#tabs').innerText"), "All 3\nIMAP 1\nPOP3 1\nSubmission 1");
     assert_eq!(browser.run("return window.neverReloaded"), true, "they appeared by themselves");
     pictures(&browser, "sessions");
 
@@ -161,7 +166,7 @@ fn an_operator_switches_a_protocol_off_and_sees_where_a_user_was() {
     let mut pop3 = open(Mail::Pop3, "127.0.0.96", &gateway, "bob");
     row(&browser, "127.0.0.96:");
     browser.click("td.user a");
-    browser.shows("Addresses that authenticated");
+    browser.shows("Recent addresses");
     for (address, protocol) in [("127.0.0.95", "IMAP"), ("127.0.0.96", "POP3")] {
         assert!(row(&browser, address).contains(protocol));
     }
@@ -255,7 +260,7 @@ fn an_operator_sees_the_sessions_of_two_gateways_and_drops_one_of_the_other() {
         let name = format!("mail.example.org/{}", gateway.id());
         assert!(row(&browser, address).contains(&name), "{name} in {}", row(&browser, address));
     }
-    assert_eq!(browser.run("return document.querySelector('#tabs').innerText"), "All 2\nIMAP 1\nPOP3 1\nSMTP 0");
+    assert_eq!(browser.run("return document.querySelector('#tabs').innerText"), "All 2\nIMAP 1\nPOP3 1\nSubmission 0");
     assert_eq!(browser.run("return window.neverReloaded"), true, "they appeared by themselves");
     pictures(&browser, "gateways");
     browser.click("thead th:nth-child(10) a");
@@ -292,11 +297,11 @@ fn a_name_that_would_be_a_script_is_a_name() {
     is_harmless();
     pictures(&browser, "hostile");
     for user in hostile {
-        browser.go(&page(&gateway, "/"));
+        browser.go(&page(&gateway, "/sessions"));
         browser.write("#q", user);
         browser.shows("2 sessions");
         browser.click("td.user a");
-        browser.shows("Addresses that authenticated");
+        browser.shows("Recent addresses");
         assert!(browser.text().contains(user), "{user}");
         is_harmless();
         browser.click(".acts button.drop");

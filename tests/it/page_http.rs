@@ -67,7 +67,7 @@ pub fn sign_in(gateway: &Gateway, token: &str) -> String {
 
 const PAGES: [&str; 7] = [
     "/",
-    "/?protocol=imap&q=x&sort=-up&page=3",
+    "/sessions?protocol=imap&q=x&sort=-up&page=3",
     "/user?name=alice",
     "/address?ip=192.0.2.1",
     "/backends",
@@ -230,7 +230,7 @@ fn a_visit_begins_with_a_token_and_ends_on_request() {
 fn a_browser_is_told_to_keep_and_to_trust_nothing() {
     let gateway = Gateway::start(&plan());
     let ops = sign_in(&gateway, OPS);
-    let hostile = "/?q=%22%3E%3Cscript%3Ealert(1)%3C/script%3E&sort=%3Cscript%3E";
+    let hostile = "/sessions?q=%22%3E%3Cscript%3Ealert(1)%3C/script%3E&sort=%3Cscript%3E";
     let outcomes = [
         ("/", "", 401),
         ("/", &ops, 200),
@@ -238,8 +238,8 @@ fn a_browser_is_told_to_keep_and_to_trust_nothing() {
         (hostile, &ops, 200),
         ("/user?name=%3Cscript%3E", &ops, 200),
         ("/address?ip=%3Cscript%3E", &ops, 400),
-        ("/?protocol=%3Cscript%3E", &ops, 400),
-        ("/?page=%3Cscript%3E", &ops, 400),
+        ("/sessions?protocol=%3Cscript%3E", &ops, 400),
+        ("/sessions?page=%3Cscript%3E", &ops, 400),
         ("/x", &ops, 404),
         ("/sign-in", "", 200),
         ("/page.js", "", 200),
@@ -286,7 +286,7 @@ fn without_tokens_the_page_is_read_on_loopback_and_nobody_acts() {
         assert_eq!(answer.status, if ["/x", "//admin"].contains(&path) { 404 } else { 200 }, "{path}");
         assert!(!answer.body.contains("method=\"post\""), "{}", answer.body);
     }
-    assert!(ask(&gateway, "GET", "/", "", "").body.contains("Nobody is logged in."));
+    assert!(ask(&gateway, "GET", "/sessions", "", "").body.contains("Nobody is logged in."));
     for (path, form) in ACTS {
         assert_eq!(ask(&gateway, "POST", path, "", &format!("csrf=&{form}")).status, 403, "{path}");
     }

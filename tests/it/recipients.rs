@@ -29,7 +29,9 @@ impl Asked {
     /// The server and the address there; `unknown`, `not ours`, or what is wrong.
     fn goes_to(&self, address: &str) -> String {
         match self.runtime.block_on(self.directory.recipient(address)) {
-            Ok(Recipient::Lives(at)) => format!("{} {}", at.route.host.split('.').next().unwrap(), at.address),
+            Ok(Recipient::Lives(at)) => {
+                format!("{} {}", at.route.host.as_deref().unwrap().split('.').next().unwrap(), at.address)
+            }
             Ok(Recipient::Unknown) => "unknown".to_owned(),
             Ok(Recipient::NotOurs) => "not ours".to_owned(),
             Err(problem) => problem.to_string(),

@@ -15,13 +15,13 @@ use crate::support::smtp::hello;
 use crate::support::{site, wait};
 
 /// In front of the shared site; every address counts, loopback too.
-fn remembering() -> Plan {
+pub fn remembering() -> Plan {
     plan(site::shared(), shared()).set("smtp_after_pop.exempt", "[]")
 }
 
 /// Connects from an address and says EHLO, and no AUTH.
 #[track_caller]
-fn open_from(gateway: &Gateway, address: &str) -> Client {
+pub fn open_from(gateway: &Gateway, address: &str) -> Client {
     let mut client = gateway.connect_from(address, "submissions").tls();
     client.expect("220 ");
     hello(&mut client);
@@ -36,13 +36,13 @@ fn mail_from(gateway: &Gateway, address: &str) -> String {
 
 /// As soon as it has become known who is at the address.
 #[track_caller]
-fn mail_is_taken_from(gateway: &Gateway, address: &str) {
+pub fn mail_is_taken_from(gateway: &Gateway, address: &str) {
     wait::until_true("MAIL to be taken", wait::SOON, || mail_from(gateway, address).starts_with("250 "));
 }
 
 /// Sends a message without AUTH.
 #[track_caller]
-fn send(client: &mut Client, subject: &str) {
+pub fn send(client: &mut Client, subject: &str) {
     client.ask_for(MAIL, "250 ");
     client.ask_for("RCPT TO:<someone@example.org>", "250 ");
     client.ask_for("DATA", "354 ");

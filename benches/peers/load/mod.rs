@@ -16,7 +16,7 @@ use anyhow::Result;
 use crate::certs::Certs;
 
 pub use held::Held;
-pub use rounds::{Crew, Round, Work};
+pub use rounds::{Crew, Load, Round, Work};
 pub use shim::Distance;
 pub use way::{SharedWay, Tls, USERS, Way};
 pub use words::Language;
@@ -36,6 +36,9 @@ pub struct Arguments {
     folder: PathBuf,
     #[arg(long, default_value_t = 8)]
     clients: usize,
+    /// Octets of a message, for bulk.
+    #[arg(long)]
+    message: Option<u64>,
     #[arg(long, default_value_t = 5.0)]
     seconds: f64,
 }
@@ -46,7 +49,9 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     let certs = Certs::in_folder(&arguments.folder);
     let way = Arc::new(Way::to(arguments.address, arguments.language, arguments.tls, &certs)?);
     let time = Duration::from_secs_f64(arguments.seconds);
-    let mut crew = Crew::assemble(arguments.work, &way, arguments.clients).await?;
+    let mut load = Load::of(arguments.work, arguments.clients);
+    load.message = arguments.message.unwrap_or(load.message);
+    let mut crew = Crew::assemble(load, &way).await?;
     let round = crew.work(time).await?;
     crew.leave().await?;
     println!("{} operations, {} octets, median {:?}", round.operations, round.octets, round.median());

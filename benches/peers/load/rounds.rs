@@ -19,6 +19,15 @@ pub enum Work {
     Upload,
 }
 
+/// So much of it at once.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Load {
+    pub work: Work,
+    pub clients: usize,
+    /// Octets of a message, where messages are what is moved.
+    pub message: u64,
+}
+
 /// What came of it.
 #[derive(Default)]
 pub struct Round {
@@ -30,30 +39,36 @@ pub struct Round {
 
 /// Clients that are ready for their work: logged in, unless logging in is what they do.
 pub struct Crew {
-    work: Work,
+    load: Load,
     way: SharedWay,
     talks: Vec<Option<Talk>>,
 }
 
+impl Load {
+    pub const fn of(work: Work, clients: usize) -> Self {
+        Self { work, clients, message: MESSAGE }
+    }
+}
+
 impl Crew {
-    pub async fn assemble(work: Work, way: &SharedWay, clients: usize) -> Result<Self> {
+    pub async fn assemble(load: Load, way: &SharedWay) -> Result<Self> {
         let mut talks = Vec::new();
-        for _ in 0..clients {
-            talks.push(if work == Work::Login { None } else { Some(arrive(way).await?) });
+        for _ in 0..load.clients {
+            talks.push(if load.work == Work::Login { None } else { Some(arrive(way).await?) });
         }
-        Ok(Self { work, way: way.clone(), talks })
+        Ok(Self { load, way: way.clone(), talks })
     }
 
     /// Everything that was begun in time is also finished; one failure fails the round.
     pub async fn work(&mut self, time: Duration) -> Result<Round> {
-        let (work, end) = (self.work, Instant::now() + time);
+        let (load, end) = (self.load, Instant::now() + time);
         let mut all = JoinSet::new();
         for talk in self.talks.drain(..) {
             let way = self.way.clone();
             all.spawn(async move {
                 match talk {
                     None => logins(&way, end).await.map(|round| (round, None)),
-                    Some(talk) => commands(work, &way, talk, end).await.map(|(round, talk)| (round, Some(talk))),
+                    Some(talk) => commands(load, &way, talk, end).await.map(|(round, talk)| (round, Some(talk))),
                 }
             });
         }
@@ -77,7 +92,7 @@ impl Crew {
 
 impl Round {
     pub async fn of_logins(way: &SharedWay, clients: usize, time: Duration) -> Result<Self> {
-        Crew::assemble(Work::Login, way, clients).await?.work(time).await
+        Crew::assemble(Load::of(Work::Login, clients), way).await?.work(time).await
     }
 
     pub fn median(&self) -> Duration {
@@ -111,22 +126,22 @@ async fn logins(way: &SharedWay, end: Instant) -> Result<Round> {
     Ok(round)
 }
 
-async fn commands(work: Work, way: &SharedWay, mut talk: Talk, end: Instant) -> Result<(Round, Talk)> {
+async fn commands(load: Load, way: &SharedWay, mut talk: Talk, end: Instant) -> Result<(Round, Talk)> {
     let mut round = Round::default();
     while Instant::now() < end {
-        round.octets += command(work, way, &mut talk).await?;
+        round.octets += command(load, way, &mut talk).await?;
         round.operations += 1;
     }
     Ok((round, talk))
 }
 
-async fn command(work: Work, way: &SharedWay, talk: &mut Talk) -> Result<u64> {
+async fn command(Load { work, message, .. }: Load, way: &SharedWay, talk: &mut Talk) -> Result<u64> {
     match work {
-        Work::Download => words::download(talk, MESSAGE).await.map(|()| MESSAGE),
-        Work::Upload => words::upload(talk, MESSAGE).await.map(|()| MESSAGE),
+        Work::Download => words::download(talk, message).await.map(|()| message),
+        Work::Upload => words::upload(talk, message).await.map(|()| message),
         Work::Login | Work::Noop => way.language.noop(talk).await.map(|()| 0),
     }
 }
 
-/// Octets of a message in bulk: large, so that the figure is the relay's.
-const MESSAGE: u64 = 32 << 20;
+/// Octets of a message in bulk where nothing else is said: large, so that the figure is the relay's.
+const MESSAGE: u64 = 16 << 20;

@@ -17,7 +17,7 @@ use tokio::time::interval;
 use super::sample::Bench;
 use super::scenarios::Scenario;
 use crate::gateways::{Gateway, Running, Wish};
-use crate::load::{Held, SharedWay, Work};
+use crate::load::{Held, Load, SharedWay};
 use crate::talk::Talk;
 
 /// They end when it is dropped, and so does the gateway.
@@ -41,29 +41,29 @@ impl Crowd {
         (self.running, self.way, self.held)
     }
 
-    /// CPU of `work` at the gateway where nobody else is, at this one, and the ratio.
+    /// CPU of `load` at the gateway where nobody else is, at this one, and the ratio.
     pub async fn beside(
         &mut self,
         bench: &Bench,
-        work: Work,
+        load: Load,
         (quiet_way, quiet): (&SharedWay, &Running),
         watched: bool,
     ) -> Result<Vec<f64>> {
         // Two of them take a second at least, so that one question more or less is not many a second.
         let time = bench.effort.time.max(Duration::from_millis(500));
         // Without, with, with, without: whoever becomes slower over the round is slower for both.
-        let before = Bench::cpu_for(time, work, quiet_way, quiet).await?;
+        let before = Bench::cpu_for(time, load, quiet_way, quiet).await?;
         let mut watcher = JoinSet::new();
         if watched {
             watcher.spawn(watch(self.running.admin()));
         }
-        let with = Bench::cpu_for(time, work, &self.way, &self.running).await?
-            + Bench::cpu_for(time, work, &self.way, &self.running).await?;
+        let with = Bench::cpu_for(time, load, &self.way, &self.running).await?
+            + Bench::cpu_for(time, load, &self.way, &self.running).await?;
         if let Some(ended) = watcher.try_join_next() {
             ended??;
         }
         drop(watcher);
-        let without = before + Bench::cpu_for(time, work, quiet_way, quiet).await?;
+        let without = before + Bench::cpu_for(time, load, quiet_way, quiet).await?;
         self.held.all_live().await?;
         Ok(vec![without / 2.0, with / 2.0, with / without])
     }

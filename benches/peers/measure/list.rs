@@ -1,20 +1,21 @@
 //! What is measured, of whom, and what must be reached.
 
-use super::scenarios::{Kind, Scenario, Target};
+use super::sample::{CLIENTS, STREAMS};
+use super::scenarios::{Kind, Scenario, Size, Target};
 use crate::gateways::Gateway;
-use crate::load::{Language, Tls, Work};
+use crate::load::{Language, Load, Tls, Work};
 use Gateway::{Dovecot, Haproxy, Nginx, Perdition};
 use Language::{Imap, Pop3, Submission};
 use Target::{AtMost, Of, Unset};
 use Tls::{Full, Resumed};
 use Work::{Download, Login, Noop, Upload};
 
-const fn cpu(name: &'static str, title: &'static str, work: Work, tls: Tls, target: Target) -> Scenario {
-    Scenario::new(name, title, Kind::Cpu(work, Imap), tls, target)
+const fn cpu(name: &'static str, title: &'static str, sizes: &'static [Size], tls: Tls, target: Target) -> Scenario {
+    Scenario::new(name, title, Kind::Cpu { language: Imap, sizes }, tls, target)
 }
 
 const fn login(name: &'static str, title: &'static str, language: Language) -> Scenario {
-    Scenario::new(name, title, Kind::Cpu(Login, language), Tls::None, Unset)
+    Scenario::new(name, title, Kind::Cpu { language, sizes: LOGIN }, Tls::None, Unset)
 }
 
 const fn wait(name: &'static str, title: &'static str, tls: Tls, target: Target) -> Scenario {
@@ -30,7 +31,8 @@ const fn silent(name: &'static str, title: &'static str, tls: Tls, most: f64) ->
 }
 
 const fn others(name: &'static str, title: &'static str, tls: Tls, watched: bool) -> Scenario {
-    Scenario::new(name, title, Kind::Others { work: Download, watched }, tls, AtMost(1.1)).without(OURS_ONLY)
+    let load = Load::of(Download, STREAMS);
+    Scenario::new(name, title, Kind::Others { load, watched }, tls, AtMost(1.1)).without(OURS_ONLY)
 }
 
 const OURS_ONLY: &[(Gateway, &str)] = &[(Nginx, ""), (Haproxy, ""), (Dovecot, ""), (Perdition, "")];
@@ -41,24 +43,47 @@ const NOT_SO_MANY: &[(Gateway, &str)] = &[(Perdition, "has a process for each se
 
 const NONE: Tls = Tls::None;
 
+const LOGIN: &[Size] = &[Size::of("CPU", Login, CLIENTS)];
+/// One at a time is what a quiet site has all day, and the dearest: the gateway wakes for each step.
+const LOGINS: &[Size] = &[
+    Size::of("CPU, 1 client", Login, 1),
+    Size::of("CPU, 8 clients", Login, 8),
+    Size::of("CPU, 32 clients", Login, 32),
+];
+const NOOPS: &[Size] = &[
+    Size::of("CPU, 1 session", Noop, 1),
+    Size::of("CPU, 4 sessions", Noop, 4),
+    Size::of("CPU, 32 sessions", Noop, 32),
+];
+const DOWNLOADS: &[Size] = &[
+    Size::with_messages("CPU, messages of 64 KiB", Download, 64 << 10),
+    Size::with_messages("CPU, messages of 1 MiB", Download, 1 << 20),
+    Size::with_messages("CPU, messages of 16 MiB", Download, 16 << 20),
+];
+const UPLOADS: &[Size] = &[
+    Size::with_messages("CPU, messages of 64 KiB", Upload, 64 << 10),
+    Size::with_messages("CPU, messages of 1 MiB", Upload, 1 << 20),
+    Size::with_messages("CPU, messages of 16 MiB", Upload, 16 << 20),
+];
+
 pub static SCENARIOS: &[Scenario] = &[
-    cpu("login-plain", "IMAP login + logout, plain", Login, NONE, Of(Nginx, 0.75)),
+    cpu("login-plain", "IMAP login + logout, plain", LOGINS, NONE, Of(Nginx, 0.75)),
     login("login-logged", "… and a line of log for each", Imap).with_logs().without(OURS_ONLY),
     login("login-workers", "… and four threads instead of one, on the one CPU", Imap)
         .with_workers(4)
         .without(OURS_ONLY),
     login("ldap-cached", "… and LDAP's answer remembered", Imap).remembering(100_000).without(OURS_ONLY),
     login("ldap-uncached", "… and LDAP asked each time", Imap).remembering(0).without(OURS_ONLY),
-    cpu("login-tls", "IMAP login + logout, TLS 1.3, full handshake", Login, Full, Of(Haproxy, 0.55)),
-    cpu("login-resumed", "IMAP login + logout, TLS 1.3, resumed", Login, Resumed, Unset),
+    cpu("login-tls", "IMAP login + logout, TLS 1.3, full handshake", LOGINS, Full, Of(Haproxy, 0.55)),
+    cpu("login-resumed", "IMAP login + logout, TLS 1.3, resumed", LOGIN, Resumed, Unset),
     login("login-pop3", "POP3 login + QUIT, plain", Pop3),
     login("login-submission", "submission EHLO + AUTH + QUIT, plain", Submission).without(NO_SUBMISSION),
-    cpu("noop-plain", "NOOP round trip, plain", Noop, NONE, Of(Nginx, 1.0)),
-    cpu("noop-tls", "NOOP round trip, TLS to the client", Noop, Full, Of(Nginx, 0.85)),
-    cpu("download-plain", "bulk download, plain", Download, NONE, Of(Haproxy, 0.55)),
-    cpu("download-tls", "bulk download, TLS to the client", Download, Full, Of(Haproxy, 0.75)),
-    cpu("upload-plain", "bulk upload, plain", Upload, NONE, Of(Haproxy, 0.55)),
-    cpu("upload-tls", "bulk upload, TLS to the client", Upload, Full, Of(Haproxy, 0.75)),
+    cpu("noop-plain", "NOOP round trip, plain", NOOPS, NONE, Of(Nginx, 1.0)),
+    cpu("noop-tls", "NOOP round trip, TLS to the client", NOOPS, Full, Of(Nginx, 0.85)),
+    cpu("download-plain", "bulk download, plain", DOWNLOADS, NONE, Of(Haproxy, 0.55)),
+    cpu("download-tls", "bulk download, TLS to the client", DOWNLOADS, Full, Of(Haproxy, 0.55)),
+    cpu("upload-plain", "bulk upload, plain", UPLOADS, NONE, Of(Haproxy, 0.55)),
+    cpu("upload-tls", "bulk upload, TLS to the client", UPLOADS, Full, Of(Haproxy, 0.55)),
     wait("wait-plain", "connect → logged in, loopback, plain", NONE, Unset),
     wait("wait-tls", "connect → logged in, loopback, TLS 1.3", Full, Of(Haproxy, 1.0)),
     Scenario::new("distant", "connect → logged in, 40 ms away, TLS 1.3", Kind::Distant, Full, AtMost(135.0)),

@@ -19,7 +19,7 @@ use crate::load::{SharedWay, USERS};
 use crate::stage::{Stage, unless_ended};
 pub use crowd::Crowd;
 pub use list::SCENARIOS;
-pub use sample::{Bench, CLIENTS, Effort, STREAMS};
+pub use sample::{Bench, Effort};
 pub use scenarios::{Kind, Scenario};
 
 #[derive(clap::Args)]
@@ -35,7 +35,7 @@ pub struct Arguments {
     #[arg(long = "peer", value_enum, value_name = "NAME")]
     peers: Vec<Gateway>,
     /// Another build of Portcullis.
-    #[arg(long, default_value = env!("CARGO_BIN_EXE_portcullis"), hide_default_value = true)]
+    #[arg(long, overrides_with = "portcullis", default_value = env!("CARGO_BIN_EXE_portcullis"), hide_default_value = true)]
     portcullis: PathBuf,
     /// Where the table goes; otherwise benches/peers/RESULTS.md if everything was measured, else nowhere.
     #[arg(long)]

@@ -9,7 +9,7 @@ use tokio::time::sleep;
 use super::Turn;
 use super::scenarios::{Kind, Scenario};
 use crate::gateways::{Gateway, Running};
-use crate::load::{Crew, Distance, Held, Language, Round, SharedWay, Tls, Way, Work};
+use crate::load::{Crew, Distance, Held, Language, Load, Round, SharedWay, Tls, Way, Work};
 use crate::stage::Stage;
 
 /// Where the samples are taken.
@@ -48,7 +48,7 @@ impl Effort {
     pub const WHOLE: Self = Self {
         rounds: 5,
         fresh_rounds: 3,
-        time: Duration::from_millis(1_500),
+        time: Duration::from_millis(800),
         warm_up: Duration::from_millis(400),
         sessions: 2_000,
         held: 9_000,
@@ -60,7 +60,7 @@ impl Effort {
 impl Bench {
     /// How the load of a scenario comes.
     pub fn way(&self, scenario: &Scenario, running: &Running) -> Result<SharedWay> {
-        let language = if let Kind::Cpu(_, language) = scenario.kind { language } else { Language::Imap };
+        let language = if let Kind::Cpu { language, .. } = scenario.kind { language } else { Language::Imap };
         let address = running.address(language, scenario.tls)?;
         Ok(Arc::new(Way::to(address, language, scenario.tls, &self.stage.certs)?))
     }
@@ -81,11 +81,14 @@ impl Bench {
         let Turn { running, way, crowd } = turn;
         let crowd = crowd.as_mut().context("nobody else is on");
         match scenario.kind {
-            Kind::Cpu(work, _) => {
-                let figure = self.cpu(work, way, running).await?;
+            Kind::Cpu { sizes, .. } => {
+                let mut figures = Vec::new();
+                for size in sizes {
+                    figures.push(self.cpu(size.load, way, running).await?);
+                }
                 let resumed = way.share_resumed() * 100.0;
                 ensure!(scenario.tls != Tls::Resumed || resumed > 90.0, "resumes only {resumed:.0} % of its sessions");
-                Ok(vec![figure])
+                Ok(figures)
             }
             Kind::Wait => {
                 let round = Round::of_logins(way, FEW, self.effort.time).await?;
@@ -94,7 +97,7 @@ impl Bench {
             Kind::Distant => Ok(vec![self.distant(way).await?]),
             Kind::Memory { silent } => Ok(vec![self.memory(silent, peer, way, running).await?]),
             Kind::Held => self.held(way, running).await,
-            Kind::Others { work, watched } => crowd?.beside(self, work, (way, running), watched).await,
+            Kind::Others { load, watched } => crowd?.beside(self, load, (way, running), watched).await,
             Kind::Who => crowd?.listed(self),
         }
     }
@@ -113,21 +116,20 @@ impl Bench {
         usize::try_from(self.stage.descriptors / 2).unwrap_or(usize::MAX).saturating_sub(500)
     }
 
-    async fn cpu(&self, work: Work, way: &SharedWay, running: &Running) -> Result<f64> {
-        Self::cpu_for(self.effort.time, work, way, running).await
+    async fn cpu(&self, load: Load, way: &SharedWay, running: &Running) -> Result<f64> {
+        Self::cpu_for(self.effort.time, load, way, running).await
     }
 
     /// Microseconds of an operation or seconds of a gigabyte.
-    pub async fn cpu_for(time: Duration, work: Work, way: &SharedWay, running: &Running) -> Result<f64> {
-        let clients = if matches!(work, Work::Download | Work::Upload) { STREAMS } else { CLIENTS };
-        let mut crew = Crew::assemble(work, way, clients).await?;
+    pub async fn cpu_for(time: Duration, load: Load, way: &SharedWay, running: &Running) -> Result<f64> {
+        let mut crew = Crew::assemble(load, way).await?;
         let before = running.cpu();
         let round = crew.work(time).await?;
         // The gateway has the last connections to close still, or its children to bury.
         sleep(Duration::from_millis(30)).await;
         let used = running.cpu() - before;
         crew.leave().await?;
-        Ok(match work {
+        Ok(match load.work {
             Work::Download | Work::Upload => used / (round.octets as f64 / 1e9),
             Work::Login | Work::Noop => used * 1e6 / round.operations as f64,
         })
@@ -162,15 +164,16 @@ impl Bench {
         let mut held = Held::default();
         held.grow(way, false, 100).await?;
         Round::of_logins(way, CLIENTS, self.effort.warm_up).await?;
-        let few = self.cpu(Work::Login, way, running).await?;
+        let logins = Load::of(Work::Login, CLIENTS);
+        let few = self.cpu(logins, way, running).await?;
         held.grow(way, false, self.held_in_all()).await?;
-        let many = self.cpu(Work::Login, way, running).await?;
+        let many = self.cpu(logins, way, running).await?;
         held.all_live().await?;
         Ok(vec![few, many, many / few])
     }
 }
 
-/// Clients at once: enough that one who waits (nginx's for Nagle's sake) does not leave the gateway without work.
+/// Clients at once where nothing else is said: enough that one who waits (nginx's for Nagle's sake) does not leave the gateway without work.
 pub const CLIENTS: usize = 32;
 /// … where the wait itself is the figure.
 pub const FEW: usize = 8;

@@ -1,8 +1,8 @@
 //! What a scenario consists of.
 
-use super::sample::Effort;
+use super::sample::{Effort, STREAMS};
 use crate::gateways::{Directory, Gateway, Wish};
-use crate::load::{Language, Tls, Work};
+use crate::load::{Language, Load, Tls, Work};
 
 pub struct Scenario {
     pub name: &'static str,
@@ -21,8 +21,8 @@ pub struct Scenario {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// CPU of something that is done over and over.
-    Cpu(Work, Language),
+    /// CPU of something that is done over and over, at several sizes.
+    Cpu { language: Language, sizes: &'static [Size] },
     /// Median wait for the login's yes.
     Wait,
     /// The same from afar.
@@ -32,9 +32,16 @@ pub enum Kind {
     /// CPU of a login while few, and while many others are there.
     Held,
     /// CPU of something while no others are on, and while many are; the page that lists them is perhaps watched.
-    Others { work: Work, watched: bool },
+    Others { load: Load, watched: bool },
     /// CPU of the command that lists them.
     Who,
+}
+
+/// How much of it at once, and what the table calls that.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Size {
+    pub what: &'static str,
+    pub load: Load,
 }
 
 /// A line of the table.
@@ -58,6 +65,23 @@ pub enum Target {
     Unset,
     AtMost(f64),
     Of(Gateway, f64),
+}
+
+impl Size {
+    pub const fn of(what: &'static str, work: Work, clients: usize) -> Self {
+        Self { what, load: Load::of(work, clients) }
+    }
+
+    pub const fn with_messages(what: &'static str, work: Work, message: u64) -> Self {
+        Self { what, load: Load { work, clients: STREAMS, message } }
+    }
+
+    fn unit(&self) -> Unit {
+        match self.load.work {
+            Work::Download | Work::Upload => Unit::SecondsPerGigabyte,
+            Work::Login | Work::Noop => Unit::Microseconds,
+        }
+    }
 }
 
 impl Scenario {
@@ -100,8 +124,7 @@ impl Scenario {
     pub fn rows(&self) -> Vec<Row> {
         let row = |what, unit, target| Row { what, unit, target };
         match self.kind {
-            Kind::Cpu(Work::Download | Work::Upload, _) => vec![row("CPU", Unit::SecondsPerGigabyte, self.target)],
-            Kind::Cpu(..) => vec![row("CPU", Unit::Microseconds, self.target)],
+            Kind::Cpu { sizes, .. } => sizes.iter().map(|size| row(size.what, size.unit(), self.target)).collect(),
             Kind::Wait | Kind::Distant => vec![row("median", Unit::Milliseconds, self.target)],
             Kind::Memory { .. } => vec![row("memory", Unit::Bytes, self.target)],
             Kind::Held => vec![

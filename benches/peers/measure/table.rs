@@ -34,7 +34,8 @@ pub fn render(
         "- {} rounds of {} s ({} on fresh processes for memory and sessions held), interleaved. A cell is the median of \
          the rounds; in brackets ours divided by theirs (median of the rounds' ratios).\n\
          - CPU: user and system time of the gateway's processes. nginx's auth server and slapd are not counted; nobody \
-         writes a line of log for a session (Dovecot cannot be told so: it logs to /dev/null). {CLIENTS} clients at once, {STREAMS} in bulk, {FEW} where the wait is the figure.\n\
+         writes a line of log for a session (Dovecot cannot be told so: it logs to /dev/null). {CLIENTS} clients at once where no number is said, {STREAMS} in bulk, {FEW} where the wait is the figure.\n\
+         - Each peer is set up as its manual advises whoever wants speed; the files under `startup/` say how.\n\
          - Memory: growth of proportional set size for {} sessions (Perdition {}) after the first 200 (5).\n\
          - TLS: 1.3, X25519 (Perdition knows P-256 only), AES-128-GCM, ECDSA P-256.\n\
          - Sessions held: {} of the 9,000 wanted; others on: {} of 5,000 (two gateways side by side, with them and \

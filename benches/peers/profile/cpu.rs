@@ -9,21 +9,15 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use rustix::process::geteuid;
 
+use super::Look;
 use super::areas::{Place, area};
-use crate::gateways::{Gateway, Process, Running, Wish, find, output, pinned};
+use crate::gateways::{Process, Running, find, output, pinned};
 use crate::load::{Crew, Work};
-use crate::measure::{Bench, CLIENTS, Crowd, STREAMS, Scenario};
+use crate::measure::Crowd;
 
 /// Markdown: areas, then symbols.
-pub async fn look(
-    scenario: &Scenario,
-    work: Work,
-    peer: Gateway,
-    seconds: f64,
-    lines: usize,
-    wish: &Wish,
-    bench: &Bench,
-) -> Result<String> {
+pub async fn look(look: &Look<'_>) -> Result<String> {
+    let &Look { scenario, load, peer, seconds, lines, ref wish, bench } = look;
     let perf = find("perf", "linux-perf")?;
     may_look()?;
     let (running, way, _held) = if scenario.has_others() {
@@ -34,13 +28,12 @@ pub async fn look(
         bench.warm_up(&way).await?;
         (running, way, Default::default())
     };
-    let clients = if matches!(work, Work::Download | Work::Upload) { STREAMS } else { CLIENTS };
 
     let folder = tempfile::Builder::new().prefix("peers-perf-").tempdir()?;
     let data = folder.path().join("data").display().to_string();
     let event = event(&perf);
     let ids: Vec<String> = running.ids().iter().map(ToString::to_string).collect();
-    let mut crew = Crew::assemble(work, &way, clients).await?;
+    let mut crew = Crew::assemble(load, &way).await?;
     // Kernel stacks say which call a sample is in; of user code the innermost function is enough.
     let arguments = ["record", "-q", "-e", event, "-F", FREQUENCY, "-g", "-o", &data, "-p"];
     let mut arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
@@ -56,7 +49,7 @@ pub async fn look(
 
     let script = Command::new(&perf).args(["script", "-i", &data, "-F", "ip,sym,dso"]).output()?;
     let text = String::from_utf8_lossy(&script.stdout);
-    let (unit, count) = match work {
+    let (unit, count) = match load.work {
         Work::Download | Work::Upload => ("s/GB", round.octets as f64 / 1e9),
         Work::Login | Work::Noop => ("µs", round.operations as f64 / 1e6),
     };
@@ -109,7 +102,7 @@ fn file_name(file: &str) -> &str {
 }
 
 /// Without the hash behind a symbol.
-fn readable(symbol: &str) -> &str {
+pub(super) fn readable(symbol: &str) -> &str {
     match symbol.rsplit_once("::h") {
         Some((name, hash)) if hash.len() == 16 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()) => name,
         _ => symbol,

@@ -114,8 +114,12 @@ pub(super) async fn list(State(admin): State<Admin>, Query(wanted): Query<Wanted
     if !(1..=LIMIT_MAX).contains(&limit) {
         return Err(Refusal::bad(format!("limit is from 1 to {LIMIT_MAX}")));
     }
+    let user = match &wanted.user {
+        Some(name) => Some(admin.user(name).await?.shared_name()),
+        None => None,
+    };
     let filter = Filter {
-        user: wanted.user.map(|name| admin.user(&name)).transpose()?.map(|user| user.shared_name()),
+        user,
         protocol: wanted.protocol.map(|name| protocol(&name)).transpose()?,
         client: wanted.client.map(|text| address(&text)).transpose()?,
         backend: wanted.backend.map(Into::into),

@@ -1,10 +1,13 @@
 //! The gateway as a whole.
 
+use std::time::SystemTime;
+
 use axum::Json;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{Admin, Refusal, State};
+use crate::directory::{DirectoryState, Reach, SourceState};
 use crate::nodes::Other;
 
 /// How the gateway is.
@@ -20,8 +23,7 @@ pub(super) struct Status {
     nodes: Vec<Node>,
     /// The registry's store is away, so the other gateways are missing.
     partial: bool,
-    /// Whether the directory has an answer for logins.
-    directory_answers: bool,
+    directory: Directory,
     /// Whether the registry's store is there.
     registry_up: bool,
     /// Whether what is switched off stays so over a restart.
@@ -29,6 +31,40 @@ pub(super) struct Status {
     backends: usize,
     /// Those to which the last connection failed.
     backends_down: usize,
+}
+
+/// Whether the directory answers. Times are seconds since 1970.
+#[derive(Serialize, ToSchema)]
+#[schema(as = DirectoryStatus)]
+struct Directory {
+    #[serde(flatten)]
+    reach: Reached,
+    /// Users who can be served from memory while a source is away.
+    remembered_users: usize,
+    /// Recipients of mail, likewise.
+    remembered_recipients: usize,
+    /// In the order in which they are asked.
+    sources: Vec<Source>,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = DirectorySource)]
+struct Source {
+    /// What it is and where.
+    source: String,
+    #[serde(flatten)]
+    reach: Reached,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = DirectoryReach)]
+struct Reached {
+    /// `answers`, `away`, or `never_answered` (since the gateway started). A directory is what its worst source is.
+    state: &'static str,
+    /// Since when it is away.
+    since: Option<u64>,
+    /// Why it does not answer.
+    reason: Option<String>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -60,10 +96,34 @@ pub(super) async fn status(State(admin): State<Admin>) -> Json<Status> {
         sessions: counts.map(|(protocol, sessions)| Count { protocol: protocol.name(), sessions }).collect(),
         nodes: [here].into_iter().chain(view.others.iter().map(there)).collect(),
         partial: view.is_partial,
-        directory_answers: parts.directory.answers(),
+        directory: parts.directory.state().into(),
         registry_up: parts.metrics.registry_up.get() != 0,
         registry_kept: parts.registry.keeps(),
         backends: servers.len(),
         backends_down: servers.iter().filter(|server| server.is_down()).count(),
     })
+}
+
+impl From<DirectoryState> for Directory {
+    fn from(state: DirectoryState) -> Self {
+        Self {
+            reach: state.reach().into(),
+            remembered_users: state.remembered_users,
+            remembered_recipients: state.remembered_recipients,
+            sources: state.sources.into_iter().map(Source::from).collect(),
+        }
+    }
+}
+
+impl From<SourceState> for Source {
+    fn from(state: SourceState) -> Self {
+        Self { source: state.name, reach: state.reach.into() }
+    }
+}
+
+impl From<Reach> for Reached {
+    fn from(reach: Reach) -> Self {
+        let seconds = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        Self { state: reach.label(), since: reach.since().map(seconds), reason: reach.why().map(ToString::to_string) }
+    }
 }

@@ -6,11 +6,13 @@ use utoipa::ToSchema;
 
 use super::sessions::{LIMIT_MAX, Sessions, matching};
 use super::{Admin, Caller, Dropped, Refusal, State, Whose};
-use crate::admin::named;
+use crate::admin::directory::{DirectoryAnswer, Verdict};
 use crate::admin::refusal::{Body, Path};
+use crate::admin::{acts, named};
+use crate::config::Standing;
 use crate::nodes::Remembered;
 use crate::proto::Protocol;
-use crate::roster::{Filter, Visit};
+use crate::roster::{self, Filter, Visit};
 
 /// A user, as far as the gateways that share the registry's store have heard of them. Times are seconds since 1970.
 #[derive(Serialize, ToSchema)]
@@ -24,6 +26,9 @@ pub(super) struct Detail {
     /// Addresses that logged in, the last one first; 16 at most.
     addresses: Vec<Address>,
     failed_logins: Failures,
+    /// The last logins that this gateway refused, the latest first; 8 at most.
+    refused_logins: Vec<RefusedLogin>,
+    directory: Directory,
     /// The first 1000 of them.
     #[serde(flatten)]
     sessions: Sessions,
@@ -34,7 +39,42 @@ struct Switch {
     protocol: &'static str,
     /// Whether it is not switched off here; the directory may say no all the same.
     enabled: bool,
+    /// Whether the directory allows it; absent when the directory does not answer.
+    allowed: Option<bool>,
     last_login: Option<u64>,
+}
+
+/// What the directory says of the user: what the next login would hear.
+#[derive(Serialize, ToSchema)]
+#[schema(as = DirectoryAnswer)]
+struct Directory {
+    /// `known`; `unknown`: there is no such user; `unusable`: the user's entry cannot be used; `unavailable`: the
+    /// directory does not answer.
+    answer: &'static str,
+    /// Why it is unusable or unavailable.
+    problem: Option<String>,
+    /// The server or pool where the user's mailbox is.
+    server: Option<String>,
+    /// The user's name there; absent = as the client gives it.
+    user: Option<String>,
+    /// `active`, `deny` or `unavailable`, as `status` of the configuration has it.
+    status: Option<&'static str>,
+    /// When the directory was asked; absent when the answer is not remembered.
+    since: Option<u64>,
+    /// The answer is older than `directory.cache.ttl`, and serves only because the directory is away.
+    stale: bool,
+}
+
+/// A login that was refused.
+#[derive(Serialize, ToSchema)]
+struct RefusedLogin {
+    at: u64,
+    protocol: &'static str,
+    client: String,
+    /// As in logs and metrics, such as `bad_credentials`.
+    denial: &'static str,
+    /// The log's reason.
+    detail: String,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -60,6 +100,9 @@ pub(super) struct Wish {
     /// Drop the sessions that are on, too.
     #[serde(default)]
     now: bool,
+    /// Do it even when the directory does not answer, so that nobody can say whether there is such a user.
+    #[serde(default)]
+    force: bool,
 }
 
 /// What it is now.
@@ -87,13 +130,15 @@ pub(super) struct Forgotten {
 #[utoipa::path(get, path = "/users/{name}", operation_id = "user", params(("name" = String, Path, description = "A user's name")),
     responses((status = 200, body = Detail), (status = "4XX", body = Refusal)))]
 pub(super) async fn one(State(admin): State<Admin>, Path(name): Path<String>) -> Result<Json<Detail>, Refusal> {
-    let user = admin.user(&name)?;
+    let user = admin.user(&name).await?;
     let Remembered { known, is_partial } = admin.parts.nodes.known(user.name()).await;
     let off = admin.parts.registry.switched_off(user.name());
+    let answer = admin.ask_directory(&user).await;
     let last = |protocol| known.last.iter().find(|(of, _)| *of == protocol).map(|(_, at)| *at);
     let switch = |protocol: Protocol| Switch {
         protocol: protocol.name(),
         enabled: !off.contains(protocol),
+        allowed: answer.allows(protocol),
         last_login: last(protocol),
     };
     let address =
@@ -111,11 +156,54 @@ pub(super) async fn one(State(admin): State<Admin>, Path(name): Path<String>) ->
             last_at: known.last_failure.map(|(at, _)| at),
             last_address: known.last_failure.map(|(_, address)| address.to_string()),
         },
+        refused_logins: admin.parts.roster.refused_logins(user.name()).into_iter().map(RefusedLogin::from).collect(),
+        directory: answer.into(),
         sessions,
     }))
 }
 
-/// Switches a protocol off or on for a user, from the next login on.
+impl From<DirectoryAnswer> for Directory {
+    fn from(DirectoryAnswer { verdict, since, is_stale }: DirectoryAnswer) -> Self {
+        let (answer, route, problem) = match verdict {
+            Verdict::Known(route) => ("known", Some(route), None),
+            Verdict::Unknown => ("unknown", None, None),
+            Verdict::Unusable(why) => ("unusable", None, Some(why)),
+            Verdict::Unavailable(why) => ("unavailable", None, Some(why)),
+        };
+        Self {
+            answer,
+            problem,
+            server: route.as_ref().and_then(|route| route.host.clone()),
+            user: route.as_ref().and_then(|route| route.user.clone()),
+            status: route.as_ref().map(|route| status(route.standing)),
+            since,
+            stale: is_stale,
+        }
+    }
+}
+
+const fn status(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Active => "active",
+        Standing::Deny => "deny",
+        Standing::Unavailable => "unavailable",
+    }
+}
+
+impl From<roster::RefusedLogin> for RefusedLogin {
+    fn from(refused: roster::RefusedLogin) -> Self {
+        Self {
+            at: refused.at,
+            protocol: refused.protocol.name(),
+            client: refused.client.to_string(),
+            denial: refused.denial,
+            detail: refused.detail.into(),
+        }
+    }
+}
+
+/// Switches a protocol off or on for a user, from the next login on. 404: the directory does not know the user, and
+/// nothing is switched off for that name.
 #[utoipa::path(put, path = "/users/{name}/protocols/{protocol}", operation_id = "switch_protocol", request_body = Wish,
     params(("name" = String, Path, description = "A user's name"), ("protocol" = String, Path, pattern = "^(imap|pop3|submission|smtp)$")),
     responses((status = 200, body = Switched), (status = "4XX", body = Refusal), (status = 503, body = Refusal), (status = 507, body = Refusal)))]
@@ -125,9 +213,10 @@ pub(super) async fn switch(
     Path((name, protocol_name)): Path<(String, String)>,
     Body(wish): Body<Wish>,
 ) -> Result<Json<Switched>, Refusal> {
-    let (user, protocol) = (admin.user(&name)?, named::switch(&protocol_name)?);
-    let done = admin.switch(&caller, &user, protocol, wish.enabled, wish.now).await?;
-    Ok(Json(Switched { enabled: wish.enabled, kept: done.kept, dropped: done.dropped.into() }))
+    let (user, protocol) = (admin.user(&name).await?, named::switch(&protocol_name)?);
+    let Wish { enabled, now, force } = wish;
+    let done = admin.switch(&caller, &user, acts::Wish { protocol, enabled, now, force }).await?;
+    Ok(Json(Switched { enabled, kept: done.kept, dropped: done.dropped.into() }))
 }
 
 /// Drops a user's sessions.
@@ -138,7 +227,7 @@ pub(super) async fn drop_sessions(
     Extension(caller): Extension<Caller>,
     Path(name): Path<String>,
 ) -> Result<Json<Dropped>, Refusal> {
-    let user = admin.user(&name)?;
+    let user = admin.user(&name).await?;
     Ok(Json(admin.drop_sessions(&caller, &Whose::user(&user, None)).await?.into()))
 }
 
@@ -150,8 +239,7 @@ pub(super) async fn forget_route(
     Extension(caller): Extension<Caller>,
     Path(name): Path<String>,
 ) -> Result<Json<Forgotten>, Refusal> {
-    let user = admin.user(&name)?;
-    let (forgotten, told) = admin.forget_route(&caller, &user).await;
+    let (forgotten, told) = admin.forget_route(&caller, &name).await?;
     let nodes_told = if told.is_partial { 0 } else { told.nodes };
     Ok(Json(Forgotten { forgotten, nodes_told, partial: told.is_partial }))
 }

@@ -10,7 +10,8 @@ use super::Page;
 use super::asker::{Act, Asker};
 use super::frame::{Frame, Trouble, elsewhere, ours, shown};
 use super::words::{called, sessions};
-use crate::admin::acts::{Ended, Whose};
+use crate::admin::acts::{Ended, Whose, Wish};
+use crate::admin::directory::Doubt;
 use crate::admin::named;
 use crate::admin::refusal::Refusal;
 use crate::nodes::Told;
@@ -37,6 +38,9 @@ pub(super) struct Switch {
     back: String,
     #[serde(default)]
     sure: String,
+    /// Asked although the directory does not say whether there is such a user.
+    #[serde(default)]
+    force: String,
 }
 
 #[derive(Deserialize)]
@@ -50,6 +54,7 @@ pub(super) struct Forget {
 struct Confirm<'t> {
     frame: Frame,
     question: String,
+    detail: &'t str,
     yes: String,
     action: &'t str,
     fields: &'t [(&'t str, &'t str)],
@@ -59,7 +64,7 @@ struct Confirm<'t> {
 pub(super) async fn drop_sessions(State(page): State<Page>, Act(asker, asked): Act<Drop>) -> Result<Response, Trouble> {
     let whose = match &*asked.of {
         "session" => Whose::session(&asked.what)?,
-        "user" => Whose::user(&page.admin.user(&asked.what)?, None),
+        "user" => Whose::user(&page.admin.user(&asked.what).await?, None),
         "address" => Whose::address(&asked.what)?,
         "backend" => Whose::backend(&page.admin, &asked.what)?,
         _ => return Err(Refusal::bad("of: session, user, address or backend").into()),
@@ -77,7 +82,7 @@ pub(super) async fn drop_sessions(State(page): State<Page>, Act(asker, asked): A
 }
 
 pub(super) async fn switch(State(page): State<Page>, Act(asker, asked): Act<Switch>) -> Result<Response, Trouble> {
-    let (user, protocol) = (page.admin.user(&asked.user)?, named::switch(&asked.protocol)?);
+    let (user, protocol) = (page.admin.user(&asked.user).await?, named::switch(&asked.protocol)?);
     let enabled = match &*asked.to {
         "on" => true,
         "off" => false,
@@ -90,12 +95,17 @@ pub(super) async fn switch(State(page): State<Page>, Act(asker, asked): Act<Swit
         ("to", &*asked.to),
         ("now", &*asked.now),
         ("back", &*asked.back),
+        ("force", &*asked.force),
     ];
     let whose = Whose::user(&user, Some(protocol));
     if now && let Some(question) = page.question(&asker, &whose, &asked.sure, "/switch", &fields, &asked.back).await {
         return Ok(question);
     }
-    let done = page.admin.switch(&asker.caller, &user, protocol, enabled, now).await?;
+    let force = asked.force == "yes";
+    if !force && let Some(doubt @ Doubt::Unavailable(_)) = page.admin.doubt(&user).await {
+        return Ok(page.all_the_same(&asker, &asked, &doubt.about(&user)));
+    }
+    let done = page.admin.switch(&asker.caller, &user, Wish { protocol, enabled, now, force }).await?;
     let word = if enabled { "enabled" } else { "disabled" };
     let kept = if done.kept { "" } else { ", until the gateway restarts" };
     let dropped = if now { format!(" {}", dropped(&done.dropped)) } else { String::new() };
@@ -106,8 +116,7 @@ pub(super) async fn forget_route(
     State(page): State<Page>,
     Act(asker, asked): Act<Forget>,
 ) -> Result<Response, Trouble> {
-    let user = page.admin.user(&asked.user)?;
-    let (forgotten, told) = page.admin.forget_route(&asker.caller, &user).await;
+    let (forgotten, told) = page.admin.forget_route(&asker.caller, &asked.user).await?;
     let here = if forgotten {
         "The route is forgotten: the next login asks the directory."
     } else {
@@ -120,6 +129,9 @@ pub(super) async fn forget_route(
     };
     Ok(page.done(&asker, &asked.back, format!("{here}{elsewhere}")))
 }
+
+/// Said of sessions that are about to end.
+const COME_BACK: &str = "The clients see their connection close; most come back by themselves.";
 
 /// What became of sessions that were to end.
 fn dropped(ended: &Ended) -> String {
@@ -159,7 +171,29 @@ impl Page {
         let kind = filter.protocol.map_or_else(String::new, |protocol| format!("{} ", called(protocol)));
         let question = format!("Drop {count} {kind}sessions {of} {what}?");
         let yes = format!("Drop {}", sessions(count));
-        Some(shown(&Confirm { frame: Frame::around(self, asker), question, yes, action, fields, cancel: ours(back) }))
+        let frame = Frame::around(self, asker);
+        Some(shown(&Confirm { frame, question, detail: COME_BACK, yes, action, fields, cancel: ours(back) }))
+    }
+
+    /// Asked before a switch for a name that may be a typo.
+    fn all_the_same(&self, asker: &Asker, asked: &Switch, doubt: &str) -> Response {
+        let verb = if asked.to == "on" { "Enable" } else { "Disable" };
+        shown(&Confirm {
+            frame: Frame::around(self, asker),
+            question: format!("{verb} {} for {} all the same?", asked.protocol, asked.user),
+            detail: doubt,
+            yes: format!("{verb} all the same"),
+            action: "/switch",
+            fields: &[
+                ("user", &asked.user),
+                ("protocol", &asked.protocol),
+                ("to", &asked.to),
+                ("now", &asked.now),
+                ("back", &asked.back),
+                ("force", "yes"),
+            ],
+            cancel: ours(&asked.back),
+        })
     }
 
     /// Back to where the form was, with a word about what it did.

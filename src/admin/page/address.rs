@@ -9,7 +9,7 @@ use super::Page;
 use super::asker::Asker;
 use super::frame::{Frame, Trouble, shown};
 use super::rows::{MOST, Row};
-use super::words::{Time, called, sessions};
+use super::words::{Tag, Time, sessions};
 use crate::admin::named;
 use crate::admin::refusal::Query;
 use crate::roster::Filter;
@@ -24,7 +24,7 @@ pub(super) struct Which {
 struct Detail {
     frame: Frame,
     address: String,
-    visitors: Vec<(String, &'static str, Time)>,
+    visitors: Vec<(String, Tag, Time)>,
     rows: Vec<Row>,
     shows_user: bool,
     has_others: bool,
@@ -45,7 +45,7 @@ pub(super) async fn show(
         frame: Frame::around_all(&page, &asker, view.is_partial),
         address: address.to_string(),
         visitors: visitors
-            .map(|(user, visit)| (user.to_string(), called(visit.protocol), Time::of(visit.at)))
+            .map(|(user, visit)| (user.to_string(), Tag::of(visit.protocol), Time::of(visit.at)))
             .collect(),
         rows,
         shows_user: true,

@@ -1,5 +1,7 @@
 //! What every page shows around its own matter, and what is shown when there is none.
 
+use std::borrow::Cow;
+
 use askama::Template;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
@@ -7,6 +9,7 @@ use axum::response::{Html, IntoResponse, Response};
 use super::Page;
 use super::asker::Asker;
 use crate::admin::refusal::Refusal;
+use crate::directory::{DirectoryState, Reach, utc};
 
 /// The frame of a page of who may read.
 pub(super) struct Frame {
@@ -21,7 +24,7 @@ pub(super) struct Frame {
     pub here: String,
     pub notice: Option<String>,
     /// What an operator should know before anything else.
-    pub warnings: Vec<&'static str>,
+    pub warnings: Vec<Cow<'static, str>>,
 }
 
 impl Frame {
@@ -30,9 +33,10 @@ impl Frame {
         let (key, csrf) = asker.visit.clone().unzip();
         let warnings = [
             (page.admin.drain.is_stopping(), "The gateway is stopping: it takes no new sessions."),
-            (!parts.directory.answers(), "The directory does not answer: nobody can log in."),
             (parts.metrics.registry_up.get() == 0, STORE_AWAY),
         ];
+        let warnings = warnings.into_iter().filter(|(holds, _)| *holds).map(|(_, warning)| warning.into());
+        let directory = directory(&parts.directory.state(), page.admin.from_memory.users);
         Self {
             hostname: parts.hostname.to_string(),
             version: env!("CARGO_PKG_VERSION"),
@@ -41,7 +45,7 @@ impl Frame {
             csrf: csrf.unwrap_or_default().to_string(),
             here: asker.here.clone(),
             notice: key.filter(|_| !asker.is_poll).and_then(|key| page.visits.hear(&key)),
-            warnings: warnings.into_iter().filter(|(holds, _)| *holds).map(|(_, warning)| warning).collect(),
+            warnings: directory.map(Cow::from).into_iter().chain(warnings).collect(),
         }
     }
 
@@ -50,9 +54,28 @@ impl Frame {
         let mut frame = Self::around(page, asker);
         if is_partial {
             frame.warnings.retain(|warning| *warning != STORE_AWAY);
-            frame.warnings.push(ALONE);
+            frame.warnings.push(ALONE.into());
         }
         frame
+    }
+}
+
+/// What is wrong with the directory; `from_memory`: the users whom it remembers can log in without it.
+fn directory(state: &DirectoryState, from_memory: bool) -> Option<String> {
+    let remembered = if from_memory { state.remembered_users } else { 0 };
+    let who = match (remembered, state.first_answers()) {
+        (0, false) => "nobody can log in".to_owned(),
+        (0, true) => "some users cannot log in".to_owned(),
+        (1, _) => "1 remembered user can log in, others may not".to_owned(),
+        (count, _) => format!("{count} remembered users can log in, others may not"),
+    };
+    match state.reach() {
+        Reach::Answers => None,
+        Reach::Away { since, why } => Some(format!("The directory is away since {}: {who}. {why}.", utc(since))),
+        Reach::NeverAnswered { why: None } => Some(format!("The directory has not answered yet: {who}.")),
+        Reach::NeverAnswered { why: Some(why) } => {
+            Some(format!("The directory has not answered since the gateway started: {who}. {why}."))
+        }
     }
 }
 
@@ -90,6 +113,11 @@ struct TroublePage<'t> {
     detail: &'t str,
 }
 
+/// A path that no page has.
+pub(super) fn page_not_found() -> Response {
+    shown_with(StatusCode::NOT_FOUND, &TroublePage { heading: "Page not found", detail: "There is no such page." })
+}
+
 impl From<Refusal> for Trouble {
     fn from(refusal: Refusal) -> Self {
         Self(refusal)
@@ -99,7 +127,7 @@ impl From<Refusal> for Trouble {
 impl IntoResponse for Trouble {
     fn into_response(self) -> Response {
         let heading = match self.0.status {
-            StatusCode::NOT_FOUND => "It is not there",
+            StatusCode::NOT_FOUND => "Not found",
             StatusCode::FORBIDDEN | StatusCode::MISDIRECTED_REQUEST => "This is not allowed",
             StatusCode::SERVICE_UNAVAILABLE => "This cannot be done now",
             _ => "This did not work",

@@ -1,4 +1,4 @@
-//! The page at `/`: who is on, and a hand to act, for a browser. One file a view; the templates are in `templates/`.
+//! The page at `/`: how the gateway is, who is on, and a hand to act, for a browser. One file a view; the templates are in `templates/`.
 //!
 //! Made on the gateway and complete without a script; the script only asks again every two seconds and puts what has
 //! changed into the page. Everything is in the binary, and nothing comes from elsewhere.
@@ -21,7 +21,10 @@ mod asker;
 mod backends;
 mod frame;
 mod order;
+mod overview;
+mod plot;
 mod rows;
+mod samples;
 mod sessions;
 mod sign;
 mod tries;
@@ -30,6 +33,8 @@ mod visits;
 mod words;
 
 use frame::Trouble;
+use overview::Started;
+use samples::Samples;
 
 #[derive(Clone)]
 struct Page {
@@ -39,14 +44,25 @@ struct Page {
     visits: Arc<visits::Visits>,
     tries: Arc<tries::Tries>,
     cookie_name: Arc<str>,
+    samples: Arc<Samples>,
+    started: Started,
 }
 
 pub(super) fn routes(admin: Admin, offered: Vec<Protocol>) -> Router {
     // Cookies know no ports: two gateways behind tunnels on one host keep theirs apart by name.
     let cookie_name = format!("portcullis-{}", admin.parts.hostname).into();
-    let page = Page { admin, offered: offered.into(), visits: Arc::default(), tries: Arc::default(), cookie_name };
+    let page = Page {
+        samples: Samples::start(admin.parts.metrics.clone()),
+        started: Started::now(),
+        admin,
+        offered: offered.into(),
+        visits: Arc::default(),
+        tries: Arc::default(),
+        cookie_name,
+    };
     Router::new()
-        .route("/", get(sessions::show))
+        .route("/", get(overview::show))
+        .route("/sessions", get(sessions::show))
         .route("/user", get(user::show))
         .route("/address", get(address::show))
         .route("/backends", get(backends::show))
@@ -55,7 +71,7 @@ pub(super) fn routes(admin: Admin, offered: Vec<Protocol>) -> Router {
         .route("/forget", post(acts::forget_route))
         .route(sign::PATH, get(sign::show).post(sign::sign_in))
         .route("/sign-out", post(sign::sign_out))
-        .fallback(|| async { Trouble(Refusal::not_found("There is no such page.")) })
+        .fallback(|| async { frame::page_not_found() })
         .method_not_allowed_fallback(|| async {
             Trouble(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "not by this method"))
         })

@@ -203,7 +203,7 @@ mod tests {
     fn all_words_of_a_search_are_found_in_any_column_and_case() {
         let (roster, _guests) = roster();
         for (search, expected) in
-            [("ALICE", "alice"), ("smtp one.example", "bob"), ("192.0.2.1 imap", "carol"), ("2001:db8::", "bob")]
+            [("ALICE", "alice"), ("submission one.example", "bob"), ("192.0.2.1 imap", "carol"), ("2001:db8::", "bob")]
         {
             assert_eq!(users(&roster, "user", search, (0, 10)), (vec![expected.to_owned()], 1), "{search}");
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Page;
 use super::order::{Column, Order};
-use super::words::{Size, Time, called};
+use super::words::{Size, Tag, Time};
 use crate::nodes::{List, Seen, View};
 use crate::roster::Filter;
 
@@ -12,7 +12,7 @@ use crate::roster::Filter;
 pub(super) struct Row {
     pub id: String,
     pub user: String,
-    pub protocol: &'static str,
+    pub protocol: Tag,
     pub ip: String,
     pub port: u16,
     pub tls: Option<(String, String)>,
@@ -35,7 +35,7 @@ impl Row {
         Self {
             id: seen.id,
             user: seen.user,
-            protocol: called(seen.protocol),
+            protocol: Tag::of(seen.protocol),
             ip: seen.client.ip().to_canonical().to_string(),
             port: seen.client.port(),
             tls: seen.tls.map(|(of, cipher)| (version(&of), cipher)),

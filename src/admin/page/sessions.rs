@@ -163,6 +163,6 @@ impl View {
             (self.page > 1).then(|| format!("page={}", self.page)),
         ];
         let parts: Vec<String> = parts.into_iter().flatten().collect();
-        if parts.is_empty() { "/".to_owned() } else { format!("/?{}", parts.join("&")) }
+        if parts.is_empty() { "/sessions".to_owned() } else { format!("/sessions?{}", parts.join("&")) }
     }
 }

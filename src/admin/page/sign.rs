@@ -59,7 +59,7 @@ pub(super) async fn sign_in(
     }
     let Some(token) = guard::known(&page.admin.tokens, given.token.trim()) else {
         tracing::info!(from = %peer, "sign-in refused: none of admin.tokens");
-        let words = "This is none of the gateway's tokens.";
+        let words = "Unknown token.";
         return Ok(form(&page, StatusCode::UNAUTHORIZED, &given.back, Some(words)));
     };
     page.tries.forget(peer.ip());

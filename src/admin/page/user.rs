@@ -1,4 +1,4 @@
-//! One user: protocols and their switches, addresses, failures, sessions.
+//! One user: what the directory says, protocols and their switches, addresses, refused logins, sessions.
 
 use askama::Template;
 use axum::extract::{Extension, State};
@@ -9,11 +9,13 @@ use super::Page;
 use super::asker::Asker;
 use super::frame::{Frame, OWN_MEMORY, Trouble, shown};
 use super::rows::Row;
-use super::words::{Time, called, sessions};
+use super::words::{Tag, Time, sessions};
+use crate::admin::directory::{DirectoryAnswer, Verdict};
 use crate::admin::refusal::Query;
+use crate::config::Standing;
 use crate::nodes::Remembered;
 use crate::proto::Protocol;
-use crate::roster::{Filter, Visit};
+use crate::roster::{Filter, RefusedLogin, Visit};
 
 #[derive(Deserialize)]
 pub(super) struct Who {
@@ -25,14 +27,16 @@ pub(super) struct Who {
 struct Detail {
     frame: Frame,
     user: String,
+    answer: Answer,
     switches: Vec<Switch>,
     /// Whether a restart leaves the switches as they are.
     kept: bool,
     /// Whether what is shown of the user's logins outlives the gateway.
     outlives: bool,
-    addresses: Vec<(String, &'static str, Time)>,
+    addresses: Vec<(String, Tag, Time)>,
     failures: u64,
     last_failure: Option<(Time, String)>,
+    refused: Vec<(Time, Tag, RefusedLogin)>,
     rows: Vec<Row>,
     shows_user: bool,
     has_others: bool,
@@ -40,10 +44,26 @@ struct Detail {
     found: String,
 }
 
+/// What the directory says of the user.
+struct Answer {
+    state: &'static str,
+    /// `up`, `down` or neither, as the page colours it.
+    class: &'static str,
+    /// Names and values below it.
+    facts: Vec<(&'static str, String)>,
+    since: Option<Time>,
+    is_stale: bool,
+}
+
 struct Switch {
+    tag: Tag,
     protocol: &'static str,
-    label: &'static str,
     enabled: bool,
+    /// Whether it can be switched: not for a name that nobody has.
+    is_offered: bool,
+    state: &'static str,
+    class: &'static str,
+    title: &'static str,
     last: Option<Time>,
 }
 
@@ -52,35 +72,84 @@ pub(super) async fn show(
     Extension(asker): Extension<Asker>,
     Query(who): Query<Who>,
 ) -> Result<Response, Trouble> {
-    let user = page.admin.user(who.name.trim())?;
+    let user = page.admin.user(who.name.trim()).await?;
     let parts = &page.admin.parts;
     let Remembered { known, is_partial } = parts.nodes.known(user.name()).await;
     let off = parts.registry.switched_off(user.name());
+    let answer = page.admin.ask_directory(&user).await;
     let last = |protocol: Protocol| known.last.iter().find(|(of, _)| *of == protocol).map(|(_, at)| Time::of(*at));
     let switch = |protocol: Protocol| Switch {
-        protocol: protocol.name(),
-        label: called(protocol),
-        enabled: !off.contains(protocol),
         last: last(protocol),
+        ..Switch::of(protocol, !off.contains(protocol), !off.is_empty(), &answer)
     };
-    let address = |visit: &Visit| (visit.address.to_string(), called(visit.protocol), Time::of(visit.at));
+    let switches = page.offered.iter().copied().filter(|protocol| protocol.login() == *protocol).map(switch).collect();
+    let address = |visit: &Visit| (visit.address.to_string(), Tag::of(visit.protocol), Time::of(visit.at));
+    let refused = |refused: RefusedLogin| (Time::of(refused.at), Tag::of(refused.protocol), refused);
     let view = parts.nodes.others().await;
     let (rows, total) = page.rows_of(&view, Filter { user: Some(user.shared_name()), ..Filter::default() }).await;
     let mut frame = Frame::around_all(&page, &asker, view.is_partial);
-    frame.warnings.extend(is_partial.then_some(OWN_MEMORY));
+    frame.warnings.extend(is_partial.then_some(OWN_MEMORY.into()));
     Ok(shown(&Detail {
         frame,
         user: user.name().to_owned(),
-        switches: page.offered.iter().copied().filter(|protocol| protocol.login() == *protocol).map(switch).collect(),
+        answer: answer.into(),
+        switches,
         kept: parts.registry.keeps(),
         outlives: parts.registry.is_shared() && !is_partial,
         addresses: known.addresses.iter().rev().map(address).collect(),
         failures: known.failures,
         last_failure: known.last_failure.map(|(at, address)| (Time::of(at), address.to_string())),
+        refused: parts.roster.refused_logins(user.name()).into_iter().map(refused).collect(),
         rows,
         shows_user: false,
         has_others: view.has_others(),
         total,
         found: sessions(total),
     }))
+}
+
+impl Switch {
+    fn of(protocol: Protocol, enabled: bool, has_switches: bool, answer: &DirectoryAnswer) -> Self {
+        let (state, class, title) = match (enabled, &answer.verdict, answer.allows(protocol)) {
+            (false, ..) => ("disabled", "down", "An administrator has switched it off"),
+            (true, Verdict::Unknown, _) => ("no such user", "none", "The directory does not know this name"),
+            (true, _, Some(true)) => ("enabled", "up", "The directory allows it"),
+            (true, _, Some(false)) => ("not allowed", "down", "The directory does not allow it"),
+            (true, _, None) => ("enabled", "none", "The directory does not answer"),
+        };
+        Self {
+            tag: Tag::of(protocol),
+            protocol: protocol.name(),
+            enabled,
+            is_offered: has_switches || !matches!(answer.verdict, Verdict::Unknown),
+            state,
+            class,
+            title,
+            last: None,
+        }
+    }
+}
+
+impl From<DirectoryAnswer> for Answer {
+    fn from(DirectoryAnswer { verdict, since, is_stale }: DirectoryAnswer) -> Self {
+        let (state, class, facts) = match verdict {
+            Verdict::Known(route) => {
+                let status = match route.standing {
+                    Standing::Active => "active",
+                    Standing::Deny => "may not log in",
+                    Standing::Unavailable => "unavailable for now",
+                };
+                let server = [
+                    ("Server", route.host.clone().unwrap_or_else(|| "none".to_owned())),
+                    ("Status", status.to_owned()),
+                ];
+                let facts = server.into_iter().chain(route.user.clone().map(|name| ("Name there", name)));
+                ("Known", "up", facts.collect())
+            }
+            Verdict::Unknown => ("No such user", "down", Vec::new()),
+            Verdict::Unusable(why) => ("The entry cannot be used", "down", vec![("Reason", why)]),
+            Verdict::Unavailable(why) => ("The directory does not answer", "down", vec![("Reason", why)]),
+        };
+        Self { state, class, facts, since: since.map(Time::of), is_stale }
+    }
 }

@@ -68,13 +68,29 @@ fn short(bytes: u64) -> String {
     format!("{size:.1} TB")
 }
 
-/// As people call it: who submits mail speaks SMTP, and so do other servers.
+/// A protocol: its name in its colour.
+#[derive(Clone, Copy, Template)]
+#[template(source = r#"<span class="tag {{ class }}">{{ name }}</span>"#, ext = "html")]
+pub(super) struct Tag {
+    pub class: &'static str,
+    pub name: &'static str,
+}
+
+impl HtmlSafe for Tag {}
+
+impl Tag {
+    pub(super) const fn of(protocol: Protocol) -> Self {
+        Self { class: protocol.name(), name: called(protocol) }
+    }
+}
+
+/// As people call a protocol.
 pub(super) const fn called(protocol: Protocol) -> &'static str {
     match protocol {
         Protocol::Imap => "IMAP",
         Protocol::Pop3 => "POP3",
-        Protocol::Submission => "SMTP",
-        Protocol::Smtp => "Port 25",
+        Protocol::Submission => "Submission",
+        Protocol::Smtp => "SMTP (port 25)",
     }
 }
 

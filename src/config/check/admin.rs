@@ -4,7 +4,7 @@ use super::item::Item;
 use super::listeners::Bound;
 use super::sheet::Fields;
 use super::values::{self, Reading};
-use crate::config::{Admin, May, Token};
+use crate::config::{Admin, May, Ready, Token};
 
 pub(super) fn admin(root: &mut Fields<'_>, bound: &Bound) -> Option<Admin> {
     let mut fields = root.take("admin")?.fields()?;
@@ -12,12 +12,13 @@ pub(super) fn admin(root: &mut Fields<'_>, bound: &Bound) -> Option<Admin> {
     let tokens = fields.take("tokens").map(|list| tokens(&list)).unwrap_or_default();
     let hosts = fields.take("hosts").map(Item::one_or_more).unwrap_or_default();
     let hosts = hosts.iter().filter_map(|item| item.read(values::domain)).collect();
+    let ready = fields.take("ready").and_then(|item| item.choice(&READY)).unwrap_or_default();
     let item = item?;
     let address = item.read(values::bound_address)?;
     if let Some(path) = bound.holder(address) {
         item.fault(format!("`{address}` is also the address of {path}"));
     }
-    Some(Admin { address, tokens: tokens.into(), hosts })
+    Some(Admin { address, tokens: tokens.into(), hosts, ready })
 }
 
 fn tokens(list: &Item<'_>) -> Vec<Token> {
@@ -63,3 +64,4 @@ fn name(text: &str) -> Reading<String> {
 
 /// What cannot be guessed over the network.
 const TOKEN_MIN: usize = 16;
+const READY: [(&str, Ready); 2] = [("lenient", Ready::Lenient), ("strict", Ready::Strict)];

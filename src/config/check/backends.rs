@@ -8,7 +8,7 @@ use super::servers::{self, Named};
 use super::sheet::{Fields, Place};
 use super::tls;
 use super::values::{self, HOUR, MILLISECOND, MINUTE, Reading};
-use crate::config::{BackendLogin, BackendTls, ClientTls, Pool};
+use crate::config::{BackendLogin, BackendTls, ClientTls, Pool, Storage};
 use crate::proto::Protocol;
 
 /// The pools that could be read, and what the cross checks ask about them.
@@ -72,6 +72,7 @@ fn pool(name: &str, fields: &mut Fields<'_>, named: &mut Named) -> (Pool, Option
     let (servers, matches) = servers::members(fields, named);
     let (tls, verify) = encryption(fields);
     let (login, place) = login(fields);
+    let (storage, retry) = failover(fields);
     let pool = Pool {
         name: name.to_owned(),
         servers,
@@ -93,10 +94,30 @@ fn pool(name: &str, fields: &mut Fields<'_>, named: &mut Named) -> (Pool, Option
             .take("identity")
             .and_then(|item| item.choice(&[("auto", true), ("none", false)]))
             .unwrap_or(true),
-        retry: fields.or("retry", values::whole(0, 16), 1),
+        storage,
+        retry,
     };
     (pool, place)
 }
+
+/// Who may stand in for a server that is down: somebody else's mailbox, or a `wrong password` from a server that does
+/// not know the user, is what others than the user's own would give where mail is kept separately.
+fn failover(fields: &mut Fields<'_>) -> (Storage, u32) {
+    let (storage, retry) = (fields.take("storage"), fields.take("retry"));
+    let is_left_out = storage.is_none();
+    let storage = storage.and_then(|item| item.choice(&STORAGES));
+    let read = retry.as_ref().and_then(|item| item.read(values::whole(0, 16)));
+    match (storage, retry, read) {
+        (Some(Storage::Shared), _, read) => (Storage::Shared, read.unwrap_or(1)),
+        (Some(Storage::Separate) | None, Some(item), Some(1..)) if is_left_out || storage.is_some() => {
+            item.fault("needs `storage: shared`, where every server of the pool can serve every user; with separate storage nobody is sent to another server, so leave `retry` out");
+            (Storage::Separate, 0)
+        }
+        (Some(Storage::Separate) | None, ..) => (Storage::Separate, 0),
+    }
+}
+
+const STORAGES: [(&str, Storage); 2] = [("separate", Storage::Separate), ("shared", Storage::Shared)];
 
 fn encryption(fields: &mut Fields<'_>) -> (BackendTls, ClientTls) {
     let Some(mut fields) = fields.take("tls").and_then(|item| item.fields()) else {

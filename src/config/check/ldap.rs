@@ -27,6 +27,7 @@ pub(super) fn ldap(fields: &mut Fields<'_>) -> Option<Ldap> {
     };
     let mut attributes = fields.section("attributes");
     let host_attribute = given(&mut attributes, "host", preset, |preset| preset.host, attribute);
+    let identity_attribute = optional(&mut attributes, "identity", preset.and_then(|preset| preset.identity));
     let user_attribute = attributes.take("user").and_then(|item| item.read(attribute));
     let services_attribute = optional(&mut attributes, "services", preset.and_then(|preset| preset.services));
     let routing_attribute =
@@ -44,6 +45,7 @@ pub(super) fn ldap(fields: &mut Fields<'_>) -> Option<Ldap> {
         filter: filter?,
         recipient_filter: recipient_filter?,
         host_attribute: host_attribute?,
+        identity_attribute,
         user_attribute,
         status_attribute,
         services_attribute,

@@ -12,6 +12,8 @@ pub(super) struct Preset {
     pub(super) recipient_filter: Option<&'static str>,
     /// `None` = the operator must say.
     pub(super) host: Option<&'static str>,
+    /// Who an entry is: an attribute with one value that no other entry has. `None` = the DN says it.
+    pub(super) identity: Option<&'static str>,
     pub(super) status: Option<&'static str>,
     pub(super) services: Option<&'static str>,
     pub(super) routing_address: Option<&'static str>,
@@ -24,6 +26,7 @@ pub(super) const NONE: Preset = Preset {
     filter: None,
     recipient_filter: None,
     host: None,
+    identity: None,
     status: None,
     services: None,
     routing_address: None,
@@ -37,6 +40,7 @@ pub(super) const PRESETS: [Preset; 7] = [
         name: "inetlocalmailrecipient",
         filter: Some("(&(objectClass=inetLocalMailRecipient)(mailLocalAddress={user}))"),
         host: Some("mailHost"),
+        identity: Some("mail"),
         routing_address: Some("mailRoutingAddress"),
         ..NONE
     },
@@ -46,6 +50,7 @@ pub(super) const PRESETS: [Preset; 7] = [
         filter: Some("(&(objectClass=qmailUser)(|(uid={local})(mail={user})(mailAlternateAddress={user})))"),
         recipient_filter: Some("(&(objectClass=qmailUser)(|(mail={user})(mailAlternateAddress={user})))"),
         host: Some("mailHost"),
+        identity: Some("mail"),
         status: Some("accountStatus"),
         standings: &[("active", Active), ("noaccess", Deny), ("disabled", Deny), ("deleted", Deny)],
         ..NONE
@@ -56,6 +61,7 @@ pub(super) const PRESETS: [Preset; 7] = [
         filter: Some("(&(objectClass=kolabInetOrgPerson)(|(mail={user})(alias={user})(uid={local})))"),
         recipient_filter: Some("(&(objectClass=kolabInetOrgPerson)(|(mail={user})(alias={user})))"),
         host: Some("mailHost"),
+        identity: Some("mail"),
         ..NONE
     },
     // Two statuses stand side by side there, and inetUserStatus wins: the filter asks for it, the table for the other.
@@ -73,6 +79,7 @@ pub(super) const PRESETS: [Preset; 7] = [
              (!(|(inetUserStatus=disabled)(inetUserStatus=deleted)(inetUserStatus=removed))))",
         ),
         host: Some("mailHost"),
+        identity: Some("mail"),
         status: Some("mailUserStatus"),
         services: Some("mailAllowedServiceAccess"),
         standings: &[
@@ -96,6 +103,7 @@ pub(super) const PRESETS: [Preset; 7] = [
              (!(userAccountControl:1.2.840.113556.1.4.803:=2)))",
         ),
         recipient_filter: Some("(&(objectClass=user)(|(mail={user})(proxyAddresses=smtp:{user})))"),
+        identity: Some("userPrincipalName"),
         ..NONE
     },
     Preset {
@@ -105,6 +113,7 @@ pub(super) const PRESETS: [Preset; 7] = [
             "(|(zimbraMailDeliveryAddress={user})(zimbraMailAlias={user})(zimbraMailCatchAllAddress={user}))",
         ),
         host: Some("zimbraMailHost"),
+        identity: Some("zimbraMailDeliveryAddress"),
         status: Some("zimbraAccountStatus"),
         standings: &[
             ("active", Active),

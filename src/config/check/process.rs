@@ -38,7 +38,8 @@ pub(super) fn log(root: &mut Fields<'_>) -> Log {
     let mut fields = root.section("log");
     let format = fields.take("format").and_then(|item| item.choice(&FORMATS));
     let level = fields.take("level").and_then(|item| item.choice(&LEVELS));
-    Log { format: format.unwrap_or_default(), level: level.unwrap_or_default() }
+    let logins = fields.take("logins").and_then(|item| item.read(values::truth)).unwrap_or(true);
+    Log { format: format.unwrap_or_default(), level: level.unwrap_or_default(), logins }
 }
 
 const FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json", LogFormat::Json)];

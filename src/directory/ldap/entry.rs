@@ -7,6 +7,7 @@ use std::collections::HashMap;
 
 use ldap3::asn1::{PL, StructureTag};
 
+use super::identity::Identity;
 use crate::config::{self, Standing};
 use crate::directory::problem::printable;
 use crate::directory::recipient::{Home, Known};
@@ -14,9 +15,11 @@ use crate::directory::route::{self, Route, VALUE_MAX};
 use crate::directory::services::Services;
 use crate::directory::{Unavailable, User};
 
-/// Which attributes mean what.
+/// Which attributes mean what, and which entry is whose.
 #[derive(Debug)]
 pub(super) struct Meaning {
+    pub(super) identity: Identity,
+    place: usize,
     host: String,
     user: Option<String>,
     status: Option<String>,
@@ -26,8 +29,11 @@ pub(super) struct Meaning {
 }
 
 impl Meaning {
-    pub(super) fn new(config: &config::Ldap) -> Self {
+    /// Of the source at this place in the list.
+    pub(super) fn new(config: &config::Ldap, place: usize, default_domain: Option<&str>) -> Self {
         Self {
+            identity: Identity::new(config.identity_attribute.clone(), default_domain.map(str::to_owned), place),
+            place,
             host: config.host_attribute.clone(),
             user: config.user_attribute.clone(),
             status: config.status_attribute.clone(),
@@ -40,24 +46,25 @@ impl Meaning {
     /// The attributes to ask for.
     pub(super) fn attributes(&self) -> Vec<String> {
         let others = [&self.user, &self.status, &self.services, &self.routing];
-        std::iter::once(&self.host).chain(others.into_iter().flatten()).cloned().collect()
+        let identity = self.identity.attribute();
+        std::iter::once(&self.host).chain(others.into_iter().flatten()).chain(identity).cloned().collect()
     }
 
-    /// Where the user of this entry of source `place` lives.
-    pub(super) fn route(&self, entry: StructureTag, place: usize) -> Result<Route, Unavailable> {
+    /// Where the user of this entry lives; an entry without a host is a user all the same.
+    pub(super) fn route(&self, entry: StructureTag) -> Result<Route, Unavailable> {
         let entry = Entry::read(entry)?;
-        let host = self.host(&entry)?.ok_or_else(|| entry.bad(&self.host, "is missing"))?;
-        self.route_to(host, entry, place)
+        let host = self.host(&entry)?;
+        self.route_to(host, entry)
     }
 
     /// Where mail for the recipient of this entry goes, who is known as `user`: to its host, or where its routing
     /// address leads, or to its host at that address (draft-lachman-laser-ldap-mail-routing-02 §4).
-    pub(super) fn recipient(&self, entry: StructureTag, place: usize, user: &User) -> Result<Known, Unavailable> {
+    pub(super) fn recipient(&self, entry: StructureTag, user: &User) -> Result<Known, Unavailable> {
         let entry = Entry::read(entry)?;
         let address = self.routing_address(&entry)?;
         match (self.host(&entry)?, address) {
             (Some(host), address) => {
-                let route = self.route_to(host, entry, place)?;
+                let route = self.route_to(Some(host), entry)?;
                 Ok(Known::Lives(Home { address, ..Home::new(user, route) }))
             }
             (None, Some(address)) => Ok(Known::RoutedTo(address, self.standing(&entry)?)),
@@ -84,7 +91,7 @@ impl Meaning {
         .map_err(|why| entry.bad(name, why))
     }
 
-    fn route_to(&self, host: String, entry: Entry, place: usize) -> Result<Route, Unavailable> {
+    fn route_to(&self, host: Option<String>, entry: Entry) -> Result<Route, Unavailable> {
         let user = match self.user.as_deref().map(|name| (name, entry.values(name))) {
             Some((name, values)) => match values.first() {
                 Some(value) => {
@@ -102,8 +109,12 @@ impl Meaning {
             _ => None,
         };
         let standing = self.standing(&entry)?;
-        let dn = route::Entry { source: place, dn: entry.dn };
-        Ok(Route { user, standing, services, entry: Some(dn), ..Route::to(host) })
+        let identity =
+            self.identity.of(&entry.dn, &self.identity.attribute().map_or_else(Vec::new, |name| entry.values(name)));
+        let identity =
+            identity.ok_or_else(|| entry.bad("attributes.identity", "is needed: the DN is too long for a name"))?;
+        let entry = Some(route::Entry { source: self.place, dn: entry.dn });
+        Ok(Route { host, user, identity: Some(identity), standing, services, entry })
     }
 
     /// The strictest of all values; a value that nobody named means nothing, one that cannot be read might mean "no".

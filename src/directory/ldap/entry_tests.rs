@@ -8,6 +8,8 @@ use crate::proto::Protocol;
 fn meaning() -> Meaning {
     let standing = [("locked", Standing::Deny), ("maintenance", Standing::Unavailable), ("active", Standing::Active)];
     Meaning {
+        identity: Identity::new(Some("mail".into()), Some("example.com".into()), 3),
+        place: 3,
         host: "mailHost".into(),
         user: Some("uid".into()),
         status: Some("accountStatus".into()),
@@ -34,7 +36,7 @@ fn entry(dn: &str, attributes: &[(&str, &[&[u8]])]) -> StructureTag {
 }
 
 fn route(attributes: &[(&str, &[&[u8]])]) -> Result<Route, Unavailable> {
-    meaning().route(entry("uid=alice,dc=x", attributes), 3)
+    meaning().route(entry("uid=alice,dc=x", attributes))
 }
 
 fn bad(attributes: &[(&str, &[&[u8]])]) -> String {
@@ -51,10 +53,31 @@ fn every_attribute_has_its_place_whatever_its_case() {
         ("other", &[b"\xff"]),
     ])
     .expect("a route");
-    assert_eq!((route.host.as_str(), route.user.as_deref()), ("mail1.example.com", Some("alice")));
+    assert_eq!((route.host.as_deref(), route.user.as_deref()), (Some("mail1.example.com"), Some("alice")));
     assert_eq!(route.standing, Standing::Deny);
     assert!(route.allows(Protocol::Imap) && !route.allows(Protocol::Pop3));
     assert_eq!(route.entry, Some(route::Entry { source: 3, dn: "uid=alice,dc=x".into() }));
+}
+
+#[test]
+fn an_entry_is_one_user_by_its_identity_whatever_it_was_found_by() {
+    let user = |given: &str| User::new(given, Some("example.com")).expect("a name");
+    let by_mail = route(&[("mailHost", &[b"h"]), ("MAIL", &[b"Alice@example.com"])]).expect("a route");
+    let by_dn = route(&[("mailHost", &[b"h"]), ("mail", &[b"a@x", b"b@x"])]).expect("a route");
+    for given in ["alice", "a.smith@example.com"] {
+        assert_eq!(by_mail.identify(&user(given)).name(), "alice@example.com");
+        assert_eq!(by_mail.identify(&user(given)).given(), given);
+        assert_eq!(by_dn.identify(&user(given)).name(), "dn:3:uid=alice,dc=x");
+    }
+}
+
+#[test]
+fn an_entry_without_a_host_is_a_user_and_takes_no_mail() {
+    let nowhere = || entry("uid=alice,dc=x", &[("mailHost", &[])]);
+    assert_eq!(meaning().route(nowhere()).expect("a route").host, None);
+    let user = User::new("alice", Some("example.com")).expect("a name");
+    let problem = meaning().recipient(nowhere(), &user).expect_err("no host").to_string();
+    assert!(problem.contains("uid=alice,dc=x: mailHost is missing"), "{problem}");
 }
 
 #[test]
@@ -75,10 +98,8 @@ fn the_strictest_status_counts_and_unnamed_ones_do_not() {
 }
 
 #[test]
-fn a_host_that_is_missing_doubled_or_hostile_is_a_bad_entry() {
-    assert!(bad(&[]).contains("uid=alice,dc=x: mailHost is missing"));
-    assert!(bad(&[("mailHost", &[])]).contains("missing"));
-    assert!(bad(&[("mailHost", &[b"h1", b"h2"])]).contains("more than one value"));
+fn a_host_that_is_doubled_or_hostile_is_a_bad_entry() {
+    assert!(bad(&[("mailHost", &[b"h1", b"h2"])]).contains("uid=alice,dc=x: mailHost has more than one value"));
     for host in [&b"h\r\nXCLIENT LOGIN=x"[..], b"", b"\xff\xfe", b"a b", &[b'h'; 300]] {
         assert!(bad(&[("mailHost", &[host])]).contains("not a host's name"), "{host:?}");
     }
@@ -95,15 +116,15 @@ fn a_user_name_or_service_that_cannot_be_read_is_a_bad_entry() {
 
 #[test]
 fn an_entry_without_a_dn_is_nobody_s() {
-    assert!(meaning().route(entry("", &[("mailHost", &[b"h"])]), 0).is_err_and(|problem| !problem.is_outage()));
+    assert!(meaning().route(entry("", &[("mailHost", &[b"h"])])).is_err_and(|problem| !problem.is_outage()));
     for payload in [PL::P(vec![]), PL::C(vec![]), PL::C(vec![octets(b"\xff"), tag(16, PL::C(vec![]))])] {
-        assert!(meaning().route(tag(4, payload), 0).is_err());
+        assert!(meaning().route(tag(4, payload)).is_err());
     }
 }
 
 #[test]
 fn a_dn_in_a_log_is_one_short_line() {
     let entry = entry(&format!("uid=a\r\nb,{}", "x".repeat(10_000)), &[]);
-    let problem = meaning().route(entry, 0).expect_err("no host").to_string();
+    let problem = meaning().route(entry).expect_err("no name").to_string();
     assert!(problem.len() < 400 && !problem.contains(['\r', '\n']), "{problem:?}");
 }

@@ -7,17 +7,17 @@
 //! Everything here runs on the control runtime. An answer that does not come in time takes its connection along.
 
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use ldap3::Scope;
 use ldap3::asn1::StructureTag;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::counts::Counts;
 use super::filter::Template;
 use super::recipient::{Known, Mailbox};
+use super::state::{SourceState, Watched};
 use super::{PasswordAnswer, Route, SetupProblem, Unavailable, User};
 use crate::config;
 use crate::secret::Secret;
@@ -28,6 +28,7 @@ mod connection;
 mod dial;
 mod entry;
 mod guard;
+mod identity;
 mod message;
 mod passwords;
 mod searches;
@@ -36,13 +37,12 @@ mod servers;
 use connection::{Found, Search};
 use dial::Security;
 use entry::Meaning;
+use identity::Place;
 use passwords::Passwords;
-use searches::Searches;
+use searches::{Searches, is_away};
 use servers::Servers;
 
 pub(super) struct Ldap {
-    /// In the list of sources.
-    place: usize,
     base: String,
     filter: Template,
     recipient_filter: Template,
@@ -53,17 +53,23 @@ pub(super) struct Ldap {
     searches: Searches,
     passwords: Passwords,
     counts: Arc<Counts>,
-    answers: AtomicBool,
+    watched: Arc<Watched>,
 }
 
 impl Ldap {
-    pub(super) fn new(config: &config::Ldap, place: usize, counts: Arc<Counts>) -> Result<Arc<Self>, SetupProblem> {
+    pub(super) fn new(
+        config: &config::Ldap,
+        place: usize,
+        default_domain: Option<&str>,
+        counts: Arc<Counts>,
+    ) -> Result<Arc<Self>, SetupProblem> {
         if config.bind.as_ref().is_some_and(|(dn, password)| dn.is_empty() || password.is_empty()) {
             return Err(SetupProblem::EmptyBind);
         }
-        let meaning = Meaning::new(config);
+        let meaning = Meaning::new(config, place, default_domain);
+        let urls = config.urls.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let watched = Arc::new(Watched::new(format!("ldap {urls}"), counts.up(place)));
         Ok(Arc::new(Self {
-            place,
             base: config.base.clone(),
             filter: Template::new(&config.filter)?,
             recipient_filter: Template::new(&config.recipient_filter)?,
@@ -74,14 +80,29 @@ impl Ldap {
             searches: Searches::new(config.connections),
             passwords: Passwords::new(config.connections),
             counts,
-            answers: AtomicBool::new(true),
+            watched,
         }))
     }
 
     /// Where the user lives, if exactly one entry says so.
     pub(super) async fn find(self: &Arc<Self>, user: &User) -> Result<Option<Route>, Unavailable> {
         let entry = self.entry(self.filter.fill(user.name()), Instant::now() + self.timeout).await?;
-        entry.map(|entry| self.meaning.route(entry, self.place)).transpose()
+        entry.map(|entry| self.meaning.route(entry)).transpose()
+    }
+
+    /// Where the user of this identity lives, as long as the filter still lets the entry through.
+    pub(super) async fn find_identity(self: &Arc<Self>, name: &str) -> Result<Option<Route>, Unavailable> {
+        let (base, scope, filter) = match self.meaning.identity.place(name) {
+            Some(Place::Dn(dn)) => (dn, Scope::Base, self.filter.anybody()),
+            Some(Place::Values(attribute, values)) => {
+                (self.base.clone(), Scope::Subtree, self.filter.anybody_with(&attribute, &values))
+            }
+            None => return Ok(None),
+        };
+        let entry = self.entry_at(&base, scope, filter, Instant::now() + self.timeout).await?;
+        let route = entry.map(|entry| self.meaning.route(entry)).transpose()?;
+        // An entry with more values of the attribute than one has another identity.
+        Ok(route.filter(|route| route.identity.as_deref() == Some(name)))
     }
 
     /// Where mail for the mailbox goes, if exactly one entry says so of the first form in which it is known. All forms
@@ -90,74 +111,95 @@ impl Ldap {
         let deadline = Instant::now() + self.timeout;
         for user in mailbox.users() {
             if let Some(entry) = self.entry(self.recipient_filter.fill(user.name()), deadline).await? {
-                return self.meaning.recipient(entry, self.place, user).map(Some);
+                return self.meaning.recipient(entry, user).map(Some);
             }
         }
         if !self.recipient_filter.knows_domains() {
             return Ok(None);
         }
         let entry = self.entry(self.recipient_filter.fill(&mailbox.catch_all()), deadline).await?;
-        entry.map(|entry| self.meaning.recipient(entry, self.place, mailbox.user())).transpose()
+        entry.map(|entry| self.meaning.recipient(entry, mailbox.user())).transpose()
     }
 
     /// Whether the password is that of the entry; neither DN nor password is empty.
     pub(super) async fn check(self: &Arc<Self>, dn: &str, password: &Secret) -> Result<PasswordAnswer, Unavailable> {
         let deadline = Instant::now() + self.timeout;
-        self.in_time(deadline, self.passwords.check(&self.servers, dn, password, deadline)).await
+        let answer = self.in_time(deadline, self.passwords.check(&self.servers, dn, password, deadline)).await;
+        if answer.as_ref().is_err_and(Unavailable::is_outage) {
+            self.watched.doubt();
+        }
+        answer
     }
 
-    /// Whether a server answered when it was asked last; or none was asked yet.
-    pub(super) fn reachable(&self) -> bool {
-        self.answers.load(Ordering::Relaxed)
+    pub(super) fn state(&self) -> SourceState {
+        self.watched.state()
+    }
+
+    /// Asks at once and then from time to time, for as long as the source is used: an idle gateway knows its state too,
+    /// and a gateway that is not ready is asked by nobody else.
+    pub(super) async fn watch(source: Weak<Self>) {
+        loop {
+            let Some(ldap) = source.upgrade() else { return };
+            ldap.probe().await;
+            let watched = Arc::clone(&ldap.watched);
+            drop(ldap);
+            sleep(PROBE).await;
+            if watched.answers() {
+                let _ = timeout(IDLE, watched.doubted()).await;
+            }
+        }
     }
 
     /// The one entry that matches.
     async fn entry(self: &Arc<Self>, filter: String, deadline: Instant) -> Result<Option<StructureTag>, Unavailable> {
+        self.entry_at(&self.base, Scope::Subtree, filter, deadline).await
+    }
+
+    async fn entry_at(
+        self: &Arc<Self>,
+        base: &str,
+        scope: Scope,
+        filter: String,
+        deadline: Instant,
+    ) -> Result<Option<StructureTag>, Unavailable> {
         let search = Search {
-            base: &self.base,
-            scope: Scope::Subtree,
+            base,
+            scope,
             filter,
             attributes: &self.attributes,
             time_limit: i32::try_from(self.timeout.as_secs() + 1).unwrap_or(i32::MAX),
         };
-        only(self.in_time(deadline, self.searches.ask(&self.servers, &search, deadline)).await?)
+        only(self.search(&search, deadline).await?)
+    }
+
+    /// A search, whose outcome is the state of the source.
+    async fn search(&self, search: &Search<'_>, deadline: Instant) -> Result<Found, Unavailable> {
+        let answer = self.in_time(deadline, self.searches.ask(&self.servers, search, deadline)).await;
+        match &answer {
+            // busy, unavailable: the server speaks, but does not answer.
+            Ok(found) if is_away(found.result.code) => self.watched.failed(&refused(found)),
+            Ok(_) => self.watched.answered(),
+            // Nobody was asked.
+            Err(Unavailable::Overloaded) => {}
+            Err(problem) => self.watched.failed(problem),
+        }
+        answer
     }
 
     /// One deadline for everything: the wait for a place, connecting, a second try.
     async fn in_time<T>(
-        self: &Arc<Self>,
+        &self,
         deadline: Instant,
         question: impl Future<Output = Result<T, Unavailable>>,
     ) -> Result<T, Unavailable> {
         let began = Instant::now();
         let answer = timeout_at(deadline, question).await.unwrap_or(Err(Unavailable::TimedOut(self.timeout)));
         self.counts.took(began.elapsed());
-        match &answer {
-            // An error from a server is an answer of a server.
-            Ok(_) | Err(Unavailable::Refused { .. }) => self.back(),
-            // Nobody was asked.
-            Err(Unavailable::Overloaded) => {}
-            Err(problem) => self.away(problem),
-        }
         answer
     }
 
-    fn back(&self) {
-        if !self.answers.swap(true, Ordering::Relaxed) {
-            tracing::info!(source = self.place, "the directory answers again");
-        }
-    }
-
-    /// Says so once, and asks by itself until a server answers: nobody else may ask a gateway that is not ready.
-    fn away(self: &Arc<Self>, problem: &Unavailable) {
-        if self.answers.swap(false, Ordering::Relaxed) {
-            tracing::warn!(source = self.place, %problem, "the directory does not answer");
-            tokio::spawn(ask_until_answered(Arc::downgrade(self)));
-        }
-    }
-
     /// Asks for the server's own entry (RFC 4512 §5.1).
-    async fn probe(self: &Arc<Self>) {
+    async fn probe(&self) {
         let search = Search {
             base: "",
             scope: Scope::Base,
@@ -166,7 +208,7 @@ impl Ldap {
             time_limit: 0,
         };
         let deadline = Instant::now() + self.timeout;
-        let _ = self.in_time(deadline, self.searches.ask(&self.servers, &search, deadline)).await;
+        let _ = self.search(&search, deadline).await;
     }
 }
 
@@ -181,14 +223,8 @@ fn only(found: Found) -> Result<Option<StructureTag>, Unavailable> {
     }
 }
 
-async fn ask_until_answered(ldap: Weak<Ldap>) {
-    loop {
-        sleep(PROBE).await;
-        match ldap.upgrade() {
-            Some(ldap) if !ldap.reachable() => ldap.probe().await,
-            _ => return,
-        }
-    }
+fn refused(found: &Found) -> Unavailable {
+    Unavailable::Refused { code: found.result.code, text: found.result.text.clone() }
 }
 
 fn servers(config: &config::Ldap) -> Result<Vec<(config::LdapUrl, Security)>, SetupProblem> {
@@ -212,7 +248,10 @@ const SIZE_LIMIT_EXCEEDED: u32 = 4;
 const NO_SUCH_OBJECT: u32 = 32;
 /// RFC 4511 §4.5.1.8.
 const NO_ATTRIBUTES: &str = "1.1";
+/// Between two probes of a source that is away, and at least between any two.
 const PROBE: Duration = Duration::from_millis(if cfg!(test) { 50 } else { 5000 });
+/// Between two probes of a source that answers.
+const IDLE: Duration = Duration::from_millis(if cfg!(test) { 50 } else { 30_000 });
 
 #[cfg(test)]
 mod fake;

@@ -116,7 +116,7 @@ impl Slot {
 }
 
 /// busy and unavailable: another server may be neither.
-const fn is_away(code: u32) -> bool {
+pub(super) const fn is_away(code: u32) -> bool {
     matches!(code, 51 | 52)
 }
 

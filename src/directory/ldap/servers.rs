@@ -96,11 +96,7 @@ impl Server {
 
 impl fmt::Display for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = if self.url.ldaps { "ldaps" } else { "ldap" };
-        if self.url.host.contains(':') {
-            return write!(f, "{scheme}://[{}]:{}", self.url.host, self.url.port);
-        }
-        write!(f, "{scheme}://{}:{}", self.url.host, self.url.port)
+        self.url.fmt(f)
     }
 }
 

@@ -52,7 +52,7 @@ fn config(global: Written, listeners: Vec<Listener>) -> Config {
         relay: crate::config::Relaying::default(),
         hostname: "gate.example.com".into(),
         threads: Threads { min: 1, max: 1 },
-        log: Log { format: LogFormat::Text, level: LogLevel::Info },
+        log: Log { format: LogFormat::Text, level: LogLevel::Info, logins: true },
         tls: None,
         access: global.0,
         limits: global.1,

@@ -14,6 +14,9 @@ pub(super) const AUTHENTICATE_MAX: usize = 22 * 1024;
 pub(super) const LITERAL_MAX: usize = 8 * 1024;
 /// A command up to the end of its last literal. With the rest of its last line it stays under `HEARD_MAX`.
 pub(super) const COMMAND_MAX: usize = 20 * 1024;
+/// An ID, with its literals. RFC 2971 §3.3 allows 30 pairs of 30 and 1,024 octets; in quotes, each octet escaped, they
+/// take 63,450 bytes.
+pub(super) const ID_MAX: usize = 64 * 1024;
 /// RFC 3501 §2.2.1 gives tags no length; nobody needs more.
 pub(super) const TAG_MAX: usize = 64;
 
@@ -41,11 +44,19 @@ pub(super) enum Scan {
 /// command ends, even when it makes no sense. `{n}` in front of anything else is just wrong.
 pub(super) fn scan(heard: &[u8], invited: usize) -> Scan {
     let (mut at, mut text, mut waited) = (0, 0, 0);
+    let is_id = has_verb(heard, b"ID");
+    let command_max = if is_id { ID_MAX } else { COMMAND_MAX };
     loop {
-        // A long initial response has no literals in it.
-        let line_max = if at == 0 && is_authenticate(heard) { AUTHENTICATE_MAX } else { LINE_MAX };
+        let line_max = if is_id {
+            ID_MAX.saturating_sub(at)
+        } else if at == 0 && has_verb(heard, b"AUTHENTICATE") {
+            // A long initial response has no literals in it.
+            AUTHENTICATE_MAX
+        } else {
+            LINE_MAX.saturating_sub(text)
+        };
         let Some(rest) = heard.get(at..) else { return Scan::More };
-        let border = match find(rest, line_max.saturating_sub(text)) {
+        let border = match find(rest, line_max) {
             Ok(Some(border)) => border,
             Ok(None) => return Scan::More,
             Err(_) => return Scan::TooLong("line_too_long"),
@@ -55,7 +66,7 @@ pub(super) fn scan(heard: &[u8], invited: usize) -> Scan {
         };
         text += border.text;
         at += border.end;
-        let too_long = literal.size > LITERAL_MAX || at.saturating_add(literal.size) > COMMAND_MAX;
+        let too_long = literal.size > LITERAL_MAX || at.saturating_add(literal.size) > command_max;
         if literal.waits && waited == invited {
             return Scan::Waiting { end: at, too_long };
         }
@@ -93,13 +104,12 @@ pub(super) fn announced(line: &[u8]) -> Option<Literal> {
     Some(Literal { size, waits })
 }
 
-/// Whether the command is AUTHENTICATE; told from its first 78 bytes, so the answer never changes once it matters.
-fn is_authenticate(heard: &[u8]) -> bool {
-    let mut words = heard.get(..TAG_MAX + VERB.len() + 2).unwrap_or(heard).splitn(3, |byte| *byte == b' ');
-    words.next().is_some() && words.next().is_some_and(|verb| verb.eq_ignore_ascii_case(VERB)) && words.next().is_some()
+/// Whether the command is this one, with arguments; told from its first bytes, so the answer never changes once it
+/// matters.
+fn has_verb(heard: &[u8], name: &[u8]) -> bool {
+    let mut words = heard.get(..TAG_MAX + name.len() + 2).unwrap_or(heard).splitn(3, |byte| *byte == b' ');
+    words.next().is_some() && words.next().is_some_and(|verb| verb.eq_ignore_ascii_case(name)) && words.next().is_some()
 }
-
-const VERB: &[u8] = b"AUTHENTICATE";
 
 #[cfg(test)]
 mod tests {
@@ -156,9 +166,25 @@ mod tests {
         let authenticate = |length: usize| [b"a authenticate ", &line(length - 15)[..]].concat();
         assert_eq!(scan(&authenticate(AUTHENTICATE_MAX), 0), whole(AUTHENTICATE_MAX, AUTHENTICATE_MAX + 2));
         assert_eq!(scan(&authenticate(AUTHENTICATE_MAX + 1), 0), Scan::TooLong("line_too_long"));
+        let id = |length: usize| [b"a id ", &line(length - 5)[..]].concat();
+        assert_eq!(scan(&id(ID_MAX), 0), whole(ID_MAX, ID_MAX + 2));
+        assert_eq!(scan(&id(ID_MAX + 1), 0), Scan::TooLong("line_too_long"));
         assert_eq!(scan(b"a LOGIN {8192+}\r\n", 0), Scan::More);
         assert_eq!(scan(b"a LOGIN {8193+}\r\n", 0), Scan::TooLong("literal_too_long"));
         assert_eq!(scan(b"a LOGIN {8193}\r\n", 0), Scan::Waiting { end: 16, too_long: true });
+    }
+
+    #[test]
+    fn an_id_is_under_one_limit_with_its_literals() {
+        let one = [&b"{1000+}\r\n"[..], &[b'x'; 1000]].concat();
+        let literals = |count: usize| [b"a ID ", &one.repeat(count)[..]].concat();
+        let rest = ID_MAX - literals(64).len();
+        assert_eq!(scan(&[&literals(64)[..], &vec![b'x'; rest], b"\n"].concat(), 0), whole(ID_MAX, ID_MAX + 1));
+        let over = [&literals(64)[..], &vec![b'x'; rest + 1], b"\n"].concat();
+        assert_eq!(scan(&over, 0), Scan::TooLong("line_too_long"));
+        assert_eq!(scan(&literals(65), 0), Scan::TooLong("literal_too_long"));
+        // Only ID: the word has to be the whole verb.
+        assert_eq!(scan(&[&b"a IDLE "[..], &[b'x'; 9000]].concat(), 0), Scan::TooLong("line_too_long"));
     }
 
     #[test]

@@ -138,6 +138,10 @@ fn plain(message: &[u8]) -> Result<Login, Fault> {
 
 /// A login by user name and password as a peer sent them, in whatever way.
 ///
+/// A password may hold any other control character: RFC 4616 §2 forbids NUL only, and the back-end or the directory
+/// decides, not a gateway in front of it (RFC 8265 §4.2 forbids them where a password is *set*). CR and LF would end a
+/// command.
+///
 /// # Errors
 /// [`Fault::Credentials`] when the name is not UTF-8, holds a control character, is empty or longer than 255 bytes, or
 /// when the password is not UTF-8, holds CR, LF or NUL, or is empty: an LDAP bind with an empty password succeeds as

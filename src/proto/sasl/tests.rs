@@ -66,6 +66,26 @@ fn plain_gives_user_and_password() {
 }
 
 #[test]
+fn a_password_may_hold_any_character_but_cr_lf_and_nul() {
+    for char in (1..0x20).chain([0x7f, 0x85]).filter_map(char::from_u32).chain(['\u{a0}', '\u{2028}', '\u{feff}']) {
+        let password = format!("p{char}w");
+        let exchange = go_on(Exchange::new(Mechanism::Login).answer(&b64(b"alice")));
+        let by_login = finish(exchange.answer(&b64(password.as_bytes())));
+        for login in [initial(Mechanism::Plain, format!("\0alice\0{password}").as_bytes()), by_login] {
+            match login {
+                Ok(login) => assert_eq!(proof(&login), ("alice", &*password)),
+                Err(fault) => assert!(matches!(char, '\r' | '\n') && fault == Fault::Credentials, "{char:?}: {fault}"),
+            }
+        }
+    }
+    // A name may hold none: it becomes a part of filters, log lines and commands.
+    for name in ["a\tb", "a\x1bb", "a\x7fb", "a\u{85}b"] {
+        let message = format!("\0{name}\0pw");
+        assert_eq!(initial(Mechanism::Plain, message.as_bytes()).err(), Some(Fault::Credentials), "{name:?}");
+    }
+}
+
+#[test]
 fn plain_wants_exactly_two_nuls_and_no_empty_field() {
     for message in [
         &b"alice\0pw"[..],

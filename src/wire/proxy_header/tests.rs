@@ -257,6 +257,22 @@ fn version_2_tlvs_are_whole() {
     is_header(&v2_header(0x21, 0x11, &whole), ends("192.0.2.1:1024", "198.51.100.2:993"));
 }
 
+#[test]
+fn version_2_tlvs_inside_the_one_of_tls_are_whole() {
+    let with = |value: &[u8]| v2_header(0x21, 0x11, &[&TCP4[..], &tlv(0x20, value), &tlv(4, b"behind")].concat());
+    let fixed = b"\x07\0\0\0\0";
+    let inner = [tlv(0x21, b"TLSv1.3"), tlv(0x22, b""), tlv(0x23, b"TLS_AES_128_GCM_SHA256")].concat();
+    for value in [&fixed[..], &[&fixed[..], &inner].concat()] {
+        is_header(&with(value), ends("192.0.2.1:1024", "198.51.100.2:993"));
+    }
+    for value in [&b""[..], b"\x07\0\0\0"] {
+        is_bad(&with(value));
+    }
+    for behind in [&b"\x21"[..], b"\x21\0", b"\x21\0\x08TLSv1.3", b"\x21\xff\xffTLSv1.3", b"\x21\0\x07TLSv1.3\x22"] {
+        is_bad(&with(&[fixed, behind].concat()));
+    }
+}
+
 /// The header with its checksum, which stands between two other TLVs.
 fn checksummed() -> (Vec<u8>, usize) {
     let payload = [&TCP4[..], &tlv(4, b"before"), &tlv(3, &[0; 4]), &tlv(4, b"behind")].concat();

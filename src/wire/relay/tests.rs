@@ -350,3 +350,27 @@ async fn a_kick_that_comes_before_the_relay_is_not_lost(how: Relaying) {
     assert!(matches!(relay.await.expect("no panic").end, End::Kicked));
     drop(client);
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_back_end_of_a_session_that_lasts_is_kept_alive() {
+    use std::os::fd::AsFd;
+    let ((_client, client_side), (_backend, backend_side)) = (pair().await, pair().await);
+    let seen = socket2::Socket::from(backend_side.as_fd().try_clone_to_owned().expect("a descriptor"));
+    let meter = Meter {
+        up: IntCounter::new("up", "up").expect("counter"),
+        down: IntCounter::new("down", "down").expect("counter"),
+    };
+    let relay = tokio::spawn(Relay::new(
+        (Stream::Plain(client_side), BytesMut::new()),
+        (Stream::Plain(backend_side), BytesMut::new()),
+        LONG,
+        Arc::new(Setting { protocol: Protocol::Imap, relaying: COPYING, meter }),
+        Arc::new(Pulse::new()),
+    ));
+    tokio::time::sleep(SHORT - Duration::from_secs(1)).await;
+    assert!(!seen.keepalive().expect("an option"), "a short session does not pay for it");
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert!(seen.keepalive().expect("an option"));
+    assert!(seen.tcp_user_timeout().expect("an option").is_some());
+    relay.abort();
+}

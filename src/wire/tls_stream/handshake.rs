@@ -3,12 +3,17 @@
 //! In TLS 1.3 a server may speak right behind its own Finished, half a round trip before the client's (RFC 8446
 //! §4.4.4), to somebody who has proved nothing yet. That is only for a greeting that everyone gets; where the
 //! configuration has `send_half_rtt_data` off, and in TLS 1.2, it waits for the end of the handshake.
+//!
+//! A server's TLS 1.3 session ticket can be made only after the client's Finished, so after an early greeting. It is not
+//! sent alone: a client that finds its socket readable expects a line, reads, and may block in that read. The ticket
+//! waits for the next words of the server, the answer to the client's first command, and goes in front of them.
 
 use std::future::poll_fn;
 use std::io;
 use std::task::{Poll, ready};
 
 use bytes::{Bytes, BytesMut};
+use rustls::ProtocolVersion;
 use rustls::unbuffered::{ConnectionState, UnbufferedStatus};
 use tokio::net::TcpStream;
 
@@ -22,13 +27,24 @@ impl TlsStream {
     /// [`io::ErrorKind::InvalidData`] with the [`rustls::Error`] inside, after the alert was sent; or TCP's own.
     pub async fn handshake(tcp: TcpStream, session: Session, mut greeting: &[u8]) -> io::Result<Self> {
         let (partial, clear, unsent) = (Vec::new(), Bytes::new(), BytesMut::new());
-        let mut stream =
-            Self { tcp, session, partial, clear, unsent, peer_has_closed: false, we_have_closed: false, fault: None };
+        let mut stream = Self {
+            tcp,
+            session,
+            partial,
+            clear,
+            unsent,
+            holds_ticket: false,
+            peer_has_closed: false,
+            we_have_closed: false,
+            fault: None,
+        };
         stream.settle()?;
         poll_fn(|cx| {
             loop {
                 if !greeting.is_empty() && stream.greets(greeting)? {
                     greeting = &[];
+                } else {
+                    stream.holds_ticket = stream.has_only_a_ticket();
                 }
                 ready!(stream.poll_send(cx))?;
                 if !stream.common().is_handshaking() {
@@ -49,6 +65,15 @@ impl TlsStream {
         })
         .await?;
         Ok(stream)
+    }
+
+    /// Whether nothing but a ticket waits to be sent: the last that a TLS 1.3 server says of a handshake, after the
+    /// client's last word, which it heard when all else had been sent.
+    fn has_only_a_ticket(&self) -> bool {
+        let Session::Server(session) = &self.session else { return false };
+        !self.unsent.is_empty()
+            && !session.is_handshaking()
+            && session.protocol_version() == Some(ProtocolVersion::TLSv1_3)
     }
 
     /// Behind what is to be sent already, so that one write takes both; `false` = it is too early.

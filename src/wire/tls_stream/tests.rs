@@ -14,6 +14,8 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::*;
 
+mod records;
+
 type Versions = &'static [&'static SupportedProtocolVersion];
 const EACH: [Versions; 2] = [&[&rustls::version::TLS12], &[&rustls::version::TLS13]];
 

@@ -87,8 +87,9 @@ impl Browser {
         self.becomes(&format!("the page to show no {words:?}"), || !self.text().contains(words));
     }
 
+    /// Waits until something is so; fails the test with what the page shows.
     #[track_caller]
-    fn becomes(&self, what: &str, is_so: impl FnMut() -> bool) {
+    pub fn becomes(&self, what: &str, is_so: impl FnMut() -> bool) {
         let waited =
             std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| wait::until_true(what, wait::SOON, is_so)));
         assert!(waited.is_ok(), "waited for {what}; it shows:\n{}", self.text());

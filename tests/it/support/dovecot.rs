@@ -5,6 +5,8 @@ use std::net::{Ipv4Addr, TcpStream};
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 
+use rustix::process::Signal;
+
 use super::certs::{Leaf, certs};
 use super::process::{Process, find};
 use super::slapd::password;
@@ -57,13 +59,30 @@ impl Dovecot {
 
     /// As [`Self::start`], showing another certificate.
     pub fn start_with(name: &'static str, address: Ipv4Addr, ports: Ports, shown: &Leaf) -> Self {
+        Self::start_as(name, address, ports, shown, MAILBOXES, "")
+    }
+
+    /// As [`Self::start`], but only these users exist, and these lines end its configuration.
+    pub fn start_for(name: &'static str, address: Ipv4Addr, ports: Ports, mailboxes: &[&str], settings: &str) -> Self {
+        Self::start_as(name, address, ports, &certs().server, mailboxes, settings)
+    }
+
+    fn start_as(
+        name: &'static str,
+        address: Ipv4Addr,
+        ports: Ports,
+        shown: &Leaf,
+        mailboxes: &[&str],
+        settings: &str,
+    ) -> Self {
         is_version_2_3();
         let folder = keeper::folder("dovecot");
         let owner = Owner::find();
-        std::fs::write(folder.join("users"), users(MAILBOXES, &owner)).unwrap();
+        std::fs::write(folder.join("users"), users(mailboxes, &owner)).unwrap();
         std::fs::write(folder.join("masters"), format!("{MASTER}:{{PLAIN}}{MASTER_PASSWORD}\n")).unwrap();
-        std::fs::write(folder.join("dovecot.conf"), configuration(&folder, address, ports, shown, &owner)).unwrap();
-        for user in MAILBOXES {
+        let conf = configuration(&folder, address, ports, shown, &owner) + settings;
+        std::fs::write(folder.join("dovecot.conf"), conf).unwrap();
+        for user in mailboxes {
             seed(&folder.join("mail").join(user), name, user, &owner);
         }
         let process = launch(&folder, address, ports);
@@ -78,6 +97,16 @@ impl Dovecot {
     /// It and all its children die at once.
     pub fn kill(&mut self) {
         self.process.kill();
+    }
+
+    /// It goes on taking connections, in the kernel, but does nothing any more; nor does any of its children.
+    pub fn freeze(&self) {
+        self.process.signal_all(Signal::STOP);
+    }
+
+    /// It goes on where it was frozen.
+    pub fn thaw(&self) {
+        self.process.signal_all(Signal::CONT);
     }
 
     /// After [`Self::kill`]: the same mail on the same ports.

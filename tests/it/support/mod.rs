@@ -21,5 +21,6 @@ pub mod redis;
 pub mod replies;
 pub mod site;
 pub mod slapd;
+pub mod slow;
 pub mod smtp;
 pub mod wait;

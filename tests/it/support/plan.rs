@@ -35,7 +35,7 @@ impl Plan {
             .set(&format!("{ldap}.filter"), FILTER)
             .set(
                 &format!("{ldap}.attributes"),
-                "{ host: mailHost, user: uid, status: employeeType, services: businessCategory }",
+                "{ host: mailHost, identity: mail, user: uid, status: employeeType, services: businessCategory }",
             )
             .set(&format!("{ldap}.status"), "{ locked: deny, maintenance: unavailable }")
             .set(&format!("{ldap}.timeout"), "3s")
@@ -56,7 +56,6 @@ impl Plan {
             .set("directory.sources.pool", "stores")
             .set("backends.stores.servers", "[{ name: one.stores.example.org, address: 127.0.0.1 }]")
             .set("backends.stores.ports", &format!("{{ imap: {imap}, pop3: {pop3} }}"))
-            .set("backends.stores.retry", "0")
     }
 
     /// Listeners, certificates and short times; neither directory nor back-ends.

@@ -46,6 +46,11 @@ impl Process {
         rustix::process::kill_process(self.pid(), signal).expect("it is still there");
     }
 
+    /// To it and all its children.
+    pub fn signal_all(&self, signal: Signal) {
+        rustix::process::kill_process_group(self.pid(), signal).expect("it is still there");
+    }
+
     /// SIGKILL for the whole group, as a power cut; returns when all of it is gone, and its sockets with it.
     pub fn kill(&mut self) {
         if self.ended.is_none() {

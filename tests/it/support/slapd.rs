@@ -28,6 +28,11 @@ pub const BIND_PASSWORD: &str = "gateway-secret";
 impl Slapd {
     /// Seeds a database and starts a server on it.
     pub fn start() -> Self {
+        Self::start_with(&people())
+    }
+
+    /// As [`Self::start`], with these entries in place of the users of the tests.
+    pub fn start_with(people: &str) -> Self {
         let folder = keeper::folder("slapd");
         std::fs::create_dir(folder.join("db")).unwrap();
         let (certs, path) = (certs(), folder.display());
@@ -36,7 +41,7 @@ impl Slapd {
             .replace("{certificate}", certs.server.certificate.to_str().unwrap())
             .replace("{key}", certs.server.key.to_str().unwrap());
         std::fs::write(folder.join("slapd.conf"), conf).unwrap();
-        std::fs::write(folder.join("seed.ldif"), seed()).unwrap();
+        std::fs::write(folder.join("seed.ldif"), format!("{TREE}{people}")).unwrap();
         let (conf, seed) = (format!("{path}/slapd.conf"), format!("{path}/seed.ldif"));
         program::run("slapadd", "slapd", &["-q", "-f", &conf, "-l", &seed]).fine();
         let (port, tls_port) = (ports::free(), ports::free());
@@ -72,6 +77,20 @@ impl Slapd {
     /// After [`Self::kill`]: the same data on the same ports.
     pub fn restart(&mut self) {
         self.process = launch(&self.folder, self.port, self.tls_port);
+    }
+
+    /// Adds a user of `one.stores.example.org`; it is away for a moment.
+    #[track_caller]
+    pub fn add(&mut self, name: &str) {
+        self.kill();
+        let ldif = format!(
+            "dn: cn={name},ou=people,dc=example,dc=org\nobjectClass: inetOrgPerson\nobjectClass: inetLocalMailRecipient\n\
+             cn: {name}\nsn: {name}\nmail: {name}@example.org\nuid: {name}\nmailHost: {ONE}\n"
+        );
+        let (conf, file) = (self.folder.join("slapd.conf"), self.folder.join("added.ldif"));
+        std::fs::write(&file, ldif).unwrap();
+        program::run("slapadd", "slapd", &["-f", conf.to_str().unwrap(), "-l", file.to_str().unwrap()]).fine();
+        self.restart();
     }
 
     /// How many searches it was asked whose logged filter contains `text`.
@@ -141,8 +160,8 @@ pub fn password(user: &str) -> String {
     format!("{user}-secret")
 }
 
-fn seed() -> String {
-    let mut ldif = String::from(TREE);
+fn people() -> String {
+    let mut ldif = String::new();
     for Person { cn, mail, uid, host, more } in PEOPLE {
         let password = if *cn == "ivan" { "ivan-directory".into() } else { password(mail) };
         let dn = cn.replace('\\', "\\\\");

@@ -1,5 +1,7 @@
 //! Servers that are slow, away, or come back.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep};
 
@@ -41,7 +43,7 @@ async fn a_server_that_never_answers_a_search_costs_one_deadline_and_its_connect
     let fake = Fake::new(searches(|_| vec![])).await;
     let directory = impatient(vec![url(&fake)]);
     times_out(&directory).await;
-    assert!(!directory.reachable());
+    assert!(!directory.state().answers());
     let connections = fake.connections();
     times_out(&directory).await;
     assert!(fake.connections() > connections, "the silent connection is not used again");
@@ -211,11 +213,51 @@ async fn a_directory_that_comes_back_is_noticed_without_a_question() {
     }))
     .await;
     let directory = directory(&fake);
-    assert!(directory.reachable());
     problem(&directory, "alice").await;
-    assert!(!directory.reachable());
-    while !directory.reachable() {
+    assert!(matches!(directory.state().reach(), Reach::NeverAnswered { why: Some(Unavailable::Down(_)) }));
+    directory.watch();
+    while !directory.state().answers() {
         sleep(Duration::from_millis(1)).await;
     }
     assert_eq!(fake.heard(SEARCH).len(), 3);
+}
+
+#[tokio::test]
+async fn an_idle_directory_that_goes_away_is_noticed_without_a_question() {
+    let is_away = Arc::new(AtomicBool::new(false));
+    let fake = Fake::new({
+        let is_away = Arc::clone(&is_away);
+        searches(move |heard| if is_away.load(Ordering::SeqCst) { vec![Say::Close] } else { say(done(heard.id, 0)) })
+    })
+    .await;
+    let directory = directory(&fake);
+    assert_eq!(directory.state().reach(), Reach::NeverAnswered { why: None });
+    directory.watch();
+    while !directory.state().answers() {
+        sleep(Duration::from_millis(1)).await;
+    }
+    is_away.store(true, Ordering::SeqCst);
+    while directory.state().answers() {
+        sleep(Duration::from_millis(1)).await;
+    }
+    assert!(matches!(directory.state().reach(), Reach::Away { why: Unavailable::Down(_), .. }));
+}
+
+#[tokio::test]
+async fn a_password_that_cannot_be_checked_is_no_state_but_has_the_directory_probed() {
+    let fake = Fake::new(|heard| match heard.operation {
+        BIND if heard.content.windows(7).any(|window| window == b"cn=gate") => say(bound(heard.id, 0)),
+        BIND => vec![Say::Close],
+        _ => say(lives_at(heard.id, "mail1")),
+    })
+    .await;
+    let directory = directory(&fake);
+    let route = find(&directory, "alice").await.expect("an answer").expect("known");
+    directory.check_password(&route, &secret("x")).await.expect_err("no answer");
+    assert!(directory.state().answers());
+    directory.watch();
+    while fake.heard(SEARCH).len() < 3 {
+        sleep(Duration::from_millis(1)).await;
+    }
+    assert!(directory.state().answers());
 }

@@ -58,7 +58,7 @@ async fn a_search_asks_for_two_entries_and_the_attributes_that_mean_something() 
     host(&directory(&fake), "alice").await;
     let request = request(&fake.heard(SEARCH)[0]);
     assert_eq!((request.base.as_str(), request.size_limit.as_slice()), ("dc=example,dc=com", &[2][..]));
-    assert_eq!(request.attributes, ["mailHost", "uid", "accountStatus", "mailRoutingAddress"]);
+    assert_eq!(request.attributes, ["mailHost", "uid", "accountStatus", "mailRoutingAddress", "mail"]);
 }
 
 #[tokio::test]
@@ -93,7 +93,16 @@ async fn metacharacters_in_a_domain_are_part_of_one_value() {
     let fake = Fake::new(searches(|heard| say(lives_at(heard.id, "mail1")))).await;
     let mut config = ldap(vec![url(&fake)]);
     config.filter = "(&(uid={local})(o={domain}))".into();
-    let directory = directory_at(config);
+    let directory = Directory::new(
+        &config::Directory {
+            default_domain: None,
+            domains: Vec::new(),
+            ..directory_config(vec![Source::Ldap(Box::new(config))])
+        },
+        Arc::new(Metrics::new().expect("metrics")),
+        Handle::current(),
+    );
+    let directory = directory.expect("a directory");
     for (asked, domain) in ["x,dc=evil", "*", "x)(o=*", "\\2a"].into_iter().enumerate() {
         host(&directory, &format!("alice@{domain}")).await;
         let sent = request(&fake.heard(SEARCH)[asked]).filter;

@@ -110,7 +110,7 @@ async fn attributes_that_are_no_text_are_a_bad_entry() {
         let fake = Fake::new(searches(move |heard| say(answer(heard.id)))).await;
         let directory = directory(&fake);
         assert!(matches!(problem(&directory, "alice").await, Unavailable::BadEntry(_)), "{value:?}");
-        assert!(directory.reachable());
+        assert!(directory.state().answers());
     }
 }
 

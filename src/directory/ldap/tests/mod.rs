@@ -17,7 +17,7 @@ use tokio::runtime::Handle;
 
 use super::fake::{BIND, Fake, Heard, SEARCH, Say, bound, done, entry, reference};
 use crate::config::{self, ClientTls, LdapUrl, Source, Standing};
-use crate::directory::{Directory, PasswordAnswer, Route, Unavailable};
+use crate::directory::{Directory, NameProblem, PasswordAnswer, Reach, Route, Unavailable};
 use crate::metrics::Metrics;
 use crate::secret::Secret;
 
@@ -41,6 +41,7 @@ fn ldap(urls: Vec<LdapUrl>) -> config::Ldap {
         filter: "(&(objectClass=person)(|(mail={user})(uid={local})))".into(),
         recipient_filter: "(|(mail={user})(mailLocalAddress={user}))".into(),
         host_attribute: "mailHost".into(),
+        identity_attribute: Some("mail".into()),
         user_attribute: Some("uid".into()),
         status_attribute: Some("accountStatus".into()),
         services_attribute: None,
@@ -53,20 +54,26 @@ fn ldap(urls: Vec<LdapUrl>) -> config::Ldap {
 
 /// Nothing is remembered, so that every question reaches the server.
 fn directory_of(sources: Vec<Source>) -> Directory {
-    let (ttl, stale) = (Duration::from_secs(300), Duration::from_secs(3600));
-    directory_with(sources, config::Cache { entries: 0, ttl, negative_ttl: ttl, stale })
+    let cache = directory_config(Vec::new()).cache;
+    directory_with(sources, cache)
 }
 
 fn directory_with(sources: Vec<Source>, cache: config::Cache) -> Directory {
-    let config = config::Directory {
+    let config = config::Directory { cache, ..directory_config(sources) };
+    let metrics = Arc::new(Metrics::new().expect("metrics"));
+    Directory::new(&config, metrics, Handle::current()).expect("a directory")
+}
+
+/// Two domains, and nothing is remembered.
+fn directory_config(sources: Vec<Source>) -> config::Directory {
+    let ttl = Duration::from_secs(300);
+    config::Directory {
         default_domain: Some("example.com".into()),
         domains: vec!["example.com".into(), "example.org".into()],
         recipient_delimiter: Some('+'),
         sources,
-        cache,
-    };
-    let metrics = Arc::new(Metrics::new().expect("metrics"));
-    Directory::new(&config, metrics, Handle::current()).expect("a directory")
+        cache: config::Cache { entries: 0, ttl, negative_ttl: ttl, stale: Duration::from_secs(3600) },
+    }
 }
 
 fn directory_at(ldap: config::Ldap) -> Directory {
@@ -82,7 +89,7 @@ async fn find(directory: &Directory, name: &str) -> Result<Option<Arc<Route>>, U
 }
 
 async fn host(directory: &Directory, name: &str) -> Option<String> {
-    find(directory, name).await.expect("an answer").map(|route| route.host.clone())
+    find(directory, name).await.expect("an answer").and_then(|route| route.host.clone())
 }
 
 async fn problem(directory: &Directory, name: &str) -> Unavailable {
@@ -115,10 +122,13 @@ async fn one_entry_says_where_a_user_lives() {
     let fake = Fake::new(searches(|heard| say(lives_at(heard.id, "Mail1")))).await;
     let directory = directory(&fake);
     let route = find(&directory, "alice").await.expect("an answer").expect("known");
-    assert_eq!((route.host.as_str(), route.user.as_deref(), route.standing), ("mail1", Some("al"), Standing::Active));
+    assert_eq!(
+        (route.host.as_deref(), route.user.as_deref(), route.standing),
+        (Some("mail1"), Some("al"), Standing::Active)
+    );
     assert_eq!(host(&directory, "alice").await.as_deref(), Some("mail1"));
     assert_eq!((fake.connections(), fake.heard(BIND).len(), fake.heard(SEARCH).len()), (1, 1, 2));
-    assert!(directory.reachable());
+    assert!(directory.state().answers());
 }
 
 #[tokio::test]
@@ -167,6 +177,44 @@ async fn references_are_not_followed_and_a_flood_of_them_ends_the_connection() {
     let fake = Fake::new(searches(|heard| say(reference(heard.id).repeat(100_000)))).await;
     let problem = problem(&directory(&fake), "alice").await;
     assert!(matches!(&problem, Unavailable::BadAnswer(why) if why.contains("64 entries")), "{problem}");
+}
+
+#[tokio::test]
+async fn a_user_is_found_by_every_alias_remembered_once_and_found_again_by_its_identity() {
+    let alice = |heard: &Heard| {
+        let attributes: &[(&str, &[&[u8]])] = &[("mailHost", &[b"mail1"]), ("mail", &[b"Alice@Example.com"])];
+        [entry(heard.id, "uid=alice,dc=example,dc=com", attributes), done(heard.id, 0)].concat()
+    };
+    let fake = Fake::new(searches(move |heard| say(alice(heard)))).await;
+    let times = config::Cache { entries: 100, ..directory_config(Vec::new()).cache };
+    let metrics = Arc::new(Metrics::new().expect("metrics"));
+    let written =
+        config::Directory { cache: times, ..directory_config(vec![Source::Ldap(Box::new(ldap(vec![url(&fake)])))]) };
+    let directory = Directory::new(&written, metrics.clone(), Handle::current()).expect("a directory");
+    for given in ["a.smith", "ALICE@example.org", "alice", "a.smith"] {
+        let asked = directory.user(given).expect("a name");
+        let route = directory.find(&asked).await.expect("an answer").expect("known");
+        assert_eq!(route.identify(&asked).name(), "alice@example.com", "{given}");
+    }
+    assert_eq!((fake.heard(SEARCH).len(), metrics.directory_cached.get()), (3, 1), "asked by name, kept by user");
+    let (user, _) = directory.find_identity(&"alice@example.com".into()).await.expect("an answer").expect("known");
+    assert_eq!(user.name(), "alice@example.com");
+    let (user, _) = directory.resolve("A.Smith").await.expect("an answer").expect("known");
+    assert_eq!(user.name(), "alice@example.com");
+    assert!(directory.find_identity(&"a.smith@example.com".into()).await.expect("an answer").is_none(), "an alias");
+    assert!(directory.find_identity(&"dn:1:uid=alice".into()).await.expect("an answer").is_none(), "another source's");
+    assert!(directory.forget(&directory.user("a.smith").expect("a name")), "by any alias");
+    assert_eq!(metrics.directory_cached.get(), 0);
+}
+
+#[tokio::test]
+async fn a_name_in_a_domain_that_is_not_served_is_nobodys_and_no_server_is_asked() {
+    let fake = Fake::new(searches(|heard| say(lives_at(heard.id, "mail1")))).await;
+    let directory = directory(&fake);
+    for name in ["alice@example.net", "alice@example.com.", "alice@sub.example.com", "alice@com", "alice@."] {
+        assert_eq!(directory.user(name).err(), Some(NameProblem::ForeignDomain), "{name}");
+    }
+    assert!(fake.heard(SEARCH).is_empty());
 }
 
 #[tokio::test]

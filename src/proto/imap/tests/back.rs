@@ -302,6 +302,17 @@ fn without_plain_come_escapes_and_then_literals() {
 }
 
 #[test]
+fn a_control_character_goes_in_base64_or_in_a_literal_and_never_in_quotes() {
+    for (byte, base64) in [("\t", "AGFsaWNlAHAJdw=="), ("\x1b", "AGFsaWNlAHAbdw=="), ("\x7f", "AGFsaWNlAHB/dw==")] {
+        let errand = errand(Credential::Password(secret(&format!("p{byte}w"))));
+        let plain = "* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=PLAIN] x\r\n";
+        assert_eq!(talk(&errand, &[plain]), format!("L AUTHENTICATE PLAIN {base64}\n"));
+        let literals = "* OK [CAPABILITY IMAP4rev1 LITERAL+] x\r\n";
+        assert_eq!(talk(&errand, &[literals]), format!("L LOGIN {{5+}}\nalice {{3+}}\np{byte}w\n"));
+    }
+}
+
+#[test]
 fn no_part_of_a_password_goes_without_its_plus() {
     let utf8 = errand(Credential::Password(secret("pä")));
     let violation = "(refused Unavailable: protocol: unexpected reply to the login)\n";

@@ -68,6 +68,12 @@ fn user_and_pass_log_in() {
 }
 
 #[test]
+fn a_password_is_told_as_it_is_with_its_control_characters() {
+    let odd = Errand { credential: Credential::Password(secret("p\tw \x1b\x7f")), ..errand() };
+    assert_eq!(talk(&odd, &[GREETING, YES]), "USER alice\nPASS p\tw \x1b\x7f\n");
+}
+
+#[test]
 fn what_the_back_end_says_after_yes_is_the_client_s() {
     let transcript = talk(&errand(), &[GREETING, YES, "+OK\r\n+OK 2 320\r\nx"]);
     assert!(transcript.ends_with("(granted )\n(rest \"+OK 2 320\\r\\nx\")\n"), "{transcript}");

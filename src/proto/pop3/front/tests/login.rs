@@ -19,6 +19,15 @@ fn user_and_pass_log_in() {
 }
 
 #[test]
+fn a_password_may_hold_control_characters_but_not_cr_lf_or_nul() {
+    for byte in (1..0x20).chain([0x7f]).filter(|byte| !matches!(byte, b'\r' | b'\n')) {
+        let byte = char::from(byte);
+        let said = talk(&terms(), &[&format!("USER alice\r\nPASS p{byte}w\r\n")]);
+        assert_eq!(said, format!("+OK\n(login plain alice password p{byte}w)\n{BAD}"));
+    }
+}
+
+#[test]
 fn what_is_pipelined_behind_a_login_stays_for_the_back_end() {
     assert_eq!(
         talk(&terms(), &["USER alice\r\nPASS secret\r\nSTAT\r\nQUIT\r\n"]),

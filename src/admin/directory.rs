@@ -1,0 +1,133 @@
+//! What the directory says of one user: for the API and the page to show, and to refuse acts on a name that nobody has.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use axum::http::StatusCode;
+use tokio::time::timeout;
+
+use super::Admin;
+use super::refusal::Refusal;
+use crate::config::Standing;
+use crate::directory::{Route, Unavailable, User};
+use crate::proto::Protocol;
+
+/// What a login of the user would be answered with now.
+pub(super) struct DirectoryAnswer {
+    pub verdict: Verdict,
+    /// When the directory gave this answer, in seconds since 1970; `None`: it is not remembered.
+    pub since: Option<u64>,
+    /// The answer's time has passed, and it serves only because the directory is away.
+    pub is_stale: bool,
+}
+
+pub(super) enum Verdict {
+    Known(Arc<Route>),
+    /// No source knows the name.
+    Unknown,
+    /// The user's entry cannot be used; why.
+    Unusable(String),
+    /// The directory does not say; why.
+    Unavailable(String),
+}
+
+/// Why a name is perhaps nobody's.
+pub(super) enum Doubt {
+    /// The directory does not know it.
+    Unknown,
+    /// The directory does not say; why.
+    Unavailable(String),
+}
+
+impl DirectoryAnswer {
+    /// Whether the directory lets the user log in by this protocol; `None`: nobody can say.
+    pub(super) fn allows(&self, protocol: Protocol) -> Option<bool> {
+        match &self.verdict {
+            Verdict::Known(route) => Some(route.standing == Standing::Active && route.allows(protocol)),
+            Verdict::Unknown | Verdict::Unusable(_) => Some(false),
+            Verdict::Unavailable(_) => None,
+        }
+    }
+}
+
+impl Doubt {
+    pub(super) fn about(&self, user: &User) -> String {
+        match self {
+            Self::Unknown => format!("The directory does not know {user}."),
+            Self::Unavailable(why) => {
+                format!("The directory does not answer, so nobody can say whether there is a user {user} ({why}).")
+            }
+        }
+    }
+
+    fn refuse(&self, user: &User) -> Refusal {
+        let about = self.about(user);
+        match self {
+            Self::Unknown => Refusal::not_found(format!("{about} Nothing was changed.")),
+            Self::Unavailable(_) => Refusal::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                format!("{about} Nothing was changed; --force (in the API `\"force\": true`) does it all the same."),
+            ),
+        }
+    }
+}
+
+impl Admin {
+    /// Asks as a login does: the cache first, then the directory.
+    pub(super) async fn ask_directory(&self, user: &User) -> DirectoryAnswer {
+        let directory = &self.parts.directory;
+        let verdict = match timeout(DIRECTORY_TIMEOUT, directory.resolve(user.name())).await {
+            Ok(Ok(Some((_, route)))) => Verdict::Known(route),
+            Ok(Ok(None)) => Verdict::Unknown,
+            Ok(Err(problem @ (Unavailable::Ambiguous | Unavailable::BadEntry(_)))) => {
+                Verdict::Unusable(problem.to_string())
+            }
+            Ok(Err(problem)) => Verdict::Unavailable(problem.to_string()),
+            Err(_) => Verdict::Unavailable(format!("no answer in {} seconds", DIRECTORY_TIMEOUT.as_secs())),
+        };
+        let memory = match verdict {
+            Verdict::Known(_) | Verdict::Unknown => directory.memory(user),
+            Verdict::Unusable(_) | Verdict::Unavailable(_) => None,
+        };
+        DirectoryAnswer {
+            verdict,
+            since: memory.and_then(|memory| ago(memory.age)),
+            is_stale: memory.is_some_and(|memory| memory.is_stale),
+        }
+    }
+
+    /// Whether the name may be a typo. Names that have switches already are not asked about: an administrator must be
+    /// able to take those back.
+    pub(super) async fn doubt(&self, user: &User) -> Option<Doubt> {
+        if !self.parts.registry.switched_off(user.name()).is_empty() {
+            return None;
+        }
+        // That there is no such user may be remembered from before the user was created.
+        let mut verdict = self.ask_directory(user).await.verdict;
+        if matches!(verdict, Verdict::Unknown) && self.parts.directory.forget(user) {
+            verdict = self.ask_directory(user).await.verdict;
+        }
+        match verdict {
+            Verdict::Known(_) | Verdict::Unusable(_) => None,
+            Verdict::Unknown => Some(Doubt::Unknown),
+            Verdict::Unavailable(why) => Some(Doubt::Unavailable(why)),
+        }
+    }
+
+    /// `force`: the act is meant although the directory does not say whether there is such a user.
+    pub(super) async fn must_exist(&self, user: &User, force: bool) -> Result<(), Refusal> {
+        match self.doubt(user).await {
+            None => Ok(()),
+            Some(Doubt::Unavailable(_)) if force => Ok(()),
+            Some(doubt) => Err(doubt.refuse(user)),
+        }
+    }
+}
+
+fn ago(age: Duration) -> Option<u64> {
+    let then = SystemTime::now().checked_sub(age)?;
+    then.duration_since(SystemTime::UNIX_EPOCH).ok().map(|since| since.as_secs())
+}
+
+/// Less than the page's script waits for an answer.
+pub(super) const DIRECTORY_TIMEOUT: Duration = Duration::from_secs(8);
