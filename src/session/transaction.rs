@@ -20,7 +20,7 @@ use crate::wire::{Lost, Wire};
 mod pace;
 mod text;
 
-use pace::Pace;
+use pace::{Pace, silence};
 
 /// See the module. Dropped before [`settle`](Self::settle), it counts as abandoned.
 pub(super) struct Transaction {
@@ -124,7 +124,13 @@ impl Transaction {
 
     /// How long the client may take for its next command: an hour in all, and each time no longer than `idle`.
     pub(super) fn patience(&self, idle: Duration) -> Duration {
-        IN_ALL.saturating_sub(self.since.elapsed()).min(idle)
+        IN_ALL.saturating_sub(self.since.elapsed()).min(self.silence(idle))
+    }
+
+    /// How long the client may say nothing while it holds a place here.
+    fn silence(&self, idle: Duration) -> Duration {
+        let server = self.lease.server();
+        silence(idle, server.connections(), server.max_connections())
     }
 
     /// How many recipients the server has accepted.

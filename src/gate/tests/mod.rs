@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::*;
 use crate::config::*;
 use crate::proto::Mechanism;
+use crate::proto::smtp::pipelining::UnauthorizedPipelining;
 use crate::proto::smtp::text::BareNewline;
 
 mod limits;
@@ -91,6 +92,7 @@ fn service_of(protocol: Protocol, written: Written) -> Service {
         user_limits: UserLimits::default(),
         greeting: "ready".into(),
         bare_newline: BareNewline::Reject,
+        unauthorized_pipelining: UnauthorizedPipelining::Allow,
     }
 }
 
