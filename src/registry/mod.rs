@@ -231,7 +231,7 @@ impl Registry {
         let (id, crowded) = inner.table().entered(inner.clock.now(), address, user, protocol);
         count(if crowded { "recorded_for_an_older" } else { "recorded" });
         inner.changed();
-        Presence(Some((inner.clone(), address, id)))
+        Presence(Some(Box::new((inner.clone(), address, id))))
     }
 
     /// What an address may be taken for now. Takes less than half a second.
@@ -321,11 +321,11 @@ pub fn is_nobodys(address: IpAddr) -> bool {
 
 /// A session that keeps its address's window open; the window ends its whole length after the last one is dropped.
 #[must_use = "the session ends when it is dropped"]
-pub struct Presence(Option<(Arc<Inner>, IpAddr, u64)>);
+pub struct Presence(Option<Box<(Arc<Inner>, IpAddr, u64)>>);
 
 impl Drop for Presence {
     fn drop(&mut self) {
-        if let Some((inner, address, id)) = self.0.take() {
+        if let Some((inner, address, id)) = self.0.take().map(|presence| *presence) {
             inner.table().left(inner.clock.now(), address, id);
             inner.changed();
         }
