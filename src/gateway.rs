@@ -5,13 +5,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use time::OffsetDateTime;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 use crate::admin;
 use crate::backend::Backends;
-use crate::config::{Config, ListenerTls};
+use crate::config::{BackendLogin, CertificateStatus, Config, ListenerTls, ReloadableSecret, Reread};
 use crate::directory::{self, Directory};
 use crate::drain::Drain;
 use crate::gate::Gate;
@@ -70,6 +71,7 @@ impl Gateway {
     /// # Errors
     /// [`StartProblem`]; nothing runs then.
     pub async fn start(config: Config) -> Result<Self, StartProblem> {
+        log_warnings(&config);
         let metrics = Arc::new(Metrics::new()?);
         let sockets =
             config.listeners.iter().map(|listener| bind(listener.address)).collect::<Result<Vec<_>, StartProblem>>()?;
@@ -132,6 +134,7 @@ impl Gateway {
             chores: Vec::new(),
             config,
         };
+        gateway.show_expiry();
         match gateway.start_chores(gate) {
             Ok(()) => Ok(gateway),
             Err(problem) => {
@@ -187,9 +190,11 @@ impl Gateway {
                 }
             }));
         }
+        let parts = self.parts.clone();
         self.chores.push(tokio::spawn(async move {
             loop {
                 tokio::time::sleep(SWEEP).await;
+                parts.backends.sweep();
                 gate.sweep();
             }
         }));
@@ -207,20 +212,62 @@ impl Gateway {
         self.admin
     }
 
-    /// Reads certificates and the file of users again; what cannot be read stays as it was. No session notices.
+    /// Reads certificates, users files and secrets that are files again, each by itself; what cannot be read stays as it
+    /// was. No session notices.
     pub fn reload(&self) {
         let certificates =
             self.config.tls.iter().flat_map(|tls| self.acceptors.iter().map(|acceptor| acceptor.reload(tls)));
         let mut problems: Vec<String> = certificates.filter_map(|reloaded| Some(reloaded.err()?.to_string())).collect();
-        problems.extend(self.parts.directory.reload().err().map(|problem| problem.to_string()));
         problems.dedup();
+        let mut read = Vec::new();
+        if self.config.tls.is_some() && problems.is_empty() {
+            read.push("certificates".to_owned());
+        }
+        let directory = self.parts.directory.reload();
+        read.extend(directory.read);
+        // One line a problem of a users file.
+        let lines = directory.problems.iter().map(ToString::to_string);
+        problems.extend(lines.flat_map(|problem| problem.lines().map(str::to_owned).collect::<Vec<_>>()));
+        for (what, secret) in self.secrets() {
+            match secret.read_again() {
+                Ok(Reread::Changed) => read.push(format!("{what} (changed)")),
+                Ok(Reread::Unchanged) => read.push(format!("{what} (unchanged)")),
+                Ok(Reread::NotAFile) => {}
+                Err(problem) => problems.push(format!("{what}: {problem}")),
+            }
+        }
+        self.show_expiry();
+        log_warnings(&self.config);
         for problem in &problems {
             tracing::error!(%problem, "reload: the old one stays");
         }
         let outcome = if problems.is_empty() { "completed" } else { "failed" };
         self.parts.metrics.reloads.with_label_values(&[outcome]).inc();
-        if problems.is_empty() {
-            tracing::info!("reloaded certificates and users; the configuration itself is read at a start only");
+        let read = if read.is_empty() { "nothing".to_owned() } else { read.join("; ") };
+        tracing::info!(outcome, read, "reloaded; the configuration itself is read at a start only");
+    }
+
+    /// Secrets that may be files, but for those of the directory, which reads its own.
+    fn secrets(&self) -> impl Iterator<Item = (String, &ReloadableSecret)> {
+        let masters = self.config.backends.iter().filter_map(|pool| match &pool.login {
+            BackendLogin::Master { password, .. } => Some((format!("master password of pool {}", pool.name), password)),
+            BackendLogin::Replay | BackendLogin::Xclient => None,
+        });
+        let tokens = self.config.admin.iter().flat_map(|admin| admin.tokens.iter());
+        masters.chain(tokens.map(|token| (format!("token {} of admin.tokens", token.name), &token.secret)))
+    }
+
+    /// The certificates that clients are shown now; none without TLS.
+    #[must_use]
+    pub fn certificates(&self) -> Arc<Vec<CertificateStatus>> {
+        self.acceptors.first().map(tls::Acceptor::certificates).unwrap_or_default()
+    }
+
+    fn show_expiry(&self) {
+        for certificate in self.certificates().iter() {
+            let file = certificate.file.display().to_string();
+            let expiry = self.parts.metrics.certificate_expiry.with_label_values(&[&file]);
+            expiry.set(certificate.not_after.unix_timestamp());
         }
     }
 
@@ -256,6 +303,12 @@ impl Gateway {
     }
 }
 
+fn log_warnings(config: &Config) {
+    for problem in config.warnings.at(OffsetDateTime::now_utc()) {
+        tracing::warn!(%problem, "the configuration can be used, but look at this");
+    }
+}
+
 fn bind(address: SocketAddr) -> Result<std::net::TcpListener, StartProblem> {
     socket::listen(address).map_err(|error| StartProblem::Bind(address, error))
 }
@@ -276,7 +329,7 @@ fn cure(error: &io::Error) -> &'static str {
 const BEAT: Duration = Duration::from_secs(1);
 /// How often back-ends are asked what they offer to who sends mail.
 const LEARN: Duration = Duration::from_secs(60);
-/// How often the tables of the gate are swept.
+/// How often the tables of the gate and of the back-ends are swept.
 const SWEEP: Duration = Duration::from_secs(60);
 /// For workers to drop what was cut, and for the store to take what is new.
 const FAREWELL: Duration = Duration::from_secs(5);

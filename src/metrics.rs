@@ -1,4 +1,5 @@
-//! Every metric, once. Labels are `&'static str` from closed enums, so that a user or an address cannot become one.
+//! Every metric, once. Labels are `&'static str` from closed enums, or names that the configuration spells out (servers,
+//! files of certificates), so that a user, an address, or a host that only the directory names cannot become one.
 //!
 //! The doc comment of a metric says what its HELP says. Counters of hot paths are resolved once, not looked up.
 
@@ -44,8 +45,10 @@ pub struct Metrics {
     pub directory_cached: IntGauge,
     /// Recipients in the directory cache.
     pub directory_cached_recipients: IntGauge,
-    /// Connections tried to back-ends, by outcome.
+    /// Connections tried to back-ends, by server and outcome.
     pub backend_connects: IntCounterVec,
+    /// Whether a back-end answered the last attempt, by server and protocol; of a pattern's hosts, whether all did.
+    pub backend_up: IntGaugeVec,
     /// Connections to back-ends open now.
     pub backend_open: IntGauge,
     /// Worker threads running now.
@@ -56,6 +59,8 @@ pub struct Metrics {
     pub panics: IntCounter,
     /// Reloads, by outcome.
     pub reloads: IntCounterVec,
+    /// When the certificates that clients are shown expire, in seconds since 1970, by file.
+    pub certificate_expiry: IntGaugeVec,
     /// Addresses in the tables of the gate.
     pub gate_addresses: IntGauge,
     /// Addresses whose window is open, as this gateway knows it.
@@ -124,7 +129,18 @@ impl Metrics {
                 "directory_cached_recipients",
                 "Recipients in the directory cache.",
             )?,
-            backend_connects: counters(&r, "backend_connects_total", "Connections tried to back-ends.", &["outcome"])?,
+            backend_connects: counters(
+                &r,
+                "backend_connects_total",
+                "Connections tried to back-ends.",
+                &["server", "outcome"],
+            )?,
+            backend_up: gauges(
+                &r,
+                "backend_up",
+                "Whether a back-end answered the last attempt; of the hosts that a pattern matches, whether all did.",
+                &["server", "protocol"],
+            )?,
             backend_open: gauge(&r, "backend_connections", "Connections to back-ends open now.")?,
             workers: gauge(&r, "workers", "Worker threads running now.")?,
             accept_errors: counter(
@@ -134,6 +150,12 @@ impl Metrics {
             )?,
             panics: counter(&r, "panics_total", "Sessions ended by a panic.")?,
             reloads: counters(&r, "reloads_total", "Reloads.", &["outcome"])?,
+            certificate_expiry: gauges(
+                &r,
+                "certificate_expiry_timestamp_seconds",
+                "When a certificate that clients are shown expires, in seconds since 1970.",
+                &["certificate"],
+            )?,
             gate_addresses: gauge(&r, "gate_addresses", "Addresses in the tables of the gate.")?,
             windows: gauge(&r, "registry_windows", "Addresses whose window is open, as this gateway knows it.")?,
             records: counters(&r, "registry_records_total", "Logins that were to open a window.", &["outcome"])?,

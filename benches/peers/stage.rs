@@ -46,7 +46,8 @@ impl Stage {
 
 /// Waits until a server that was just started takes connections.
 pub async fn listens(process: &mut Process, port: u16) -> Result<()> {
-    for _ in 0..600 {
+    // Under valgrind that may take long; one that has ended is noticed at once.
+    for _ in 0..2_400 {
         process.lives()?;
         if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.is_ok() {
             return Ok(());

@@ -3,6 +3,7 @@
 use axum::http::StatusCode;
 
 use super::Admin;
+use super::directory::DirectoryAnswer;
 use super::guard::Caller;
 use super::named;
 use super::refusal::Refusal;
@@ -109,9 +110,15 @@ impl Admin {
     }
 
     /// Switches a protocol of a user that the directory knows off or on, from the next login on.
-    pub(super) async fn switch(&self, caller: &Caller, user: &User, wish: Wish) -> Result<Switched, Refusal> {
+    pub(super) async fn switch(
+        &self,
+        caller: &Caller,
+        user: &User,
+        answer: &DirectoryAnswer,
+        wish: Wish,
+    ) -> Result<Switched, Refusal> {
         let Wish { protocol, enabled, now, force } = wish;
-        self.must_exist(user, force).await?;
+        self.must_exist(user, answer, force)?;
         let registry = &self.parts.registry;
         let before = !registry.switched_off(user.name()).contains(protocol);
         registry.switch(user.name(), protocol, enabled).await.map_err(|problem| match problem {

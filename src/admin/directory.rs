@@ -73,50 +73,61 @@ impl Doubt {
 }
 
 impl Admin {
-    /// Asks as a login does: the cache first, then the directory.
-    pub(super) async fn ask_directory(&self, user: &User) -> DirectoryAnswer {
+    /// Whom a name means, and what the directory says: asked once, as a login asks, the cache first. It is the user whom
+    /// the directory knows by the name, whatever alias it is; else the name itself, so that what is left of a user who is
+    /// gone can still be seen and taken back.
+    pub(super) async fn look_up(&self, name: &str) -> Result<(User, DirectoryAnswer), Refusal> {
         let directory = &self.parts.directory;
-        let verdict = match timeout(DIRECTORY_TIMEOUT, directory.resolve(user.name())).await {
-            Ok(Ok(Some((_, route)))) => Verdict::Known(route),
-            Ok(Ok(None)) => Verdict::Unknown,
+        let named = directory.named(name).map_err(Refusal::bad)?;
+        let (user, verdict) = match timeout(DIRECTORY_TIMEOUT, directory.resolve(name)).await {
+            Ok(Ok(Some((user, route)))) => (Some(user), Verdict::Known(route)),
+            Ok(Ok(None)) => (None, Verdict::Unknown),
             Ok(Err(problem @ (Unavailable::Ambiguous | Unavailable::BadEntry(_)))) => {
-                Verdict::Unusable(problem.to_string())
+                (None, Verdict::Unusable(problem.to_string()))
             }
-            Ok(Err(problem)) => Verdict::Unavailable(problem.to_string()),
-            Err(_) => Verdict::Unavailable(format!("no answer in {} seconds", DIRECTORY_TIMEOUT.as_secs())),
+            Ok(Err(problem)) => (None, Verdict::Unavailable(problem.to_string())),
+            Err(_) => {
+                let seconds = DIRECTORY_TIMEOUT.as_secs();
+                (None, Verdict::Unavailable(format!("no answer in {seconds} seconds")))
+            }
         };
         let memory = match verdict {
-            Verdict::Known(_) | Verdict::Unknown => directory.memory(user),
+            Verdict::Known(_) | Verdict::Unknown => directory.memory(&named),
             Verdict::Unusable(_) | Verdict::Unavailable(_) => None,
         };
-        DirectoryAnswer {
+        let answer = DirectoryAnswer {
             verdict,
             since: memory.and_then(|memory| ago(memory.age)),
             is_stale: memory.is_some_and(|memory| memory.is_stale),
+        };
+        Ok((user.unwrap_or(named), answer))
+    }
+
+    /// The same for an act: that there is no such user may be remembered from before the user was created.
+    pub(super) async fn look_up_for_act(&self, name: &str) -> Result<(User, DirectoryAnswer), Refusal> {
+        let (user, answer) = self.look_up(name).await?;
+        match answer.verdict {
+            Verdict::Unknown if self.parts.directory.forget(&user) => self.look_up(name).await,
+            _ => Ok((user, answer)),
         }
     }
 
-    /// Whether the name may be a typo. Names that have switches already are not asked about: an administrator must be
-    /// able to take those back.
-    pub(super) async fn doubt(&self, user: &User) -> Option<Doubt> {
+    /// Whether the name may be a typo. A name that has switches already is none: an administrator must be able to take
+    /// those back.
+    pub(super) fn doubt(&self, user: &User, answer: &DirectoryAnswer) -> Option<Doubt> {
         if !self.parts.registry.switched_off(user.name()).is_empty() {
             return None;
         }
-        // That there is no such user may be remembered from before the user was created.
-        let mut verdict = self.ask_directory(user).await.verdict;
-        if matches!(verdict, Verdict::Unknown) && self.parts.directory.forget(user) {
-            verdict = self.ask_directory(user).await.verdict;
-        }
-        match verdict {
+        match &answer.verdict {
             Verdict::Known(_) | Verdict::Unusable(_) => None,
             Verdict::Unknown => Some(Doubt::Unknown),
-            Verdict::Unavailable(why) => Some(Doubt::Unavailable(why)),
+            Verdict::Unavailable(why) => Some(Doubt::Unavailable(why.clone())),
         }
     }
 
     /// `force`: the act is meant although the directory does not say whether there is such a user.
-    pub(super) async fn must_exist(&self, user: &User, force: bool) -> Result<(), Refusal> {
-        match self.doubt(user).await {
+    pub(super) fn must_exist(&self, user: &User, answer: &DirectoryAnswer, force: bool) -> Result<(), Refusal> {
+        match self.doubt(user, answer) {
             None => Ok(()),
             Some(Doubt::Unavailable(_)) if force => Ok(()),
             Some(doubt) => Err(doubt.refuse(user)),
@@ -130,4 +141,4 @@ fn ago(age: Duration) -> Option<u64> {
 }
 
 /// Less than the page's script waits for an answer.
-pub(super) const DIRECTORY_TIMEOUT: Duration = Duration::from_secs(8);
+const DIRECTORY_TIMEOUT: Duration = Duration::from_secs(8);

@@ -69,7 +69,7 @@ pub(super) fn loopback(peer: SocketAddr, acts: bool) -> Result<Caller, Refusal> 
 /// All of them are compared, each in the same time whatever is wrong.
 pub(super) fn known<'t>(tokens: &'t [Token], given: &str) -> Option<&'t Token> {
     tokens.iter().fold(None, |found, token| {
-        let is_it: bool = token.secret.expose().as_bytes().ct_eq(given.as_bytes()).into();
+        let is_it: bool = token.secret.current().expose().as_bytes().ct_eq(given.as_bytes()).into();
         if is_it { Some(token) } else { found }
     })
 }

@@ -2,24 +2,15 @@
 
 use std::net::IpAddr;
 
-use tokio::time::timeout;
-
 use super::Admin;
-use super::directory::DIRECTORY_TIMEOUT;
 use super::refusal::Refusal;
 use crate::directory::User;
 use crate::proto::Protocol;
 
 impl Admin {
-    /// Whom a name means: the user whom the directory knows by it, whatever alias it is; else the name itself, so that
-    /// what is left of a user who is gone can still be seen and taken back.
+    /// Whom a name means, as [`Self::look_up`] says.
     pub(super) async fn user(&self, name: &str) -> Result<User, Refusal> {
-        let directory = &self.parts.directory;
-        let named = directory.named(name).map_err(Refusal::bad)?;
-        match timeout(DIRECTORY_TIMEOUT, directory.resolve(name)).await {
-            Ok(Ok(Some((user, _)))) => Ok(user),
-            Ok(Ok(None) | Err(_)) | Err(_) => Ok(named),
-        }
+        Ok(self.look_up(name).await?.0)
     }
 }
 

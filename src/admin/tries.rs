@@ -108,7 +108,7 @@ mod tests {
 
     impl Desk {
         fn new() -> Self {
-            let token = Token { name: "ops".to_owned(), secret: Secret::new(GOOD).unwrap(), may: May::Admin };
+            let token = Token { name: "ops".to_owned(), secret: Secret::new(GOOD).unwrap().into(), may: May::Admin };
             Self(Tries::default(), vec![token], Instant::now())
         }
 

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
+use super::attempt::Attempt;
 use super::lease::Lease;
 use super::login::Failure;
 use crate::config::BackendTls;
@@ -15,45 +16,29 @@ use crate::wire::{Lost, Wire};
 
 impl Lease {
     /// Connects; `deadline` of the wire is that of the whole login. Implicit TLS is spoken before it returns.
-    pub(super) async fn dial(&self, protocol: Protocol) -> Result<Wire, Failure> {
+    pub(super) async fn dial(&self, attempt: &mut Attempt<'_>, protocol: Protocol) -> Result<Wire, Failure> {
         let settings = &self.server().settings;
-        let started = Instant::now();
-        let until = started + settings.config.connect_timeout;
-        let connected = self.connect(protocol, until).await;
-        let count = |outcome| settings.metrics.backend_connects.with_label_values(&[outcome]).inc();
-        match &connected {
-            Ok(_) => settings.connected.inc(),
-            Err(error) if error.kind() == io::ErrorKind::TimedOut => count("timed_out"),
-            Err(_) => count("failed"),
-        }
-        let problem = connected.map_err(|error| error.to_string());
-        self.server().answers(protocol, problem.as_ref().err().map(String::as_str));
-        let (stream, peer) = problem.map_err(|problem| {
-            Failure::down("connecting", format!("port {}: {problem}", self.server().port(protocol)))
-        })?;
+        let connected = self.connect(protocol, attempt.started + settings.config.connect_timeout).await;
+        let (stream, peer) = connected.map_err(|error| attempt.not_connected(&error))?;
         if settings.is_own(peer, || stream.local_addr().ok()) {
-            count("loop");
-            return Err(Failure::new(
-                Denial::Misconfigured,
-                "connecting",
-                format!("a loop: {peer} is the gateway itself"),
-            ));
+            return Err(attempt.is_a_loop(format!("a loop: {peer} is the gateway itself")));
         }
-        let wire = Wire::new(stream, started + settings.config.login_timeout);
+        attempt.connected();
+        let wire = Wire::new(stream, attempt.started + settings.config.login_timeout);
         match settings.config.tls.of(protocol) {
             BackendTls::None | BackendTls::StartTls => Ok(wire),
-            BackendTls::Implicit => self.secure(wire).await,
+            BackendTls::Implicit => self.secure(attempt, wire).await,
         }
     }
 
     /// TLS with the server, verified as the pool says.
-    pub(super) async fn secure(&self, wire: Wire) -> Result<Wire, Failure> {
+    pub(super) async fn secure(&self, attempt: &mut Attempt<'_>, wire: Wire) -> Result<Wire, Failure> {
         let Some(connector) = self.server().connector() else {
             let detail = "no certificate can be for this name";
             return Err(Failure::new(Denial::Misconfigured, "TLS handshake", detail));
         };
         wire.connect_tls(&connector).await.map_err(|lost| {
-            self.server().settings.metrics.backend_connects.with_label_values(&["tls_failed"]).inc();
+            attempt.not_secured(&lost);
             match &lost {
                 Lost::Broken(error) if is_certificate_problem(error) => {
                     Failure::new(Denial::Misconfigured, "TLS handshake", lost.to_string())

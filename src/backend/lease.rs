@@ -3,31 +3,86 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::login::Failure;
 use super::server::Server;
-use crate::proto::Denial;
+use crate::proto::{Denial, Protocol};
+
+/// The places at a server. Mail from other servers has at most half of them: a stranger who has named one recipient
+/// holds a place, and may say nothing more for long, while users want to log in.
+#[derive(Debug)]
+pub(super) struct Places {
+    all: Arc<Semaphore>,
+    mail: Arc<Semaphore>,
+}
+
+/// One of them.
+#[derive(Debug)]
+struct Place {
+    _place: OwnedSemaphorePermit,
+    _mail: Option<OwnedSemaphorePermit>,
+}
+
+impl Places {
+    pub(super) fn new(max: u32) -> Self {
+        let semaphore = |places: u32| Arc::new(Semaphore::new(places as usize));
+        Self { all: semaphore(max), mail: semaphore(max.div_ceil(2)) }
+    }
+
+    /// Who has to keep within the share of mail.
+    fn share(&self, protocol: Protocol) -> Option<&Arc<Semaphore>> {
+        match protocol {
+            Protocol::Imap | Protocol::Pop3 | Protocol::Submission => None,
+            Protocol::Smtp => Some(&self.mail),
+        }
+    }
+
+    fn try_take(&self, protocol: Protocol) -> Option<Place> {
+        let mail = match self.share(protocol) {
+            Some(share) => Some(share.clone().try_acquire_owned().ok()?),
+            None => None,
+        };
+        Some(Place { _place: self.all.clone().try_acquire_owned().ok()?, _mail: mail })
+    }
+
+    /// Cancel safe; never ready while the server is full.
+    async fn take(&self, protocol: Protocol) -> Option<Place> {
+        let mail = match self.share(protocol) {
+            Some(share) => Some(share.clone().acquire_owned().await.ok()?),
+            None => None,
+        };
+        Some(Place { _place: self.all.clone().acquire_owned().await.ok()?, _mail: mail })
+    }
+
+    /// Why there is no place.
+    fn what_is_full(&self, protocol: Protocol) -> &'static str {
+        match self.share(protocol) {
+            Some(share) if share.available_permits() == 0 => "mail has its half of the server's places",
+            Some(_) | None => "the server is full",
+        }
+    }
+}
 
 /// One chosen server, and one of its places while this is held.
 #[derive(Debug)]
 pub struct Lease {
     server: Arc<Server>,
-    _place: Option<OwnedSemaphorePermit>,
+    _place: Option<Place>,
 }
 
 impl Server {
     /// Takes a place, waiting for one as long as the pool's `wait` says. Cancel safe.
     ///
     /// # Errors
-    /// [`Denial::Unavailable`] when the server stayed full.
-    pub async fn lease(self: &Arc<Self>) -> Result<Lease, Failure> {
+    /// [`Denial::Unavailable`] when the server stayed full, or mail had its share of it.
+    pub async fn lease(self: &Arc<Self>, protocol: Protocol) -> Result<Lease, Failure> {
         let place = match &self.places {
             None => None,
-            Some(places) => match places.clone().try_acquire_owned() {
-                Ok(place) => Some(place),
-                Err(_) => Some(self.wait_for(places.clone()).await?),
+            Some(places) => match places.try_take(protocol) {
+                Some(place) => Some(place),
+                None => Some(self.wait_for(places, protocol).await?),
             },
         };
         self.settings.metrics.backend_open.inc();
@@ -35,11 +90,9 @@ impl Server {
         Ok(Lease { server: self.clone(), _place: place })
     }
 
-    async fn wait_for(&self, places: Arc<tokio::sync::Semaphore>) -> Result<OwnedSemaphorePermit, Failure> {
-        match timeout(self.settings.config.wait, places.acquire_owned()).await {
-            Ok(Ok(place)) => Ok(place),
-            Ok(Err(_)) | Err(_) => Err(Failure::new(Denial::Unavailable, "waiting for a place", "the server is full")),
-        }
+    async fn wait_for(&self, places: &Places, protocol: Protocol) -> Result<Place, Failure> {
+        let taken = timeout(self.settings.config.wait, places.take(protocol)).await.ok().flatten();
+        taken.ok_or_else(|| Failure::new(Denial::Unavailable, "waiting for a place", places.what_is_full(protocol)))
     }
 }
 

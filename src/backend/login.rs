@@ -2,9 +2,10 @@
 
 use zeroize::Zeroizing;
 
+use super::attempt::Attempt;
 use super::lease::Lease;
 use crate::proto::{Ask, Back, Denial, Errand, Granted, Protocol, Refused};
-use crate::wire::{Lost, Wire};
+use crate::wire::Wire;
 
 /// Why a user could not be logged in at a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,32 +36,51 @@ impl Lease {
     /// # Errors
     /// [`Failure`], within the pool's `login_timeout`.
     pub async fn log_in(&self, protocol: Protocol, errand: Errand) -> Result<(Wire, Granted), Failure> {
-        let wire = self.dial(protocol).await?;
-        self.converse(wire, protocol.back(errand)).await
+        self.attempt(protocol, protocol.back(errand)).await
     }
 
-    pub(super) async fn converse(&self, mut wire: Wire, mut back: Box<dyn Back>) -> Result<(Wire, Granted), Failure> {
+    /// Connects, and does what this half is for.
+    pub(super) async fn attempt(&self, protocol: Protocol, back: Box<dyn Back>) -> Result<(Wire, Granted), Failure> {
+        let mut attempt = Attempt::new(self.server(), protocol);
+        let wire = self.dial(&mut attempt, protocol).await?;
+        self.converse(&mut attempt, wire, back).await
+    }
+
+    async fn converse(
+        &self,
+        attempt: &mut Attempt<'_>,
+        mut wire: Wire,
+        mut back: Box<dyn Back>,
+    ) -> Result<(Wire, Granted), Failure> {
         // Passwords pass through here; one allocation, so that no copy of it is left behind.
         let mut say = Zeroizing::new(Vec::with_capacity(SAY));
         loop {
             let ask = back.step(&mut wire.heard, &mut say);
             let stage = back.stage();
-            let failed = |lost: Lost| Failure::down(stage, lost.to_string());
             if !say.is_empty() {
-                wire.say(&say).await.map_err(failed)?;
+                wire.say(&say).await.map_err(|lost| attempt.lost(stage, &lost))?;
                 say.clear();
             }
             match ask {
-                Ask::Input => wire.hear().await.map_err(failed)?,
+                Ask::Input => {
+                    wire.hear().await.map_err(|lost| attempt.lost(stage, &lost))?;
+                    attempt.spoke();
+                }
                 Ask::StartTls if !wire.heard.is_empty() => {
                     return Err(Failure::new(Denial::Unavailable, "starttls", "bytes behind the answer, in the clear"));
                 }
                 Ask::StartTls => {
-                    wire = self.secure(wire).await?;
+                    wire = self.secure(attempt, wire).await?;
                     back.secured();
                 }
-                Ask::Granted(granted) => return Ok((wire, granted)),
-                Ask::Refused(Refused { denial, detail }) => return Err(Failure::new(denial, stage, detail)),
+                Ask::Granted(granted) => {
+                    attempt.answered();
+                    return Ok((wire, granted));
+                }
+                Ask::Refused(Refused { denial, detail }) => {
+                    attempt.answered();
+                    return Err(Failure::new(denial, stage, detail));
+                }
             }
         }
     }

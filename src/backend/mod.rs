@@ -5,15 +5,19 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use tokio::time::Instant;
 
 use crate::config;
 use crate::metrics::Metrics;
 use crate::proto::Protocol;
 use crate::wire::tls_client::TlsSetupProblem;
 
+mod attempt;
 mod dial;
+mod health;
 mod lease;
 mod login;
 mod offers;
@@ -21,6 +25,7 @@ mod rank;
 mod resolve;
 mod server;
 
+pub use health::{Reached, State};
 pub use lease::Lease;
 pub use login::Failure;
 pub use server::Server;
@@ -97,6 +102,13 @@ impl Backends {
         self.pools.iter().flat_map(|pool| pool.servers.iter().cloned()).chain(named).collect()
     }
 
+    /// Forgets the hosts that only the directory named and that nobody has tried for an hour: it may name others now.
+    pub fn sweep(&self) {
+        let Some(then) = Instant::now().checked_sub(UNTRIED) else { return };
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        found.retain(|_, server| server.connections() > 0 || server.health.was_tried_since(then));
+    }
+
     /// A host that only the directory named, or a known one with a port of its own. Remembered, so that its
     /// connections are counted together.
     fn found(&self, host: &str) -> Option<Arc<Server>> {
@@ -107,7 +119,11 @@ impl Backends {
         let (name, port) = split_port(host)?;
         let server = match self.by_name.get(name) {
             Some(known) => known.with_port(port?),
-            None => Server::found(name, port, &self.pools.iter().find(|pool| pool.settings.allows(name))?.settings),
+            None => {
+                let allowed = |pool: &Pool| Some((pool.settings.clone(), pool.settings.allows(name)?.clone()));
+                let (settings, series) = self.pools.iter().find_map(allowed)?;
+                Server::found(name, port, &settings, &series)
+            }
         };
         if found.len() >= FOUND_MAX {
             found.clear();
@@ -139,6 +155,8 @@ fn split_port(host: &str) -> Option<(&str, Option<u16>)> {
 
 /// Hosts that only the directory named; beyond that the table starts anew.
 const FOUND_MAX: usize = 10_000;
+/// How long they are remembered otherwise.
+const UNTRIED: Duration = Duration::from_secs(3600);
 
 #[cfg(test)]
 mod tests;

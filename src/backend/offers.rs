@@ -30,12 +30,20 @@ impl Server {
         self.offered.lock().unwrap_or_else(PoisonError::into_inner).get(&protocol).cloned()
     }
 
+    /// Relays are asked where users send. Their port 25 may not be meant for us: it counts once the directory has led a
+    /// message there.
+    fn is_asked(&self, protocol: Protocol) -> bool {
+        match protocol {
+            Protocol::Imap | Protocol::Pop3 | Protocol::Submission => true,
+            Protocol::Smtp => !self.settings.config.only_relays || self.offered(protocol).is_some(),
+        }
+    }
+
     /// Asks it, without a login.
     async fn probe(self: &Arc<Self>, protocol: Protocol, hostname: Arc<str>) -> Result<(), Failure> {
-        let lease = self.lease().await?;
-        let wire = lease.dial(protocol).await?;
+        let lease = self.lease(protocol).await?;
         let probe = Box::new(Probe::new(hostname, self.wants_starttls(protocol)));
-        let (_, granted) = lease.converse(wire, probe).await?;
+        let (_, granted) = lease.attempt(protocol, probe).await?;
         self.offers(protocol, &granted.extensions);
         Ok(())
     }
@@ -48,12 +56,12 @@ impl Backends {
         self.extensions.get(&protocol).map(|shown| shown.load_full().as_ref().clone()).unwrap_or_default()
     }
 
-    /// Asks every configured server, each within its pool's time-outs; hosts that only the directory names are taken to
-    /// be like the others of their pool. `false` = by this protocol there is nothing to learn.
+    /// Asks every configured server that mail may go to, each within its pool's time-outs; hosts that only the directory
+    /// names are taken to be like the others of their pool. `false` = by this protocol there is nothing to learn.
     pub async fn learn(&self, protocol: Protocol, hostname: &Arc<str>) -> bool {
         let Some(extensions) = self.extensions.get(&protocol) else { return false };
         let mut offered = Vec::new();
-        for server in self.by_name.values() {
+        for server in self.by_name.values().filter(|server| server.is_asked(protocol)) {
             if let Err(failure) = server.probe(protocol, hostname.clone()).await {
                 tracing::debug!(
                     protocol = protocol.name(),

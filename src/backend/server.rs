@@ -2,12 +2,13 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use prometheus::IntCounter;
 use rustls::pki_types::ServerName;
-use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
+use super::health::{Change, Health, Reached, Series, State};
+use super::lease::Places;
 use super::offers::Offered;
 use super::resolve::Resolved;
 use crate::config::{self, BackendLogin, BackendTls, Storage};
@@ -25,10 +26,10 @@ pub struct Server {
     /// In place of the pool's port, where the directory named one.
     port: Option<u16>,
     pub(super) weight: u32,
-    pub(super) places: Option<Arc<Semaphore>>,
+    pub(super) places: Option<Arc<Places>>,
     pub(super) resolved: Arc<Resolved>,
-    /// Whether the last connection failed.
-    down: Arc<AtomicBool>,
+    /// Whether it answers, at this port.
+    pub(super) health: Health,
     /// Connections to it now, those of logins under way included.
     pub(super) open: Arc<AtomicUsize>,
     /// What it said to EHLO.
@@ -39,12 +40,13 @@ pub struct Server {
 impl Server {
     /// A server of the configuration.
     pub(super) fn listed(server: &config::Server, settings: &Arc<Settings>) -> Self {
-        Self::new(&server.name, &server.address, None, server.weight, settings)
+        let series = Series::new(&server.name, &settings.metrics);
+        Self::new(&server.name, &server.address, None, server.weight, settings, &series)
     }
 
-    /// A server that the directory named.
-    pub(super) fn found(name: &str, port: Option<u16>, settings: &Arc<Settings>) -> Self {
-        Self::new(name, name, port, 1, settings)
+    /// A server that the directory named, as a pattern with this series allows.
+    pub(super) fn found(name: &str, port: Option<u16>, settings: &Arc<Settings>, series: &Arc<Series>) -> Self {
+        Self::new(name, name, port, 1, settings, series)
     }
 
     /// The same server, the same places, another port.
@@ -56,15 +58,22 @@ impl Server {
             weight: self.weight,
             places: self.places.clone(),
             resolved: self.resolved.clone(),
-            down: self.down.clone(),
+            health: self.health.of_another_port(),
             open: self.open.clone(),
             offered: self.offered.clone(),
             settings: self.settings.clone(),
         }
     }
 
-    fn new(name: &str, address: &str, port: Option<u16>, weight: u32, settings: &Arc<Settings>) -> Self {
-        let places = settings.config.max_connections.map(|max| Arc::new(Semaphore::new(max as usize)));
+    fn new(
+        name: &str,
+        address: &str,
+        port: Option<u16>,
+        weight: u32,
+        settings: &Arc<Settings>,
+        series: &Arc<Series>,
+    ) -> Self {
+        let places = settings.config.max_connections.map(|max| Arc::new(Places::new(max)));
         Self {
             name: name.into(),
             address: address.into(),
@@ -72,21 +81,22 @@ impl Server {
             weight,
             places,
             resolved: Arc::default(),
-            down: Arc::default(),
+            health: Health::new(series),
             open: Arc::default(),
             offered: Offered::default(),
             settings: settings.clone(),
         }
     }
 
-    /// Takes note of how a connection went; only a change is logged.
-    pub(super) fn answers(&self, protocol: Protocol, problem: Option<&str>) {
-        let was_down = self.down.swap(problem.is_some(), Ordering::Relaxed);
+    /// Takes note of how an attempt ended that began at `started`; only a change is logged.
+    pub(super) fn note(&self, protocol: Protocol, started: Instant, problem: Option<&str>) {
+        let change = self.health.note(protocol, started, problem);
         let (backend, address, port) = (&*self.name, &*self.address, self.port(protocol));
-        match (was_down, problem) {
-            (false, Some(problem)) => tracing::warn!(backend, address, port, problem, "the back-end does not answer"),
-            (true, None) => tracing::info!(backend, address, port, "the back-end answers again"),
-            (true, Some(_)) | (false, None) => {}
+        let (protocol, problem) = (protocol.name(), problem.unwrap_or_default());
+        match change {
+            Change::Same => {}
+            Change::Down => tracing::warn!(backend, protocol, address, port, problem, "the back-end is down"),
+            Change::UpAgain => tracing::info!(backend, protocol, address, port, "the back-end is up again"),
         }
     }
 
@@ -120,10 +130,26 @@ impl Server {
         self.settings.name()
     }
 
-    /// Whether the last connection to it failed.
+    /// How it is by each protocol by which it was tried.
+    #[must_use]
+    pub fn reached(&self) -> Vec<Reached> {
+        let known = self.health.known().into_iter();
+        known.map(|(protocol, problem)| Reached { protocol, port: self.port(protocol), problem }).collect()
+    }
+
+    /// How it is by all of them.
+    #[must_use]
+    pub fn state(&self) -> State {
+        State::of(&self.reached())
+    }
+
+    /// Whether it is down, by one protocol at least.
     #[must_use]
     pub fn is_down(&self) -> bool {
-        self.down.load(Ordering::Relaxed)
+        match self.state() {
+            State::Unknown | State::Up => false,
+            State::Degraded | State::Down => true,
+        }
     }
 
     /// Connections to it now.
@@ -173,8 +199,8 @@ pub(super) struct Settings {
     pub config: config::Pool,
     pub own: Vec<SocketAddr>,
     pub metrics: Arc<Metrics>,
-    /// Connections made, looked up once.
-    pub connected: IntCounter,
+    /// What the directory may name besides, and its series in the metrics.
+    patterns: Vec<(String, Arc<Series>)>,
     tls: Option<Arc<rustls::ClientConfig>>,
     next_source: AtomicUsize,
 }
@@ -192,7 +218,7 @@ impl Settings {
             config: pool.clone(),
             own: own.to_vec(),
             metrics: metrics.clone(),
-            connected: metrics.backend_connects.with_label_values(&["connected"]),
+            patterns: pool.matches.iter().map(|text| (text.clone(), Series::new(text, metrics))).collect(),
             tls,
             next_source: AtomicUsize::new(0),
         })
@@ -210,12 +236,14 @@ impl Settings {
         }
     }
 
-    /// Whether the directory may name this host: the very name, or one or more labels for a leading `*`.
-    pub fn allows(&self, host: &str) -> bool {
-        self.config.matches.iter().any(|pattern| match pattern.strip_prefix('*') {
+    /// Whether the directory may name this host, the very name or one or more labels for a leading `*`; and what counts
+    /// it, if so.
+    pub fn allows(&self, host: &str) -> Option<&Arc<Series>> {
+        let is_it = |pattern: &str| match pattern.strip_prefix('*') {
             Some(suffix) => host.strip_suffix(suffix).is_some_and(|labels| !labels.is_empty()),
             None => host == pattern,
-        })
+        };
+        self.patterns.iter().find(|(pattern, _)| is_it(pattern)).map(|(_, series)| series)
     }
 
     /// The source addresses of the right family, in turn.

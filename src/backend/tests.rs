@@ -25,17 +25,20 @@ fn pool(name: &str, servers: &[&str], matches: &[&str]) -> config::Pool {
         identity: true,
         storage: Storage::Shared,
         retry: 1,
+        only_relays: false,
     }
 }
 
-fn backends() -> Backends {
+/// Two pools, and the metrics in which they are counted.
+pub(super) fn backends() -> (Backends, Arc<Metrics>) {
     let metrics = Arc::new(Metrics::new().expect("metrics"));
     let pools = [
         pool("stores", &["mail1.example.com", "mail2.example.com", "mail3.example.com"], &[]),
         pool("wild", &[], &["*.stores.example.com", "lone.example.com"]),
     ];
     let own = ["127.0.0.9:1143", "0.0.0.0:1110"].map(|address| address.parse().expect("address"));
-    Backends::new(&pools, &own, &metrics).expect("backends")
+    let backends = Backends::new(&pools, &own, &metrics).expect("backends");
+    (backends, metrics)
 }
 
 fn names(found: Result<Vec<Arc<Server>>, Unroutable>) -> Vec<String> {
@@ -44,12 +47,12 @@ fn names(found: Result<Vec<Arc<Server>>, Unroutable>) -> Vec<String> {
 
 #[test]
 fn a_server_is_found_by_its_name_whatever_the_case() {
-    assert_eq!(names(backends().candidates("MAIL2.example.com", "alice")), ["mail2.example.com"]);
+    assert_eq!(names(backends().0.candidates("MAIL2.example.com", "alice")), ["mail2.example.com"]);
 }
 
 #[test]
 fn a_pool_gives_the_users_server_and_as_many_more_as_retry_says() {
-    let backends = backends();
+    let (backends, _) = backends();
     let first = names(backends.candidates("stores", "alice@example.com"));
     assert_eq!(first.len(), 2);
     assert_eq!(first, names(backends.candidates("stores", "alice@example.com")), "always the same");
@@ -65,13 +68,13 @@ fn with_separate_storage_there_is_no_server_but_the_users_own() {
     for user in ["alice@example.com", "bob@example.com", "carol@example.com"] {
         let own = names(separate.candidates("stores", user));
         assert_eq!(own.len(), 1);
-        assert_eq!(own, names(backends().candidates("stores", user))[..1], "the one that comes first elsewhere, too");
+        assert_eq!(own, names(backends().0.candidates("stores", user))[..1], "the one that comes first elsewhere, too");
     }
 }
 
 #[test]
 fn the_directory_may_name_only_hosts_that_match() {
-    let backends = backends();
+    let (backends, _) = backends();
     assert_eq!(names(backends.candidates("n7.stores.example.com", "u")), ["n7.stores.example.com"]);
     assert_eq!(names(backends.candidates("lone.example.com", "u")), ["lone.example.com"]);
     for hostile in [
@@ -99,8 +102,42 @@ fn the_directory_may_name_only_hosts_that_match() {
 }
 
 #[test]
+fn a_host_that_only_the_directory_names_is_no_label_of_a_metric() {
+    let (backends, metrics) = backends();
+    for host in ["n1.stores.example.com", "n2.stores.example.com:2143", "lone.example.com", "mail1.example.com:2143"] {
+        let server = backends.candidates(host, "u").expect("routable").remove(0);
+        server.note(Protocol::Imap, tokio::time::Instant::now(), Some("refused"));
+        assert_eq!(server.state(), State::Down, "{host}");
+    }
+    let page = String::from_utf8(metrics.render().expect("renders")).expect("text");
+    for label in ["*.stores.example.com", "lone.example.com", "mail1.example.com"] {
+        assert!(page.contains(&format!("portcullis_backend_up{{protocol=\"imap\",server=\"{label}\"}} 0")), "{page}");
+    }
+    assert!(!page.contains("n1.stores") && !page.contains("n2.stores") && !page.contains("2143"), "{page}");
+    let other_port = backends.candidates("mail1.example.com", "u").expect("routable").remove(0);
+    assert_eq!(other_port.state(), State::Unknown, "another port may be another program");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_only_the_directory_named_is_forgotten_after_an_hour_without_a_try() {
+    let (backends, metrics) = backends();
+    let up = || metrics.backend_up.with_label_values(&["*.stores.example.com", "imap"]).get();
+    let lease = {
+        let server = backends.candidates("n1.stores.example.com", "u").expect("routable").remove(0);
+        server.note(Protocol::Imap, tokio::time::Instant::now(), Some("refused"));
+        server.lease(Protocol::Imap).await.expect("a place")
+    };
+    tokio::time::advance(UNTRIED * 2).await;
+    backends.sweep();
+    assert_eq!((backends.servers().len(), up()), (4, 0), "somebody is there");
+    drop(lease);
+    backends.sweep();
+    assert_eq!((backends.servers().len(), up()), (3, 1));
+}
+
+#[test]
 fn a_port_behind_the_host_is_taken_and_the_places_are_still_the_servers() {
-    let backends = backends();
+    let (backends, _) = backends();
     let server = &backends.candidates("mail1.example.com:2143", "u").expect("routable")[0];
     assert_eq!((server.name(), server.port(Protocol::Imap)), ("mail1.example.com", 2143));
     let known = &backends.candidates("mail1.example.com", "u").expect("routable")[0];
@@ -110,23 +147,57 @@ fn a_port_behind_the_host_is_taken_and_the_places_are_still_the_servers() {
 
 #[tokio::test(start_paused = true)]
 async fn a_full_server_makes_a_login_wait_then_fail_as_unavailable() {
-    let backends = backends();
+    let (backends, _) = backends();
     let server = &backends.candidates("mail1.example.com", "u").expect("routable")[0];
-    let (first, _second) = (server.lease().await.expect("a place"), server.lease().await.expect("a place"));
+    let (first, _second) =
+        (server.lease(Protocol::Imap).await.expect("a place"), server.lease(Protocol::Imap).await.expect("a place"));
     let started = tokio::time::Instant::now();
-    let failure = server.lease().await.expect_err("full");
+    let failure = server.lease(Protocol::Imap).await.expect_err("full");
     assert_eq!((failure.denial, failure.down), (crate::proto::Denial::Unavailable, false));
     assert_eq!(started.elapsed().as_secs(), 2);
-    let (third, ()) = tokio::join!(server.lease(), async {
+    let (third, ()) = tokio::join!(server.lease(Protocol::Imap), async {
         tokio::time::sleep(Duration::from_secs(1)).await;
         drop(first);
     });
     assert!(third.is_ok(), "a place that is given back goes to who waits");
 }
 
+#[tokio::test(start_paused = true)]
+async fn mail_from_other_servers_holds_half_of_the_places_and_logins_may_have_all() {
+    for (places, share) in [(1, 1), (2, 1), (3, 2), (10, 5)] {
+        let metrics = Arc::new(Metrics::new().expect("metrics"));
+        let pool = config::Pool { max_connections: Some(places), ..pool("stores", &["mail1.example.com"], &[]) };
+        let backends = Backends::new(&[pool], &[], &metrics).expect("backends");
+        let server = &backends.candidates("mail1.example.com", "u").expect("routable")[0];
+        let mut held = Vec::new();
+        for number in 0..share {
+            held.push(server.lease(Protocol::Smtp).await.unwrap_or_else(|failure| panic!("{number}: {failure:?}")));
+        }
+        let failure = server.lease(Protocol::Smtp).await.expect_err("the share is used up");
+        assert_eq!(failure.denial, crate::proto::Denial::Unavailable);
+        if places > 1 {
+            assert!(failure.detail.contains("half"), "{}", failure.detail);
+        }
+        for protocol in
+            [Protocol::Imap, Protocol::Pop3, Protocol::Submission].into_iter().cycle().take((places - share) as usize)
+        {
+            held.push(server.lease(protocol).await.expect("a place that mail cannot have"));
+        }
+        server.lease(Protocol::Imap).await.expect_err("now it is full");
+        held.clear();
+        for _ in 0..places {
+            held.push(server.lease(Protocol::Imap).await.expect("logins may have all"));
+        }
+        let failure = server.lease(Protocol::Smtp).await.expect_err("full");
+        assert_eq!(failure.detail, "the server is full");
+        held.pop();
+        assert!(server.lease(Protocol::Smtp).await.is_ok(), "a try that failed holds no part of the share");
+    }
+}
+
 #[test]
 fn source_addresses_are_of_the_right_family() {
-    let backends = backends();
+    let (backends, _) = backends();
     let server = &backends.candidates("mail1.example.com", "u").expect("routable")[0];
     let source = |to: &str| server.settings.source_for(to.parse().expect("address")).map(|ip| ip.to_string());
     assert_eq!(source("127.0.0.1").as_deref(), Some("127.0.0.5"));
@@ -135,7 +206,7 @@ fn source_addresses_are_of_the_right_family() {
 
 #[test]
 fn the_gateway_recognises_itself() {
-    let backends = backends();
+    let (backends, _) = backends();
     let settings = &backends.candidates("mail1.example.com", "u").expect("routable")[0].settings;
     let is_own = |local: &str, peer: &str| settings.is_own(peer.parse().expect("peer"), || local.parse().ok());
     assert!(is_own("127.0.0.1:40000", "127.0.0.9:1143"), "a listener's own address");

@@ -28,10 +28,13 @@ pub(super) struct Which {
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 pub(super) struct Whom {
-    /// This one, by its id.
+    /// All of this user.
+    #[arg(value_name = "USER")]
+    name: Option<String>,
+    /// One session, by its id.
     #[arg(long, value_name = "ID")]
     session: Option<String>,
-    /// All of this user.
+    /// The same as USER.
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
     /// All from this IP address.
@@ -104,7 +107,8 @@ fn dropped(done: &Value) -> String {
 const PARTIAL: &str = " (of this gateway only: the registry's store is away)";
 
 pub(super) fn kick(remote: &Remote, whom: &Whom) -> anyhow::Result<()> {
-    let path = match (&whom.session, &whom.user, &whom.from, &whom.backend) {
+    let user = whom.name.as_ref().or(whom.user.as_ref());
+    let path = match (&whom.session, user, &whom.from, &whom.backend) {
         (Some(id), ..) => format!("/sessions/{}", part(id)),
         (_, Some(user), ..) => format!("/users/{}/sessions", part(user)),
         (_, _, Some(address), _) => format!("/addresses/{}/sessions", part(address)),
@@ -206,7 +210,8 @@ pub(super) fn status(remote: &Remote) -> anyhow::Result<()> {
         (false, _) => format!("gateways   {}\n", nodes.join(", ")),
     };
     let server = |one: &Value| {
-        ["name", "pool", "address", "state", "connections", "max_connections"].map(|key| shown(at(one, key))).to_vec()
+        let text = |key| shown(at(one, key));
+        vec![text("name"), text("pool"), text("address"), how(one), text("connections"), text("max_connections")]
     };
     let head = ["BACK-END", "POOL", "ADDRESS", "STATE", "CONNECTIONS", "LIMIT"];
     say(&format!(
@@ -216,6 +221,14 @@ pub(super) fn status(remote: &Remote) -> anyhow::Result<()> {
         sessions.join(", "),
         table(&head, &rows(at(servers, "backends"), server)),
     ))
+}
+
+/// The state of a back-end: by which protocols it is down, where it is not so by all.
+fn how(server: &Value) -> String {
+    let state = shown(at(server, "state"));
+    let protocols = at(server, "protocols").as_array().into_iter().flatten();
+    let down = protocols.filter(|one| at(one, "state") == "down").map(|one| shown(at(one, "protocol")));
+    if state == "degraded" { format!("{} down", down.collect::<Vec<_>>().join(", ")) } else { state }
 }
 
 /// What the directory says of a user, in one line.

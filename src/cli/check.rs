@@ -3,20 +3,35 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+use time::OffsetDateTime;
+
 use super::say;
-use crate::config;
+use crate::config::{self, Problem, Severity};
 use crate::directory::Directory;
 
-pub(super) fn check(file: &Path) -> ExitCode {
-    let problems: Vec<String> = match config::load(file) {
+/// `strict`: a warning counts as an error.
+pub(super) fn check(file: &Path, strict: bool) -> ExitCode {
+    let problems: Vec<Problem> = match config::load(file) {
         Ok(config) => {
-            Directory::check(&config.directory).err().into_iter().map(|problem| problem.to_string()).collect()
+            let mut problems = config.warnings.at(OffsetDateTime::now_utc());
+            problems.extend(Directory::check(&config.directory));
+            problems
         }
-        Err(problems) => problems.iter().map(ToString::to_string).collect(),
+        Err(problems) => problems,
     };
-    if problems.is_empty() {
-        return super::exit(say(&format!("{}: good\n", file.display())));
+    let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
+    let mut lines: String = problems.iter().map(|problem| format!("{problem}\n")).collect();
+    let warnings = problems.len() - errors;
+    if errors == 0 {
+        lines += &match warnings {
+            0 => format!("{}: good\n", file.display()),
+            1 => format!("{}: good, with 1 warning\n", file.display()),
+            _ => format!("{}: good, with {warnings} warnings\n", file.display()),
+        };
     }
-    let _ = say(&problems.iter().map(|problem| format!("{problem}\n")).collect::<String>());
-    ExitCode::FAILURE
+    let said = say(&lines);
+    if errors > 0 || (strict && warnings > 0) {
+        return ExitCode::FAILURE;
+    }
+    super::exit(said)
 }

@@ -1,14 +1,15 @@
 //! The command line: one file a verb.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
 mod admin;
 mod check;
 mod demo;
+mod presets;
 mod remote;
 mod serve;
 mod table;
@@ -31,8 +32,9 @@ const EXAMPLES: &str = "\
 Examples:
   portcullis demo                              try it, on loopback
   portcullis check portcullis.yaml             what is wrong with a configuration
-  portcullis serve --config portcullis.yaml    run it
+  portcullis serve portcullis.yaml             run it
   portcullis who --user alice                  who is on, of the gateway that runs here
+  portcullis kick alice@example.com            end the sessions of a user
   portcullis kick --from 192.0.2.7             end the sessions from an address
   portcullis disable alice pop3 --now          no POP3 for alice from now on
 
@@ -45,23 +47,30 @@ config/portcullis.yaml in the source explains every key of a configuration.";
 enum Verb {
     /// Run the gateway.
     ///
-    /// SIGHUP reads certificates and the file of users again; the configuration is read at a start only. SIGTERM and SIGINT stop accepting, let sessions finish
+    /// SIGHUP reads certificates, files of users and files of secrets again; the configuration is read at a start only. SIGTERM and SIGINT stop accepting, let sessions finish
     /// for `shutdown.grace`, then end; a second one ends at once.
-    #[command(override_usage = "portcullis serve [--config FILE] [--recreate-store] [--core-dumps]")]
+    #[command(override_usage = "portcullis serve [FILE] [--recreate-store] [--core-dumps]")]
     Serve {
-        /// The configuration.
-        #[arg(long, short, value_name = "FILE", default_value = CONFIGURATION)]
-        config: PathBuf,
+        #[command(flatten)]
+        file: File,
         #[command(flatten)]
         options: serve::Options,
     },
     /// Check a configuration: prints every problem as `file:line: path: message`, and exits with 1 if there is one.
     ///
-    /// Certificates, keys, secrets and files of users that it names are read too; servers are not asked.
+    /// Certificates, keys, secrets and files of users that it names are read too; servers are not asked. Warnings are
+    /// printed as `file:line: warning: path: message`; they do not keep the gateway from running.
     Check {
-        /// The configuration.
-        #[arg(value_name = "FILE", default_value = CONFIGURATION)]
-        file: PathBuf,
+        #[command(flatten)]
+        file: File,
+        /// Exit with 1 for a warning too.
+        #[arg(long)]
+        strict: bool,
+    },
+    /// Print what the presets of LDAP sources stand for, as the keys that could be written in their place.
+    Presets {
+        /// Only this one, such as active-directory.
+        name: Option<String>,
     },
     /// Run the gateway in front of two small mail stores, on loopback, and print commands to try.
     Demo {
@@ -132,12 +141,30 @@ enum Verb {
     },
 }
 
+/// The configuration's file; `FILE` and `--config FILE` are the same.
+#[derive(Debug, Args)]
+struct File {
+    /// The configuration [default: /etc/portcullis/portcullis.yaml]
+    #[arg(value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// The same.
+    #[arg(long, short, value_name = "FILE", conflicts_with = "file")]
+    config: Option<PathBuf>,
+}
+
+impl File {
+    fn path(&self) -> &Path {
+        self.file.as_deref().or(self.config.as_deref()).unwrap_or(Path::new(CONFIGURATION))
+    }
+}
+
 /// Runs the verb that was asked for.
 #[must_use]
 pub fn main() -> ExitCode {
     let done = match Arguments::parse().verb {
-        Verb::Serve { config, options } => serve::serve(&config, options),
-        Verb::Check { file } => return check::check(&file),
+        Verb::Serve { file, options } => serve::serve(file.path(), options),
+        Verb::Check { file, strict } => return check::check(file.path(), strict),
+        Verb::Presets { name } => presets::presets(name.as_deref()),
         Verb::Demo { free_ports } => demo::demo(free_ports),
         Verb::Who { which, remote } => admin::who(&remote, &which),
         Verb::Kick { whom, remote } => admin::kick(&remote, &whom),

@@ -10,22 +10,31 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::proto::Protocol;
-use crate::secret::Secret;
 
 pub mod address;
+mod certificate;
 pub mod check;
+mod hosts;
 mod pool;
 pub mod raw;
 mod registry;
+mod reloadable;
 mod service;
 mod source;
+mod warnings;
 
 pub use address::AddressRange;
-pub use check::{Problem, load, parse};
+pub use certificate::{CertificateProblem, CertificateStatus};
+pub use check::{
+    Problem, Severity, WrittenAddress, WrittenUser, WrittenUsers, load, parse, parse_users, presets, read_users,
+};
+pub use hosts::KnownHosts;
 pub use pool::{BackendLogin, BackendTls, Pool, Server, Storage};
 pub use registry::{AfterPop, Lookup, LookupProtocol, Store};
+pub use reloadable::{ReloadableSecret, Reread, RereadProblem};
 pub use service::{AccessRule, Cleartext, Limits, Listener, ListenerTls, PasswordCheck, Rate, Service, UserLimits};
 pub use source::{Cache, Directory, Ldap, LdapUrl, Source, Standing};
+pub use warnings::Warnings;
 
 /// Everything. Sessions hold it, or a part of it, behind an `Arc`.
 #[derive(Debug)]
@@ -64,6 +73,8 @@ pub struct Config {
     pub admin: Option<Admin>,
     /// How to stop.
     pub shutdown: Shutdown,
+    /// What somebody should look at.
+    pub warnings: Warnings,
 }
 
 /// Worker threads: 1 ≤ min ≤ max ≤ 1024.
@@ -204,7 +215,7 @@ pub struct Token {
     /// As the log calls whoever has it.
     pub name: String,
     /// At least 16 bytes.
-    pub secret: Secret,
+    pub secret: ReloadableSecret,
     /// What it is good for.
     pub may: May,
 }

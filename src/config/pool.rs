@@ -6,9 +6,8 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::ClientTls;
+use super::{ClientTls, ReloadableSecret};
 use crate::proto::Protocol;
-use crate::secret::Secret;
 
 /// Back-ends that are set up alike.
 #[derive(Debug, Clone)]
@@ -44,6 +43,8 @@ pub struct Pool {
     pub storage: Storage,
     /// With [`Storage::Shared`], other servers of the pool to try when one is down.
     pub retry: u32,
+    /// It is there for `smtp_after_pop.relay`, and mail from other servers is not known to go there.
+    pub only_relays: bool,
 }
 
 /// Where the mail of a pool's users is kept.
@@ -100,7 +101,7 @@ pub enum BackendLogin {
         /// The master's name.
         user: String,
         /// The master's password.
-        password: Secret,
+        password: ReloadableSecret,
     },
     /// By our word alone, for submission (XCLIENT LOGIN=); only where the directory checks the password.
     Xclient,

@@ -7,7 +7,10 @@ use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_yaml::{Budget, Location, MessageFormatter, NonFiniteFloatPolicy, Options, Spanned, UserMessageFormatter};
+use serde_yaml::{
+    Budget, DuplicateKeyPolicy, Location, MessageFormatter, NonFiniteFloatPolicy, Options, Spanned,
+    UserMessageFormatter,
+};
 use zeroize::Zeroizing;
 
 /// A value and where it stands. It may hold passwords, so it has no `Debug`.
@@ -55,7 +58,28 @@ pub struct Malformed {
 /// [`Malformed`] at the first place that is not YAML: a syntax error, a key twice in one map, a key that is no text,
 /// a second document, more than [`DEPTH_MAX`] levels or [`NODES_MAX`] values.
 pub fn read(text: &str) -> Result<Node, Malformed> {
-    let found: Found = serde_yaml::from_str_with_options(text, options()).map_err(|error| malformed(&error))?;
+    read_with(text, options())
+}
+
+/// The same for a document of up to sixteen million values, without aliases. A key may be there twice in a map.
+///
+/// # Errors
+/// [`Malformed`] at the first place that is not such YAML.
+pub fn read_many(text: &str) -> Result<Node, Malformed> {
+    let root = read_with(text, options_for_many(DuplicateKeyPolicy::LastWins))?;
+    // Of two keys that are numbers the parser keeps the last and says nothing, so those need its own check.
+    let is_number =
+        |entry: &Entry| entry.key.starts_with(|first: char| first.is_ascii_digit() || "+-.".contains(first));
+    match &root.value {
+        Value::Map(entries) if entries.iter().any(is_number) => {
+            read_with(text, options_for_many(DuplicateKeyPolicy::Error)).map(|_| root)
+        }
+        _ => Ok(root),
+    }
+}
+
+fn read_with(text: &str, options: Options) -> Result<Node, Malformed> {
+    let found: Found = serde_yaml::from_str_with_options(text, options).map_err(|error| malformed(&error))?;
     Ok(found.into_node(text))
 }
 
@@ -75,6 +99,20 @@ fn options() -> Options {
     options.non_finite_float_policy = NonFiniteFloatPolicy::AsString;
     // A snippet of the file could show a password.
     options.with_snippet = false;
+    options
+}
+
+fn options_for_many(duplicate_keys: DuplicateKeyPolicy) -> Options {
+    let mut budget = Budget::default();
+    budget.max_events = 32_000_000;
+    budget.max_nodes = 16_000_000;
+    budget.max_aliases = 0;
+    budget.max_anchors = 0;
+    budget.max_depth = 8;
+    budget.max_documents = 1;
+    let mut options = options();
+    options.budget = Some(budget);
+    options.duplicate_keys = duplicate_keys;
     options
 }
 

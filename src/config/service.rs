@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::AddressRange;
+use crate::proto::smtp::pipelining::UnauthorizedPipelining;
 use crate::proto::smtp::text::BareNewline;
 use crate::proto::{Mechanism, Protocol};
 
@@ -68,6 +69,8 @@ pub struct Service {
     pub idle_timeout: Duration,
     /// What becomes of bare CRs and LFs in a message that is taken here (SMTP).
     pub bare_newline: BareNewline,
+    /// What becomes of a client that sends commands before their turn (SMTP); others may.
+    pub unauthorized_pipelining: UnauthorizedPipelining,
     /// How many sessions one user may have.
     pub user_limits: UserLimits,
     /// The greeting's text.

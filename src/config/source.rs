@@ -5,10 +5,10 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::ClientTls;
-use crate::secret::Secret;
+use super::{ClientTls, KnownHosts, ReloadableSecret};
 
 /// Where users live.
 #[derive(Debug)]
@@ -21,6 +21,8 @@ pub struct Directory {
     pub recipient_delimiter: Option<char>,
     /// Asked in order; the first that knows the user decides. At least one.
     pub sources: Vec<Source>,
+    /// The hosts that a users file may name.
+    pub hosts: Arc<KnownHosts>,
     /// What is remembered of the answers.
     pub cache: Cache,
 }
@@ -46,10 +48,10 @@ pub struct Ldap {
     /// How the server is verified.
     pub tls: ClientTls,
     /// DN and password; `None` = anonymous.
-    pub bind: Option<(String, Secret)>,
+    pub bind: Option<(String, ReloadableSecret)>,
     /// The base DN.
     pub base: String,
-    /// A filter with `{user}`, `{local}`, `{domain}`; it parsed as RFC 4515 with a sample user put in.
+    /// A filter with `{user}`, `{local}`, `{account}`, `{domain}`; it parsed as RFC 4515 with a sample user put in.
     pub filter: String,
     /// The same, for recipients; `{user}` may be `@domain`, with nothing in `{local}`.
     pub recipient_filter: String,
@@ -67,6 +69,8 @@ pub struct Ldap {
     pub routing_attribute: Option<String>,
     /// What the status attribute's values mean, lower case; other values = active.
     pub status: HashMap<String, Standing>,
+    /// The same for a status that is a number: what it means that all bits of a mask are set in it.
+    pub status_flags: Vec<(i64, Standing)>,
     /// For one question, connecting included.
     pub timeout: Duration,
     /// Connections for searches, 1..=64.
@@ -85,6 +89,16 @@ pub enum Standing {
 }
 
 impl Standing {
+    /// As it is written in the configuration.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Deny => "deny",
+            Self::Unavailable => "unavailable",
+        }
+    }
+
     /// Of two that are said of one user, the one that allows less.
     #[must_use]
     pub const fn stricter(self, other: Self) -> Self {

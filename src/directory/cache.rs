@@ -78,7 +78,7 @@ struct Named {
 /// The questions that are being asked.
 struct Flights<T> {
     waiting: HashMap<Arc<str>, watch::Receiver<Option<Landed<T>>>>,
-    /// Grows when all is forgotten: what was asked before must not be remembered after.
+    /// Grows when the sources change: what was asked before must not be remembered after.
     epoch: u64,
     /// Until then the directory is known to be down, and stale answers are given without asking.
     down_until: Option<Instant>,
@@ -161,18 +161,21 @@ impl<T: Identified + Send + Sync + 'static> Cache<T> {
         known.is_some() || unknown.is_some()
     }
 
-    /// Forgets everything; questions in flight are answered but not remembered.
-    pub(super) fn clear(&self) {
+    /// Forgets the names that `keeps` denies, known (with the answer) and unknown ones. Questions in flight are answered
+    /// but not remembered: they may have been asked before what made the others wrong.
+    pub(super) fn retain(&self, keeps: impl Fn(&str, Option<&T>) -> bool) {
         let mut flights = self.flights();
         flights.epoch += 1;
         flights.waiting.clear();
-        flights.down_until = None;
         if let Some(tables) = &self.tables {
-            tables.names.clear();
-            tables.known.clear();
-            tables.unknown.clear();
+            let keeps_known = |name: &str, known: &Known<T>| keeps(name.trim_start(), Some(&known.what));
+            tables.names.retain(|name, named| {
+                tables.known.peek(&named.identity).is_some_and(|known| keeps_known(name, &known))
+            });
+            tables.known.retain(|identity, known| keeps_known(identity, known));
+            tables.unknown.retain(|name, _| keeps(name.trim_start(), None));
+            self.remembered.set(i64::try_from(tables.known.len()).unwrap_or(i64::MAX));
         }
-        self.remembered.set(0);
     }
 
     fn fresh(&self, name: &str) -> Option<Option<Arc<T>>> {
@@ -311,23 +314,21 @@ impl<T: Identified + Send + Sync + 'static> Flying<T> {
     fn land(self, answer: Answer<T>) {
         let mut flights = self.cache.flights();
         let mut landed = Landed { answer, stale: false };
-        // Nobody waits for it any more when the user was forgotten meanwhile.
-        let is_awaited =
-            flights.waiting.get(&self.name).is_some_and(|flight| flight.same_channel(&self.landing.subscribe()));
-        if flights.epoch == self.epoch && is_awaited {
-            match &landed.answer {
-                Ok(answer) => {
-                    flights.down_until = None;
-                    self.cache.remember(&self.name, answer);
-                }
-                Err(problem) if problem.is_outage() => {
-                    flights.down_until = Some(Instant::now() + DOWN);
-                    if let Some(what) = self.cache.stale(&self.name) {
-                        landed = Landed { answer: Ok(Some(what)), stale: true };
-                    }
-                }
-                Err(_) => {}
+        // No longer when the user was forgotten, or a source changed, meanwhile.
+        let is_valid = flights.epoch == self.epoch
+            && flights.waiting.get(&self.name).is_some_and(|flight| flight.same_channel(&self.landing.subscribe()));
+        match &landed.answer {
+            Ok(answer) if is_valid => {
+                flights.down_until = None;
+                self.cache.remember(&self.name, answer);
             }
+            Err(problem) if problem.is_outage() => {
+                flights.down_until = Some(Instant::now() + DOWN);
+                if let Some(what) = self.cache.stale(&self.name) {
+                    landed = Landed { answer: Ok(Some(what)), stale: true };
+                }
+            }
+            Ok(_) | Err(_) => {}
         }
         drop(flights);
         // Before the flight leaves the table, so that nobody joins it too late.

@@ -205,7 +205,7 @@ async fn what_was_asked_before_all_was_forgotten_is_not_remembered() {
     while world.asked() == 0 {
         tokio::task::yield_now().await;
     }
-    world.cache.clear();
+    world.cache.retain(|_, _| false);
     gate.notify_one();
     assert_eq!(old.await.expect("no panic"), at("old"));
     gate.notify_one();
@@ -225,4 +225,44 @@ async fn many_unknown_names_do_not_push_out_a_known_one() {
     assert_eq!(world.find("alice").await, at("mail1"));
     assert_eq!(world.asked(), 1001);
     assert!(world.cache.tables.as_ref().expect("on").unknown.len() <= 64);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_of_a_source_forgets_what_it_changes_and_leaves_the_rest_and_its_stale_answers() {
+    let world = World::new(100);
+    for answer in [at("mail1"), at("mail2"), Ok(None), at("mail9"), down()] {
+        world.will_answer(answer);
+    }
+    for (name, answer) in [("alice", at("mail1")), ("bob", at("mail2")), ("nobody", Ok(None))] {
+        assert_eq!(world.find(name).await, answer);
+    }
+    world.cache.retain(|name, route| name != "bob" && route.is_none_or(|route| route.host.as_deref() == Some("mail1")));
+    assert_eq!(world.remembered.get(), 1);
+    assert_eq!((world.find("alice").await, world.find("nobody").await), (at("mail1"), Ok(None)));
+    assert_eq!(world.asked(), 3);
+    assert_eq!(world.find("bob").await, at("mail9"), "asked again");
+    advance(Duration::from_secs(331)).await;
+    assert_eq!(world.find("alice").await, at("mail1"), "stale");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_that_a_change_overtakes_is_answered_from_memory_all_the_same() {
+    let mut world = World::new(100);
+    world.will_answer(at("mail1"));
+    world.will_answer(down());
+    assert_eq!(world.find("alice").await, at("mail1"));
+    advance(Duration::from_secs(331)).await;
+    let gate = Arc::new(Notify::new());
+    world.gate = Some(Arc::clone(&gate));
+    let world = Arc::new(world);
+    let asking = tokio::spawn({
+        let world = Arc::clone(&world);
+        async move { world.find("alice").await }
+    });
+    while world.asked() == 1 {
+        tokio::task::yield_now().await;
+    }
+    world.cache.retain(|_, _| true);
+    gate.notify_one();
+    assert_eq!(asking.await.expect("no panic"), at("mail1"));
 }

@@ -1,16 +1,26 @@
 //! Users files, good and bad.
 
 use super::*;
+use crate::config::Standing;
 use crate::proto::Protocol;
+
+fn parse(text: &str, default_domain: Option<&str>) -> Result<Users, Vec<Problem>> {
+    let path = Path::new("users.yaml");
+    Users::of(config::parse_users(text, path, &KnownHosts::default()), path, default_domain)
+}
+
+fn file(users: Users) -> File {
+    File { path: PathBuf::new(), default_domain: None, hosts: Arc::default(), users: ArcSwap::from_pointee(users) }
+}
 
 fn route(text: &str, name: &str) -> Option<Route> {
     let users = parse(text, Some("example.com")).expect("a users file");
-    let file = File { path: PathBuf::new(), default_domain: None, users: ArcSwap::from_pointee(users) };
-    file.find(&User::new(name, Some("example.com")).expect("a name"))
+    file(users).find(&User::new(name, Some("example.com")).expect("a name"))
 }
 
 fn problems(text: &str) -> Vec<String> {
-    parse(text, Some("example.com")).expect_err("a bad users file")
+    let problems = parse(text, Some("example.com")).expect_err("a bad users file");
+    problems.iter().map(ToString::to_string).collect()
 }
 
 #[test]
@@ -34,8 +44,7 @@ fn a_domain_catches_who_is_not_named() {
 #[test]
 fn a_bare_user_without_a_domain_is_no_domain_s() {
     let users = parse("\"@example.org\": stores\n", None).expect("a users file");
-    let file = File { path: PathBuf::new(), default_domain: None, users: ArcSwap::from_pointee(users) };
-    assert_eq!(file.find(&User::new("alice", None).expect("a name")), None);
+    assert_eq!(file(users).find(&User::new("alice", None).expect("a name")), None);
 }
 
 #[test]
@@ -45,39 +54,95 @@ fn every_status_has_a_meaning_and_others_are_refused() {
     assert_eq!(standing("locked"), Standing::Deny);
     assert_eq!(standing("disabled"), Standing::Deny);
     assert_eq!(standing("maintenance"), Standing::Unavailable);
-    assert!(problems("a: { host: h, status: gone }")[0].starts_with("line 1: a: status: "));
+    assert!(problems("a: { host: h, status: gone }")[0].starts_with("users.yaml:1: a.status: `gone` is not"));
 }
 
 #[test]
-fn all_problems_are_listed_with_their_lines() {
-    let text = "alice: mail1\n\"a b\": mail1\nbob: { host: \"m x\" }\ncarol: { host: h, services: [jmap] }\n\
-                dave: { host: h, user: \"\" }\nALICE@example.com: mail2\n\"@a@b\": h\n";
+fn all_problems_are_listed_with_their_lines_and_keys() {
+    let text = "alice: mail1\n\"a b\": mail1\nbob: { host: \"m x\" }\ncarol:\n  host: h\n  services: [jmap, imaps]\n\
+                dave: { host: h, user: \"\" }\nALICE@example.com: mail2\n\"@a@b\": h\nerin: { hosts: h }\nfrank: [h]\n\
+                grace:\nheidi: { host: h, status: [x] }\nivan: { host: h, host: g }\nalice: mail3\n";
     let found = problems(text);
-    assert_eq!(found.len(), 6, "{found:?}");
-    assert!(found[0].starts_with("line 2: a b: "), "{found:?}");
-    assert!(found[1].starts_with("line 3: bob: host: "), "{found:?}");
-    assert!(found[2].starts_with("line 4: carol: services: "), "{found:?}");
-    assert!(found[3].starts_with("line 5: dave: user: "), "{found:?}");
-    assert_eq!(found[4], "line 6: ALICE@example.com: the same user twice");
-    assert_eq!(found[5], "line 7: @a@b: not a domain");
+    let expected = [
+        "users.yaml:2: a b: is nobody's name: it has a character",
+        "users.yaml:3: bob.host: `m x` is not a host name",
+        "users.yaml:6: carol.services[0]: `jmap` is not one of imap, pop3, submission",
+        "users.yaml:6: carol.services[1]: `imaps` is not one of imap, pop3, submission; `imap` is IMAP with and",
+        "users.yaml:7: dave.user: `` is empty",
+        "users.yaml:8: ALICE@example.com: is the same user as another line's: both are alice@example.com",
+        "users.yaml:9: @a@b: is nobody's name: behind the @ stands no domain",
+        "users.yaml:10: erin.hosts: this version does not know this key; did you mean `host`?",
+        "users.yaml:11: frank: is neither a host nor",
+        "users.yaml:12: grace: is neither a host nor",
+        "users.yaml:13: heidi.status: is a list",
+        "users.yaml:14: ivan.host: this version does not know this key",
+        "users.yaml:15: alice: is the same user as another line's: both are alice@example.com",
+    ];
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+    for (found, expected) in found.iter().zip(expected) {
+        assert!(found.starts_with(expected), "{found} does not begin with {expected}");
+    }
 }
 
 #[test]
-fn unknown_keys_and_what_is_no_table_are_refused_with_a_line() {
-    for text in
-        ["a: h\nb: { host: h, hosts: g }\n", "a: h\nb: [h]\n", "a: h\nb:\n", "a: h\na: g\n", "a: h\nb: { user: u }\n"]
+fn no_more_problems_are_listed_than_anybody_reads() {
+    let text: String = (0..100).map(|n| format!("user{n}: [x]\n")).collect();
+    let found = problems(&text);
+    assert_eq!(found.len(), PROBLEMS_MAX + 1);
+    assert_eq!(found.last().map(String::as_str), Some("users.yaml:32: 68 more problems are not shown"));
+}
+
+#[test]
+fn a_name_that_can_be_nobodys_is_refused() {
+    for name in
+        ["*", "^[a-m].*", "*@example.com", ".*@example.com", "^alice$", "(a|b)", "[a-z]@example.com", "@*", "a,b", "@"]
     {
-        let found = problems(text);
-        assert!(found[0].contains("line 2"), "{text:?}: {found:?}");
+        let found = problems(&format!("\"{name}\": mail1\n"));
+        assert!(found[0].contains("is nobody's name: "), "{name}: {found:?}");
     }
-    assert!(parse("- a\n", None).is_err());
-    assert!(parse("a: &x h\nb: *x\n", None).is_err(), "aliases");
+    assert!(problems("\"*\": mail1\n")[0].contains("\"@example.com\" is everyone else of a domain"));
+    for name in ["o'hara", "a.b+c", "EXAMPLE\\\\alice", "12345", "user_1@mail-1.example.com", "a/b", "a=b", "a%b"] {
+        parse(&format!("\"{name}\": mail1\n"), Some("example.com")).expect(name);
+    }
+}
+
+#[test]
+fn a_host_that_no_pool_has_is_refused() {
+    let pools = crate::config::parse(
+        "listeners: [ { service: imap, address: \"127.0.0.1:0\", tls: none } ]\n\
+         directory: { sources: [ { pool: stores } ] }\n\
+         backends: { stores: { servers: [mail1.example.com], match: \"*.internal\" } }\n",
+        "p.yaml".as_ref(),
+    );
+    let hosts = KnownHosts::new(&pools.expect("a configuration").backends);
+    let text = "a: stores\nb: MAIL1.example.com:1143\nc: x.internal\nd: mial1.example.com\ne: { host: elsewhere }\nf: stores:143\n";
+    let written = config::parse_users(text, "users.yaml".as_ref(), &hosts);
+    let found: Vec<String> = written.problems.iter().map(ToString::to_string).collect();
+    assert_eq!(found.len(), 3, "{found:#?}");
+    assert!(found[0].starts_with("users.yaml:4: d: `mial1.example.com` is a host that no pool of `backends` has or matches; did you mean `mail1.example.com`?"), "{found:?}");
+    assert!(found[1].starts_with("users.yaml:5: e.host: "), "{found:?}");
+    assert!(found[2].starts_with("users.yaml:6: f: "), "{found:?}");
+}
+
+#[test]
+fn what_is_no_map_of_users_is_refused_with_a_line() {
+    for (text, place) in [
+        ("- a\n", "users.yaml:1: "),
+        ("a: h\nb: [h\n", "users.yaml:"),
+        ("a: &x h\nb: *x\n", "users.yaml:"),
+        ("1: a\n1: b\n", "users.yaml:2: "),
+        ("a: { host: { file: /etc/hostname } }\n", "users.yaml:1: a.host: is a map"),
+    ] {
+        let found = problems(text);
+        assert!(found.len() == 1 && found[0].starts_with(place), "{text:?}: {found:?}");
+    }
 }
 
 #[test]
 fn a_file_of_nothing_holds_nobody() {
-    assert_eq!(parse("", None).map(|users| users.routes.len()), Ok(0));
-    assert_eq!(parse("# nobody yet\n", None).map(|users| users.routes.len()), Ok(0));
+    for text in ["", "# nobody yet\n"] {
+        assert_eq!(parse(text, None).expect("a users file").routes.len(), 0);
+    }
 }
 
 #[test]
@@ -94,15 +159,22 @@ fn an_address_belongs_to_one_user() {
                 carol: { host: \"h h\", addresses: [c] }\n\
                 \"@example.org\": { host: h, addresses: [d] }\n";
     let found = problems(text);
-    assert_eq!(found.len(), 7, "{found:?}");
-    assert_eq!(found[0], "line 1: alice: addresses: A: the same address twice");
-    assert_eq!(found[1], "line 2: bob: addresses: alice: is a user of this file by itself");
-    assert!(found[2].starts_with("line 2: bob: addresses: b b: "), "{found:?}");
-    assert_eq!(found[3], "line 2: bob: addresses: a@example.com: the same address twice");
-    assert_eq!(found[4], "line 2: bob: addresses: b: is a user of this file by itself");
-    assert!(found[5].starts_with("line 4: carol: host: "), "{found:?}");
-    assert_eq!(found[6], "line 5: @example.org: addresses: only a user has them");
-    assert!(problems("alice: { host: h, addresses: a }\n")[0].contains("line 1"));
+    let expected = [
+        "users.yaml:1: alice.addresses[2]: `A` is the address of another line too",
+        "users.yaml:2: bob.addresses[0]: `alice` is a user of this file by itself",
+        "users.yaml:2: bob.addresses[1]: `b b` is nobody's name: ",
+        "users.yaml:2: bob.addresses[2]: `a@example.com` is the address of another line too",
+        "users.yaml:2: bob.addresses[3]: `b` is a user of this file by itself",
+        "users.yaml:4: carol.host: ",
+        "users.yaml:5: @example.org: has `addresses`, but only a user has them",
+    ];
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+    for expected in expected {
+        assert!(found.iter().any(|found| found.starts_with(expected)), "{expected}: {found:#?}");
+    }
+    assert!(
+        problems("alice: { host: h, addresses: a }\n")[0].starts_with("users.yaml:1: alice.addresses: is a single")
+    );
     let bare = parse("alice: { host: h, addresses: [alice@example.com] }\n", None).expect("a users file");
     assert_eq!(bare.owners.get("alice@example.com").map(User::name), Some("alice"));
 }

@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-/// A filter with `{user}`, `{local}` and `{domain}`.
+/// A filter with `{user}`, `{local}`, `{domain}`, and `{account}`: the local part without a Windows domain in front.
 #[derive(Debug, Clone)]
 pub(super) struct Template(Vec<Piece>);
 
@@ -13,6 +13,8 @@ enum Piece {
     Text(String),
     User,
     Local,
+    /// `alice` of `EXAMPLE\alice@example.com`.
+    Account,
     Domain,
 }
 
@@ -20,7 +22,7 @@ enum Piece {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TemplateProblem {
     /// A brace that is no placeholder.
-    #[error("{{user}}, {{local}} and {{domain}} may stand in a filter, not {0}")]
+    #[error("{{user}}, {{local}}, {{account}} and {{domain}} may stand in a filter, not {0}")]
     Placeholder(String),
     /// RFC 4515 does not know it, or a placeholder stands elsewhere than in a value.
     #[error("it is not an RFC 4515 filter with its placeholders in values")]
@@ -47,8 +49,8 @@ impl Template {
         let names_domain = self.0.iter().any(|piece| matches!(piece, Piece::User | Piece::Domain));
         let is_star = |piece: &Piece, end: fn(&str, char) -> bool| matches!(piece, Piece::Text(text) if end(text, '*'));
         let widens = |pair: &[Piece]| match pair {
-            [Piece::Local, text] => is_star(text, |text, star| text.starts_with(star)),
-            [text, Piece::Local] => is_star(text, |text, star| text.ends_with(star)),
+            [Piece::Local | Piece::Account, text] => is_star(text, |text, star| text.starts_with(star)),
+            [text, Piece::Local | Piece::Account] => is_star(text, |text, star| text.ends_with(star)),
             _ => false,
         };
         names_domain && !self.0.windows(2).any(widens)
@@ -57,11 +59,13 @@ impl Template {
     /// The filter that asks for this canonical name: `local@domain`, `local`, or `@domain` for anyone else there.
     pub(super) fn fill(&self, name: &str) -> String {
         let (local, domain) = name.split_once('@').unwrap_or((name, ""));
-        let (name, local, domain) = (escape(name), escape(local), escape(domain));
+        let account = local.rsplit_once('\\').map_or(local, |(_, account)| account);
+        let (name, local, account, domain) = (escape(name), escape(local), escape(account), escape(domain));
         self.render(|piece| match piece {
             Piece::Text(text) => text,
             Piece::User => &name,
             Piece::Local => &local,
+            Piece::Account => &account,
             Piece::Domain => &domain,
         })
     }
@@ -104,6 +108,7 @@ fn pieces(mut text: &str) -> Result<Vec<Piece>, TemplateProblem> {
         pieces.push(match word {
             "user" => Piece::User,
             "local" => Piece::Local,
+            "account" => Piece::Account,
             "domain" => Piece::Domain,
             _ => return Err(TemplateProblem::Placeholder(format!("{{{word}}}"))),
         });
@@ -180,6 +185,16 @@ mod tests {
         assert_eq!(fill("(uid={local})", "*)(uid=*"), "(uid=\\2a\\29\\28uid=\\2a)");
         assert_eq!(fill("(uid={local})", "\\2a"), "(uid=\\5c2a)");
         assert_eq!(escape("\0\r\u{e9}"), "\\00\\0d\\c3\\a9");
+    }
+
+    #[test]
+    fn an_account_is_the_local_part_without_its_windows_domain() {
+        assert_eq!(fill("(sAMAccountName={account})", "EXAMPLE\\Alice"), "(sAMAccountName=alice)");
+        assert_eq!(fill("(sAMAccountName={account})", "alice@example.org"), "(sAMAccountName=alice)");
+        assert_eq!(fill("(x={local})", "EXAMPLE\\alice"), "(x=example\\5calice)");
+        // Nothing, which no entry has.
+        assert_eq!(fill("(sAMAccountName={account})", "EXAMPLE\\"), "(sAMAccountName=)");
+        assert!(!Template::new("(|(mail={user})(x={account}*))").expect("a filter").knows_domains());
     }
 
     #[test]

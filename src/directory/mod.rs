@@ -8,12 +8,13 @@
 //! panic in a source is an [`Unavailable`] like others. Each ends within its sources' time-outs.
 
 use std::future::Future;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use prometheus::IntGauge;
 use tokio::runtime::Handle;
 
-use crate::config;
+use crate::config::{self, address::counted_as};
 use crate::metrics::Metrics;
 use crate::secret::Secret;
 
@@ -25,6 +26,8 @@ mod ldap;
 mod name;
 mod problem;
 mod recipient;
+mod reload;
+mod result_code;
 mod route;
 mod services;
 mod source;
@@ -34,6 +37,7 @@ pub use cache::Memory;
 pub use name::{NAME_MAX, NameProblem, User};
 pub use problem::{SetupProblem, TemplateProblem, Unavailable};
 pub use recipient::{Lodging, Recipient};
+pub use reload::{ReloadProblem, Reloaded};
 pub use route::Route;
 pub use state::{DirectoryState, Reach, SourceState, utc};
 
@@ -79,7 +83,7 @@ impl Directory {
             .sources
             .iter()
             .enumerate()
-            .map(|(place, source)| Source::new(source, place, default_domain.as_deref(), &counts))
+            .map(|(place, source)| Source::new(source, place, config, &counts))
             .collect::<Result<_, _>>()?;
         let domains = Arc::new(Domains::new(config));
         let users = cache(config, &counts, &metrics.directory_cached, &control);
@@ -87,15 +91,14 @@ impl Directory {
         Ok(Self(Arc::new(Inner { default_domain, domains, sources, users, recipients, counts, control })))
     }
 
-    /// Whether the users files can be used; no server is asked.
-    ///
-    /// # Errors
-    /// The first of them that cannot.
-    pub fn check(config: &config::Directory) -> Result<(), SetupProblem> {
-        config.sources.iter().try_for_each(|source| match source {
-            config::Source::File(path) => file::File::new(path, config.default_domain.as_deref()).map(drop),
-            config::Source::Ldap(_) | config::Source::Pool(_) => Ok(()),
-        })
+    /// What is wrong with the users files; no server is asked.
+    #[must_use]
+    pub fn check(config: &config::Directory) -> Vec<config::Problem> {
+        let problems = config.sources.iter().filter_map(|source| match source {
+            config::Source::File(path) => file::File::new(path, config).err(),
+            config::Source::Ldap(_) | config::Source::Pool(_) => None,
+        });
+        problems.flatten().collect()
     }
 
     /// The canonical user behind a name as a client gave it.
@@ -205,34 +208,45 @@ impl Directory {
         name || identity
     }
 
-    /// Whether this is the password of the user who was found at this route. The answer is never remembered.
+    /// Whether this is the password of the user who was found at this route. The answer is never remembered. Checks from
+    /// one address `client`, and those of one user, wait for their turn among others'.
     ///
     /// # Errors
     /// [`Unavailable`]: nobody can say now. The password may have been sent, and is not sent again.
-    pub async fn check_password(&self, route: &Route, password: &Secret) -> Result<PasswordAnswer, Unavailable> {
+    pub async fn check_password(
+        &self,
+        route: &Route,
+        password: &Secret,
+        client: IpAddr,
+    ) -> Result<PasswordAnswer, Unavailable> {
         let Some(entry) = route.entry.clone() else { return Ok(PasswordAnswer::CannotCheck) };
         // An LDAP bind with an empty password succeeds as anonymous (RFC 4513 §5.1.2).
         if password.is_empty() || entry.dn.is_empty() {
             return Ok(PasswordAnswer::Wrong);
         }
         let (sources, password) = (Arc::clone(&self.0.sources), password.clone());
-        let answer = self.on_control(async move { source::check(&sources, &entry, &password).await }).await;
+        let client = counted_as(client, IPV6_PREFIX);
+        let answer = self.on_control(async move { source::check(&sources, &entry, &password, client).await }).await;
         self.0.counts.password(&answer);
         answer
     }
 
-    /// Reads the users files again and forgets all answers; with a problem, everything stays as it was.
-    ///
-    /// # Errors
-    /// [`SetupProblem`]: a users file cannot be used.
-    pub fn reload(&self) -> Result<(), SetupProblem> {
-        let read = self.0.sources.iter().map(Source::read_again).collect::<Result<Vec<_>, _>>()?;
-        for (source, users) in self.0.sources.iter().zip(read) {
-            source.use_users(users);
+    /// Reads users files and the passwords of our own binds again, each by itself: what cannot be used stays as it was.
+    /// Only the answers are forgotten that a changed users file would give otherwise. Call it on the control runtime.
+    #[must_use]
+    pub fn reload(&self) -> Reloaded {
+        let mut told = Reloaded::default();
+        let sources = self.0.sources.iter().enumerate();
+        let changes: Vec<_> = sources.filter_map(|(place, source)| source.reload(place, &mut told)).collect();
+        if !changes.is_empty() {
+            self.0.users.retain(|name, route| changes.iter().all(|change| change.keeps_user(name, route)));
+            let domains = &self.0.domains;
+            let keeps = |address: &str, home: Option<&Home>| {
+                changes.iter().all(|change| change.keeps_recipient(domains, address, home))
+            };
+            self.0.recipients.retain(keeps);
         }
-        self.0.users.clear();
-        self.0.recipients.clear();
-        Ok(())
+        told
     }
 
     /// Whether it answers, and what is remembered while it does not.
@@ -278,6 +292,9 @@ fn cache<T: cache::Identified + Send + Sync + 'static>(
 ) -> Arc<Cache<T>> {
     Arc::new(Cache::new(config.cache, Arc::clone(counts), remembered.clone(), control.clone()))
 }
+
+/// What one IPv6 user has, at least.
+const IPV6_PREFIX: u8 = 64;
 
 #[cfg(test)]
 mod tests;

@@ -3,12 +3,13 @@
 //! A variant each for what is told apart: the reason goes to the log, and [`Unavailable::is_outage`] decides whether an
 //! old answer may stand in.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::config::Problem;
 use crate::wire::tls_client::TlsSetupProblem;
 
 pub use super::filter::TemplateProblem;
+use super::result_code::ResultCode;
 
 /// No answer: nothing is said about the user, and nobody is to blame but the directory or us.
 ///
@@ -25,7 +26,7 @@ pub enum Unavailable {
     #[error("directory talks nonsense: {0}")]
     BadAnswer(String),
     /// A server answered with an error.
-    #[error("directory refuses with result code {code}: {text}")]
+    #[error("directory refuses with {}", ResultCode(*code, text))]
     Refused {
         /// RFC 4511 appendix A.
         code: u32,
@@ -62,22 +63,9 @@ impl Unavailable {
 /// Why a directory cannot be set up, or read again.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupProblem {
-    /// The users file cannot be read.
-    #[error("{}: {problem}", file.display())]
-    Unreadable {
-        /// Which.
-        file: PathBuf,
-        /// Why.
-        problem: std::io::Error,
-    },
-    /// The users file says something wrong; one line a problem.
-    #[error("{}", problems.iter().map(|line| format!("{}: {line}", file.display())).collect::<Vec<_>>().join("\n"))]
-    Users {
-        /// Which.
-        file: PathBuf,
-        /// `line 3: …`; at most a few dozen.
-        problems: Vec<String>,
-    },
+    /// A users file cannot be read, or says something wrong; one line a problem, and at most a few dozen.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Users(Vec<Problem>),
     /// An LDAP filter.
     #[error("filter: {0}")]
     Filter(#[from] TemplateProblem),
@@ -87,6 +75,12 @@ pub enum SetupProblem {
     /// TLS towards an LDAP server.
     #[error("tls: {0}")]
     Tls(#[from] TlsSetupProblem),
+}
+
+impl From<Vec<Problem>> for SetupProblem {
+    fn from(problems: Vec<Problem>) -> Self {
+        Self::Users(problems)
+    }
 }
 
 /// Another's words, fit for a log line: printable, at most 160 characters.

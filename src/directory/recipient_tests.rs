@@ -185,7 +185,7 @@ async fn one_answer_serves_for_every_spelling_of_an_address() {
     for address in ["ALICE@example.com", "Alice"] {
         assert_eq!(lodging(&directory, address).await, at("alice@example.com", "mail1", address), "remembered");
     }
-    directory.reload().expect("a good file");
+    assert!(directory.reload().problems.is_empty());
     assert_eq!(lodging(&directory, "alice").await, at("alice@example.com", "mail2", "alice"), "forgotten");
 }
 
@@ -202,5 +202,5 @@ async fn without_domains_nobody_s_mail_is_ours() {
     config.domains.clear();
     assert_eq!(directory(&config).recipient("alice@example.com").await, Ok(Recipient::NotOurs));
     let no_file = config::Directory { sources: vec![Written::File(PathBuf::from("no/such/file"))], ..config };
-    assert!(Directory::check(&no_file).is_err());
+    assert_eq!(Directory::check(&no_file).len(), 1);
 }

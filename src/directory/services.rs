@@ -84,11 +84,6 @@ fn names(word: &str, protocol: Protocol) -> bool {
     is_all(word) || is_name(word, protocol)
 }
 
-/// The protocols of this name; none when nothing is called so.
-pub(super) fn named(word: &str) -> Vec<Protocol> {
-    Protocol::ALL.into_iter().filter(|protocol| is_name(word, *protocol)).collect()
-}
-
 fn is_name(word: &str, protocol: Protocol) -> bool {
     let own: &[&str] = match protocol {
         Protocol::Imap => &["imap", "imaps"],

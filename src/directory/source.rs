@@ -1,11 +1,13 @@
 //! A source: one place that may know a user. A closed set, so an `enum`.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::counts::Counts;
-use super::file::{File, Users};
+use super::file::File;
 use super::ldap::Ldap;
 use super::recipient::{Home, Known, Mailbox};
+use super::reload::{FileChange, Reloaded};
 use super::route::{Entry, Route};
 use super::state::{Reach, SourceState};
 use super::{DN, PasswordAnswer, SetupProblem, Unavailable, User};
@@ -55,25 +57,32 @@ pub(super) async fn recipient(sources: &[Source], mailbox: &Mailbox) -> Result<O
 }
 
 /// Asks the source that knows the entry whether this is its password; neither DN nor password is empty.
-pub(super) async fn check(sources: &[Source], entry: &Entry, password: &Secret) -> Result<PasswordAnswer, Unavailable> {
+pub(super) async fn check(
+    sources: &[Source],
+    entry: &Entry,
+    password: &Secret,
+    client: IpAddr,
+) -> Result<PasswordAnswer, Unavailable> {
     match sources.get(entry.source) {
-        Some(Source::Ldap(ldap)) => ldap.check(&entry.dn, password).await,
+        Some(Source::Ldap(ldap)) => ldap.check(&entry.dn, password, client).await,
         Some(Source::File(_) | Source::Pool(_)) | None => Ok(PasswordAnswer::CannotCheck),
     }
 }
 
 impl Source {
     pub(super) fn new(
-        config: &config::Source,
+        source: &config::Source,
         place: usize,
-        default_domain: Option<&str>,
+        config: &config::Directory,
         counts: &Arc<Counts>,
     ) -> Result<Self, SetupProblem> {
-        Ok(match config {
-            config::Source::Ldap(ldap) => Self::Ldap(Ldap::new(ldap, place, default_domain, Arc::clone(counts))?),
+        Ok(match source {
+            config::Source::Ldap(ldap) => {
+                Self::Ldap(Ldap::new(ldap, place, config.default_domain.as_deref(), Arc::clone(counts))?)
+            }
             config::Source::File(path) => {
                 counts.up(place).set(1);
-                Self::File(File::new(path, default_domain)?)
+                Self::File(File::new(path, config)?)
             }
             config::Source::Pool(name) => {
                 counts.up(place).set(1);
@@ -98,18 +107,29 @@ impl Source {
         }
     }
 
-    /// What a reload would change.
-    pub(super) fn read_again(&self) -> Result<Option<Users>, SetupProblem> {
-        match self {
-            Self::File(file) => file.read().map(Some),
-            Self::Ldap(_) | Self::Pool(_) => Ok(None),
-        }
-    }
-
-    pub(super) fn use_users(&self, users: Option<Users>) {
-        if let (Self::File(file), Some(users)) = (self, users) {
-            file.replace(users);
-        }
+    /// Reads again what can be: a users file, which is used from now on, or the password of an LDAP bind. What changed in
+    /// the users file that stands at `place` is returned; what cannot be read stays as it was.
+    pub(super) fn reload(&self, place: usize, told: &mut Reloaded) -> Option<FileChange> {
+        let file = match self {
+            Self::Ldap(ldap) => {
+                ldap.reload(told);
+                return None;
+            }
+            Self::Pool(_) => return None,
+            Self::File(file) => file,
+        };
+        let now = match file.read() {
+            Ok(users) => Arc::new(users),
+            Err(problems) => {
+                told.problems.push(SetupProblem::from(problems).into());
+                return None;
+            }
+        };
+        let before = file.replace(Arc::clone(&now));
+        let changes = now.changes_since(&before);
+        let noun = if changes == 1 { "change" } else { "changes" };
+        told.read.push(format!("users file {} ({changes} {noun})", file.path().display()));
+        (changes > 0).then_some(FileChange { place, before, now })
     }
 
     /// A users file and a pool answer from the start.

@@ -156,6 +156,10 @@ impl Watched {
         SourceState { name: self.name.clone(), reach: self.reach().clone() }
     }
 
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     pub(super) fn answers(&self) -> bool {
         *self.reach() == Reach::Answers
     }

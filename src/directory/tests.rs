@@ -1,5 +1,6 @@
 //! The directory as a session sees it, without a server.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use super::*;
@@ -16,6 +17,7 @@ pub(super) fn config(sources: Vec<Written>) -> config::Directory {
         default_domain: Some("example.com".into()),
         domains: vec!["example.com".into(), "example.org".into()],
         recipient_delimiter: Some('+'),
+        hosts: Arc::default(),
         sources,
         cache,
     }
@@ -50,10 +52,13 @@ async fn a_reload_reads_the_users_again_or_leaves_them_as_they_were() {
     let directory = directory(vec![Written::File(file.clone())]).expect("a directory");
     assert_eq!(host(&directory, "alice").await.as_deref(), Some("mail1"));
     std::fs::write(&file, "alice: [mail2]\n").expect("written");
-    assert!(directory.reload().expect_err("a bad file").to_string().contains("line 1"));
+    let problems = directory.reload().problems;
+    assert!(problems.first().expect("a bad file").to_string().contains("users.yaml:1: alice: "));
     assert_eq!(host(&directory, "alice").await.as_deref(), Some("mail1"));
     std::fs::write(&file, "alice: mail2\n").expect("written");
-    directory.reload().expect("a good file");
+    let told = directory.reload();
+    assert!(told.problems.is_empty(), "{:?}", told.problems);
+    assert_eq!(told.read, [format!("users file {} (1 change)", file.display())]);
     assert_eq!(host(&directory, "alice").await.as_deref(), Some("mail2"));
     assert_eq!(host(&directory, "bob").await, None);
 }
@@ -70,7 +75,10 @@ async fn a_password_that_no_source_has_cannot_be_checked() {
     let user = directory.user("alice").expect("a name");
     let route = directory.find(&user).await.expect("an answer").expect("known");
     let password = Secret::new("x").expect("a password");
-    assert_eq!(directory.check_password(&route, &password).await, Ok(PasswordAnswer::CannotCheck));
+    assert_eq!(
+        directory.check_password(&route, &password, Ipv4Addr::LOCALHOST.into()).await,
+        Ok(PasswordAnswer::CannotCheck)
+    );
 }
 
 #[test]

@@ -31,6 +31,7 @@ fn nodes(store: &Store) -> Nodes {
         default_domain: None,
         domains: Vec::new(),
         recipient_delimiter: None,
+        hosts: Arc::default(),
         sources: vec![config::Source::Pool("stores".to_owned())],
         cache: config::Cache { entries: 0, ttl: second, negative_ttl: second, stale: second },
     };

@@ -61,6 +61,26 @@ pub(crate) fn mail_front_uncut(
     converse(&mut Client { front, judge: &judge, clerk: &clerk, reading: Reading::Commands }, rounds, Cut::Nowhere)
 }
 
+/// The same for input that is judged by what comes together: cut once, anywhere but at `borders`, where a cut hides what
+/// is to be judged.
+pub(crate) fn mail_front_but(
+    make: impl Fn() -> Box<dyn Front>,
+    clerk: impl Fn(&str) -> Answer,
+    borders: &[usize],
+    rounds: &[&[u8]],
+) -> String {
+    let judge = |login: &Login| -> Result<Granted, Denial> { panic!("nobody logs in here: {}", login.user) };
+    let run = |cut| {
+        let (front, reading) = (make(), Reading::Commands);
+        converse(&mut Client { front, judge: &judge, clerk: &clerk, reading }, rounds, cut)
+    };
+    let (whole, length) = (run(Cut::Nowhere), rounds.iter().map(|round| round.len()).sum());
+    for at in (1..length).filter(|at| !borders.contains(at)) {
+        assert_eq!(run(Cut::At(at)), whole, "cut at {at} of {length}");
+    }
+    whole
+}
+
 #[derive(Debug, Clone, Copy)]
 enum Cut {
     Nowhere,

@@ -22,6 +22,7 @@ pub mod smtp;
 pub use login::{Credential, Denial, Errand, Granted, Identity, Login, Refused, RefusedHere};
 pub use post::{Answer, Mail, Post, Recipient};
 pub use sasl::Mechanism;
+use smtp::pipelining::UnauthorizedPipelining;
 use smtp::text::BareNewline;
 
 /// Every protocol that Portcullis speaks: the only list of them, and the factory of their halves.
@@ -188,6 +189,8 @@ pub struct Terms {
     pub vouching: bool,
     /// What becomes of bare CRs and LFs in a message, where messages are taken ([`Protocol::Smtp`]).
     pub bare_newline: BareNewline,
+    /// What becomes of a client that sends commands before their turn; [`Protocol::Smtp`] only.
+    pub unauthorized_pipelining: UnauthorizedPipelining,
 }
 
 /// What TLS is to a session.

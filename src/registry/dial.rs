@@ -66,7 +66,7 @@ impl Way {
             lookup_host((tls.host.as_str(), tls.port)).await.map_err(|error| why(&error))?.collect();
         let tcp = socket::connect_to_any(&addresses, |_| None, Instant::now() + DEADLINE).await;
         let connecting = TlsConnector::from(Arc::clone(&tls.config));
-        let (tcp, _) = tcp.map_err(|error| why(&error))?;
+        let (tcp, _) = tcp.map_err(|error| error.kind().to_string())?;
         let stream = connecting.connect(tls.name.clone(), tcp).await;
         let stream = stream.map_err(|error| why(&error))?;
         let redis = self.client.get_connection_info().redis_settings();

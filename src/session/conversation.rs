@@ -140,6 +140,13 @@ impl<'s> Conversation<'s> {
         Ok(())
     }
 
+    /// Whether the client has said something by now that nobody has read.
+    pub(super) async fn has_more(&mut self) -> bool {
+        let Some(wire) = self.wire.as_mut() else { return false };
+        wire.hear_at_once().await;
+        !wire.heard.is_empty()
+    }
+
     /// The client's side, to read what the front does not.
     pub(super) fn wire(&mut self) -> Result<&mut Wire, Ending> {
         self.wire.as_mut().ok_or(Ending::Left(Stage::Talking))

@@ -4,10 +4,12 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::Session;
 use super::record::Record;
+use super::{Ending, Session};
 use crate::config::{Cleartext, ListenerTls, Service};
+use crate::proto::smtp::pipelining::{PIPELINED, SYNCHRONIZATION, UnauthorizedPipelining};
 use crate::proto::{Front, Protocol, Terms, Tls};
+use crate::wire::{Lost, Wire};
 
 /// What a listener with implicit TLS says first, to everyone.
 #[must_use]
@@ -30,10 +32,26 @@ fn terms(hostname: &Arc<str>, service: &Service, tls: Tls, cleartext: bool) -> T
         extensions: Arc::default(),
         vouching: false,
         bare_newline: service.bare_newline,
+        unauthorized_pipelining: service.unauthorized_pipelining,
     }
 }
 
 impl Session {
+    /// Ends a session whose client spoke before it was greeted (RFC 5321 §3.1), where that is not allowed.
+    ///
+    /// Only what has come by now counts: we greet at once, so a client in a hurry is seldom faster. With implicit TLS the
+    /// greeting goes ahead of all that a client can say inside it, so there is nothing to look at.
+    pub(super) async fn expects_silence(&self, wire: &mut Wire) -> Result<(), Ending> {
+        let policy = self.entrance.service.unauthorized_pipelining;
+        if policy == UnauthorizedPipelining::Allow || policy.bears(wire.has_unread()) {
+            return Ok(());
+        }
+        // What was never read would reset the connection, and the client would not hear why.
+        let _: Result<(), Lost> = wire.hear().await;
+        let _: Result<(), Lost> = wire.say(format!("{SYNCHRONIZATION}\r\n").as_bytes()).await;
+        Err(Ending::Violation(PIPELINED))
+    }
+
     /// One that has heard nothing yet.
     pub(super) fn front(&self, record: &Record) -> Box<dyn Front> {
         self.entrance.protocol().front(self.terms(record.client()))

@@ -1,5 +1,6 @@
 //! Finding the user's server and logging in there: directory → password check → place → back half.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use tokio::time::Instant;
@@ -10,6 +11,7 @@ use crate::backend::{Failure, Lease, Server};
 use crate::config::{BackendLogin, PasswordCheck, Standing};
 use crate::directory::{PasswordAnswer, Route, User};
 use crate::proto::{Credential, Denial, Errand, Granted, Identity, Login, Protocol};
+use crate::secret::Secret;
 use crate::wire::Wire;
 
 /// A user logged in at a server.
@@ -120,7 +122,7 @@ impl Session {
             (PasswordCheck::Backend, _) => false,
             (PasswordCheck::Directory | PasswordCheck::Both, _) => {
                 // Boxed: a bind is larger than all the rest of a login, which seldom needs it.
-                Box::pin(self.check_password(login, route)).await?;
+                Box::pin(self.check_password(login, route, record.client().ip())).await?;
                 true
             }
         };
@@ -159,14 +161,14 @@ impl Session {
         Err(last)
     }
 
-    async fn check_password(&self, login: &Login, route: &Route) -> Result<(), Denied> {
+    async fn check_password(&self, login: &Login, route: &Route, client: IpAddr) -> Result<(), Denied> {
         let password = match &login.credential {
             Credential::Password(password) => password,
             Credential::Trusted | Credential::Token(..) | Credential::Master { .. } | Credential::Nobody => {
                 return Err(Denied::new(Denial::Misconfigured, "password check", "the directory cannot check a token"));
             }
         };
-        match self.parts.directory.check_password(route, password).await {
+        match self.parts.directory.check_password(route, password, client).await {
             Ok(PasswordAnswer::Right) => Ok(()),
             Ok(PasswordAnswer::Wrong) => Err(Denied::new(Denial::BadCredentials, "password check", "wrong password")),
             Ok(PasswordAnswer::CannotCheck) => {
@@ -202,7 +204,7 @@ impl Session {
         if let Some(identity) = &mut errand.identity {
             identity.ttl = ttl;
         }
-        let lease = server.lease().await?;
+        let lease = server.lease(protocol).await?;
         let (wire, granted) = lease.log_in(protocol, errand).await?;
         server.offers(protocol, &granted.extensions);
         Ok(Hosted { wire, granted, lease })
@@ -250,7 +252,7 @@ fn proof(way: &BackendLogin, login: &Login) -> Credential {
     match way {
         BackendLogin::Replay => login.credential.clone(),
         BackendLogin::Master { user, password } => {
-            Credential::Master { name: user.clone(), password: password.clone() }
+            Credential::Master { name: user.clone(), password: Secret::clone(&password.current()) }
         }
         BackendLogin::Xclient => Credential::Trusted,
     }

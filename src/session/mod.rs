@@ -173,6 +173,7 @@ impl Session {
         // The front that greets is not kept: it has heard nothing that the next one would have to know.
         let mut greeting = Vec::with_capacity(256);
         self.front(record).greet(&mut greeting);
+        self.expects_silence(&mut clear).await?;
         Ok(wire.insert(clear).say(&greeting).await.map_err(|lost| Ending::lost(Stage::Talking, lost))?)
     }
 

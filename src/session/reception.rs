@@ -22,6 +22,7 @@ use super::{Admitted, Ending, Session, Stage};
 use crate::backend::Server;
 use crate::config::Standing;
 use crate::directory::{Lodging, Recipient as Known};
+use crate::proto::smtp::pipelining::SYNCHRONIZATION;
 use crate::proto::smtp::refusal_of_mail;
 use crate::proto::{Answer, Denial, Mail, Post, Protocol, Recipient};
 
@@ -196,6 +197,13 @@ impl<'s> Reception<'s> {
         let service = &self.session.entrance.service;
         let Some(transaction) = self.open() else { return conversation.answer(&Answer::ours(AWAY)).await };
         let mut answer = transaction.data().await;
+        // It has no answer yet: whatever it has said by now, it did not wait for one.
+        let is_early = conversation.has_more().await;
+        if answer.is_go_ahead() && !service.unauthorized_pipelining.bears(is_early) {
+            // The server is left without an end, and has no message.
+            self.chosen = None;
+            return self.finish(&Answer::ours(SYNCHRONIZATION), conversation, record).await;
+        }
         if answer.is_go_ahead() {
             conversation.answer(&answer).await?;
             let taken = transaction.text(conversation.wire()?, service.idle_timeout, service.bare_newline).await;

@@ -20,7 +20,7 @@ use crate::wire::{Lost, Wire};
 mod pace;
 mod text;
 
-use pace::Pace;
+use pace::{Pace, silence};
 
 /// See the module. Dropped before [`settle`](Self::settle), it counts as abandoned.
 pub(super) struct Transaction {
@@ -73,7 +73,7 @@ impl Transaction {
 
     async fn dial(session: &Session, mail: &Mail, server: &Arc<Server>, record: &Record) -> Result<Self, Failure> {
         let protocol = session.entrance.protocol();
-        let lease = server.lease().await?;
+        let lease = server.lease(protocol).await?;
         let errand = session.errand(server, protocol, String::new(), Credential::Nobody, Some(&mail.helo), record);
         let (wire, granted) = lease.log_in(protocol, errand).await?;
         server.offers(protocol, &granted.extensions);
@@ -124,7 +124,13 @@ impl Transaction {
 
     /// How long the client may take for its next command: an hour in all, and each time no longer than `idle`.
     pub(super) fn patience(&self, idle: Duration) -> Duration {
-        IN_ALL.saturating_sub(self.since.elapsed()).min(idle)
+        IN_ALL.saturating_sub(self.since.elapsed()).min(self.silence(idle))
+    }
+
+    /// How long the client may say nothing while it holds a place here.
+    fn silence(&self, idle: Duration) -> Duration {
+        let server = self.lease.server();
+        silence(idle, server.connections(), server.max_connections())
     }
 
     /// How many recipients the server has accepted.

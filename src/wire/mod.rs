@@ -4,9 +4,11 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 
 use bytes::BytesMut;
+use socket2::SockRef;
 use tokio::io::{AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
@@ -88,6 +90,23 @@ impl Wire {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(Lost::of(error)),
         }
+    }
+
+    /// Adds to `heard` what has come by now, without a wait. A peer that is gone is noticed by the next
+    /// [`hear`](Self::hear).
+    pub async fn hear_at_once(&mut self) {
+        tokio::select! {
+            biased;
+            _ = self.hear() => {}
+            () = std::future::ready(()) => {}
+        }
+    }
+
+    /// Whether the kernel has bytes of the peer that nobody has read.
+    #[must_use]
+    pub fn has_unread(&self) -> bool {
+        let mut byte = [MaybeUninit::new(0)];
+        SockRef::from(self.stream.tcp()).peek(&mut byte).is_ok_and(|bytes| bytes > 0)
     }
 
     /// Writes all of it, to the socket's own buffer.

@@ -77,23 +77,35 @@ pub async fn connect_to_any(
 /// share of the time to the others. Whoever lets the connection live for more than a minute calls [`keep_alive`] then.
 ///
 /// # Errors
-/// That of the last address; [`io::ErrorKind::TimedOut`] when its share had passed, [`io::ErrorKind::NotFound`] when
-/// there was none.
+/// Those of all addresses as one, of the kind that says most: refused (the machine is there, the service is not), else
+/// [`io::ErrorKind::TimedOut`], else that of the first address; [`io::ErrorKind::NotFound`] when there was none.
 pub async fn connect_for_session(
     addresses: &[SocketAddr],
     source: impl Fn(IpAddr) -> Option<IpAddr>,
     until: Instant,
 ) -> io::Result<(TcpStream, SocketAddr)> {
-    let mut last = None;
+    let mut failures = Vec::new();
     for (tried, &address) in addresses.iter().enumerate() {
         let connecting = connect(address, source(address.ip()));
         match timeout_at(share(until, addresses.len() - tried), connecting).await {
             Ok(Ok(stream)) => return Ok((stream, address)),
-            Ok(Err(error)) => last = Some(error),
-            Err(_) => last = Some(io::ErrorKind::TimedOut.into()),
+            Ok(Err(error)) => failures.push((address, error)),
+            Err(_) => failures.push((address, io::ErrorKind::TimedOut.into())),
         }
     }
-    Err(last.unwrap_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the name has no address")))
+    Err(as_one(failures))
+}
+
+fn as_one(mut failures: Vec<(SocketAddr, io::Error)>) -> io::Error {
+    if failures.len() < 2 {
+        let none = || io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+        return failures.pop().map_or_else(none, |(_, error)| error);
+    }
+    let kinds = || failures.iter().map(|(_, error)| error.kind());
+    let telling = [io::ErrorKind::ConnectionRefused, io::ErrorKind::ConnectionReset, io::ErrorKind::TimedOut];
+    let kind = telling.into_iter().find(|kind| kinds().any(|other| other == *kind)).or_else(|| kinds().next());
+    let all: Vec<String> = failures.iter().map(|(address, error)| format!("{address}: {error}")).collect();
+    io::Error::new(kind.unwrap_or(io::ErrorKind::Other), all.join("; "))
 }
 
 /// The end of the first of `parts` equal parts of the time until `deadline`.
@@ -128,6 +140,29 @@ const UNACKNOWLEDGED: Duration = Duration::from_secs(180);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_several_addresses_said_is_one_error_whatever_their_order() {
+        use io::ErrorKind::{ConnectionRefused, NetworkUnreachable, NotFound, TimedOut};
+        let of = |kinds: &[io::ErrorKind]| {
+            let address = SocketAddr::from(([192, 0, 2, 1], 143));
+            as_one(kinds.iter().map(|kind| (address, io::Error::from(*kind))).collect())
+        };
+        for (kinds, kind) in [
+            (vec![ConnectionRefused, TimedOut], ConnectionRefused),
+            (vec![TimedOut, ConnectionRefused], ConnectionRefused),
+            (vec![NetworkUnreachable, TimedOut], TimedOut),
+            (vec![TimedOut, NetworkUnreachable], TimedOut),
+            (vec![NetworkUnreachable, NetworkUnreachable], NetworkUnreachable),
+            (vec![TimedOut], TimedOut),
+            (vec![], NotFound),
+        ] {
+            assert_eq!(of(&kinds).kind(), kind, "{kinds:?}");
+        }
+        let both = of(&[TimedOut, ConnectionRefused]).to_string();
+        assert_eq!(both, "192.0.2.1:143: timed out; 192.0.2.1:143: connection refused");
+        assert_eq!(of(&[TimedOut]).to_string(), "timed out");
+    }
 
     async fn listening() -> (tokio::net::TcpListener, SocketAddr) {
         let listener = listen(([127, 0, 0, 1], 0).into()).expect("listen");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::stream::Stream;
 use super::tls_stream::{Session, TlsStream};
-use crate::config::{self, TlsVersion};
+use crate::config::{self, CertificateStatus, TlsVersion};
 use arc_swap::ArcSwap;
 use rustls::client::{UnbufferedClientConnection, verify_server_name};
 use rustls::crypto::aws_lc_rs;
@@ -34,7 +34,7 @@ pub enum SetupProblem {
 
 /// What is done with a client's handshake; a clone shares the certificates, and so sees new ones.
 #[derive(Clone, Debug)]
-pub struct Acceptor(Arc<ArcSwap<ServerConfig>>);
+pub struct Acceptor(Arc<ArcSwap<ServerConfig>>, Arc<ArcSwap<Vec<CertificateStatus>>>);
 
 impl Acceptor {
     /// Loads the certificates; `alpn` are the ids of the one protocol that is spoken here. With none, what a client
@@ -43,8 +43,14 @@ impl Acceptor {
     /// # Errors
     /// [`SetupProblem`], with the file's name in it.
     pub fn new(tls: &config::Tls, alpn: &[&[u8]]) -> Result<Self, SetupProblem> {
-        let alpn = alpn.iter().map(|id| id.to_vec()).collect();
-        Ok(Self(Arc::new(ArcSwap::from_pointee(server_config(tls, alpn)?))))
+        let (config, certificates) = server_config(tls, alpn.iter().map(|id| id.to_vec()).collect())?;
+        Ok(Self(Arc::new(ArcSwap::from_pointee(config)), Arc::new(ArcSwap::from_pointee(certificates))))
+    }
+
+    /// The certificates that clients are shown now, which after a failed reload are not those in the files.
+    #[must_use]
+    pub fn certificates(&self) -> Arc<Vec<CertificateStatus>> {
+        self.1.load_full()
     }
 
     /// Reads the files again, for handshakes from now on.
@@ -53,9 +59,10 @@ impl Acceptor {
     /// [`SetupProblem`]; then the old certificates stay.
     pub fn reload(&self, tls: &config::Tls) -> Result<(), SetupProblem> {
         let old = self.0.load_full();
-        let mut new = server_config(tls, old.alpn_protocols.clone())?;
+        let (mut new, certificates) = server_config(tls, old.alpn_protocols.clone())?;
         new.ticketer = old.ticketer.clone();
         self.0.store(Arc::new(new));
+        self.1.store(Arc::new(certificates));
         Ok(())
     }
 
@@ -113,12 +120,17 @@ impl Facts {
     }
 }
 
-fn server_config(tls: &config::Tls, alpn: Vec<Vec<u8>>) -> Result<ServerConfig, SetupProblem> {
+fn server_config(
+    tls: &config::Tls,
+    alpn: Vec<Vec<u8>>,
+) -> Result<(ServerConfig, Vec<CertificateStatus>), SetupProblem> {
     let versions = match tls.minimum {
         TlsVersion::V1_2 => rustls::ALL_VERSIONS,
         TlsVersion::V1_3 => &[&rustls::version::TLS13],
     };
     let keys = tls.certificates.iter().map(Shown::load).collect::<Result<Vec<_>, _>>()?;
+    let files = tls.certificates.iter().map(|files| &files.certificate);
+    let statuses = files.zip(&keys).filter_map(|(file, shown)| CertificateStatus::of(file, &shown.leaf)).collect();
     let mut config = ServerConfig::builder_with_provider(Arc::new(provider()))
         .with_protocol_versions(versions)?
         .with_no_client_auth()
@@ -129,7 +141,7 @@ fn server_config(tls: &config::Tls, alpn: Vec<Vec<u8>>) -> Result<ServerConfig, 
     // Nothing is said so early but a greeting; rustls leaves it off by itself where clients show certificates.
     config.send_half_rtt_data = tls.early_greeting;
     config.ignore_client_order = true;
-    Ok(config)
+    Ok((config, statuses))
 }
 
 /// AES-128-GCM first: the cheapest, and no weaker in practice.

@@ -71,7 +71,57 @@ fn a_good_file_passes_and_a_missing_one_does_not() {
     let gateway = Gateway::start(&site::shared().plan());
     portcullis(&["check", gateway.file().to_str().unwrap()]).fine();
     let missing = gateway.file().with_file_name("missing.yaml");
-    assert_eq!(portcullis(&["check", missing.to_str().unwrap()]).code, Some(1));
+    let outcome = portcullis(&["check", missing.to_str().unwrap()]);
+    assert_eq!(outcome.code, Some(1));
+    let expected = format!("{}: cannot be read: No such file or directory", missing.display());
+    assert!(outcome.out.starts_with(&expected), "{outcome:?}");
+}
+
+#[test]
+fn check_and_serve_take_the_file_in_both_ways() {
+    let file = write(FIVE_FAULTS);
+    let name = file.to_str().unwrap();
+    let told = portcullis(&["check", name]).out;
+    for arguments in [["check", "--config", name].as_slice(), &["check", "-c", name]] {
+        assert_eq!(portcullis(arguments).out, told, "{arguments:?}");
+    }
+    for arguments in [["serve", name].as_slice(), &["serve", "--config", name], &["serve", "-c", name]] {
+        let served = portcullis(arguments);
+        assert!(told.lines().all(|line| served.err.contains(line)), "{arguments:?}: {served:?}");
+    }
+    assert_eq!(portcullis(&["check", name, "--config", name]).code, Some(2), "one of the two");
+    for verb in ["check", "serve"] {
+        let outcome = portcullis(&[verb, "--help"]);
+        assert!(outcome.out.contains("[default: /etc/portcullis/portcullis.yaml]"), "{outcome:?}");
+    }
+}
+
+#[test]
+fn every_fault_of_a_users_file_is_told_with_its_line_and_key() {
+    let file = write(
+        "listeners: [ { service: imap, address: \"127.0.0.1:0\", tls: none } ]\n\
+         directory: { default_domain: example.org, sources: [ { file: { path: users.yaml } } ] }\n\
+         backends: { stores: { servers: [mail1, mail2] } }\n",
+    );
+    let users = file.with_file_name("users.yaml");
+    let text =
+        "alice: mail1\n\"*\": mail1\n\"^[a-m].*\": mail1\nbob: mail3\ncarol: { host: mail1, services: [imaps] }\n";
+    std::fs::write(&users, text).unwrap();
+    let checked = portcullis(&["check", file.to_str().unwrap()]);
+    assert_eq!(checked.code, Some(1), "{checked:?}");
+    let expected = [
+        "2: *: is nobody's name",
+        "3: ^[a-m].*: is nobody's name",
+        "4: bob: `mail3` is a host that no pool of `backends` has or matches; did you mean `mail1`?",
+        "5: carol.services[0]: `imaps` is not one of imap, pop3, submission; `imap` is",
+    ];
+    let lines: Vec<&str> = checked.out.lines().collect();
+    assert_eq!(lines.len(), expected.len(), "{lines:#?}");
+    for (line, expected) in lines.iter().zip(expected) {
+        assert!(line.starts_with(&format!("{}:{expected}", users.display())), "{line}");
+    }
+    let served = portcullis(&["serve", file.to_str().unwrap()]);
+    assert!(lines.iter().all(|line| served.err.contains(line)), "{served:?}");
 }
 
 #[test]

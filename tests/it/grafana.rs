@@ -34,17 +34,23 @@ impl House {
         let (certificate, key) = (folder.join("mail.pem"), certs().mail.key.display());
         std::fs::copy(&certs().mail.certificate, &certificate).unwrap();
         let shown = format!("[{{ certificate: \"{}\", key: \"{key}\" }}]", certificate.display());
-        let nobody = ports::free();
+        let (nobody, postfix) = (ports::free(), shared().ports);
         let plan = submission::plan(site::shared(), shared())
             .listener("smtp", "smtp", "starttls")
             .set("tls.certificates", &shown)
             .set("directory.sources.ldap.urls", &format!("[\"{}\"]", slapd.url()))
             .set("directory.cache", "{ ttl: 2s, negative_ttl: 2s, stale: 1h }")
-            // dave's.
-            .set("backends.down.servers", "[{ name: foreign.example.net, address: 127.0.0.13 }]")
+            // dave's; what asks it for its EHLO finds it well.
+            .set(
+                "backends.down.servers",
+                &format!("[{{ name: foreign.example.net, address: {} }}]", site::shared().one.address),
+            )
             .set(
                 "backends.down.ports",
-                &format!("{{ imap: {nobody}, pop3: {nobody}, submission: {nobody}, smtp: {nobody} }}"),
+                &format!(
+                    "{{ imap: {nobody}, pop3: {nobody}, submission: {}, smtp: {} }}",
+                    postfix.submission, postfix.smtp
+                ),
             )
             .set("backends.down.connect_timeout", "1s")
             .set("access", &format!("[{{ deny: {DENIED} }}]"));
@@ -183,7 +189,12 @@ fn every_alert_is_silent_in_good_times_and_fires_when_its_fault_is_caused() {
     };
     until_they_fire(
         &house,
-        &["PortcullisBackendConnectsFail", "PortcullisLoginFailuresJump", "PortcullisReloadFailed"],
+        &[
+            "PortcullisBackendDown",
+            "PortcullisBackendConnectsFail",
+            "PortcullisLoginFailuresJump",
+            "PortcullisReloadFailed",
+        ],
     );
     house.slapd.kill();
     house.redis.kill();

@@ -6,12 +6,14 @@
 
 mod support;
 
+mod active_directory;
 mod after_pop;
 mod announced;
 mod backends;
 mod bad_backends;
 mod bad_certificates;
 mod before_login;
+mod certificates;
 mod check;
 mod chunks;
 mod crowd;
@@ -36,15 +38,20 @@ mod overview;
 mod page;
 mod page_http;
 mod patience;
+mod places;
 mod port25;
 mod port25_backends;
+mod port25_busy;
 mod port25_faults;
 mod port25_hostile;
+mod port25_pipelining;
 mod process;
 mod recipients;
 mod refused;
 mod relayed;
+mod reload;
 mod sending_after_pop;
+mod server_state;
 mod silent;
 mod smuggling;
 mod storage;

@@ -148,6 +148,8 @@ fn each_refused_recipient_has_its_code() {
         assert!(heard.starts_with(answer), "{recipient}: {heard}");
     }
     client.ask_for("DATA", "5");
+    client.ask_for("RSET", "250 ");
+    client.ask_for("MAIL FROM:<>", "250 ");
     client.ask_for("RCPT TO:<carol@example.org>", "250 ");
     client.ask_for("QUIT", "221 ");
     gateway.logged(&["recipient refused", "nobody@example.org", "550 5.1.1"]);

@@ -116,7 +116,9 @@ impl Running {
         let ports = Ports { imap: free(), imaps: free(), pop3: free(), submission: free(), admin: free() };
         let commands = startup::commands(gateway, wish, site, ports, folder.path())?;
         let (program, package) = gateway.program();
-        let program = if gateway == Gateway::Portcullis { site.portcullis.clone() } else { find(program, package)? };
+        // It is started in a folder of its own.
+        let ours = std::path::absolute(&site.portcullis)?;
+        let program = if gateway == Gateway::Portcullis { ours } else { find(program, package)? };
         let start = |arguments: &Vec<String>| {
             let (first, arguments) = match wish.under.split_first() {
                 Some((first, rest)) => {

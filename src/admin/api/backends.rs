@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 
 use super::{Admin, Caller, Dropped, Refusal, State, Whose};
 use crate::admin::refusal::Path;
+use crate::backend;
 
 /// Every server that is known now.
 #[derive(Serialize, ToSchema)]
@@ -19,11 +20,36 @@ struct Server {
     pool: String,
     /// As it is dialled: a name or an address.
     address: String,
-    /// `up`, or `down` when the last connection to it failed.
+    /// `up`: it answered the last attempt by every protocol. `degraded`: by some it did not. `down`: by none of those by
+    /// which it was tried. `unknown`: nobody has tried it yet.
     state: &'static str,
+    /// Those by which it was tried.
+    protocols: Vec<Reached>,
     /// Open now, those of logins under way included.
     connections: usize,
     max_connections: Option<u32>,
+}
+
+/// A protocol at a back-end.
+#[derive(Serialize, ToSchema)]
+struct Reached {
+    protocol: &'static str,
+    port: u16,
+    /// `up`, or `down` when the last attempt failed: no connection, no TLS, or no answer.
+    state: &'static str,
+    /// Why it failed.
+    problem: Option<String>,
+}
+
+impl Reached {
+    fn of(reached: &backend::Reached) -> Self {
+        Self {
+            protocol: reached.protocol.name(),
+            port: reached.port,
+            state: if reached.problem.is_some() { "down" } else { "up" },
+            problem: reached.problem.as_deref().map(str::to_owned),
+        }
+    }
 }
 
 /// The back-ends and their state.
@@ -34,7 +60,8 @@ pub(super) async fn list(State(admin): State<Admin>) -> Json<Backends> {
         name: server.name().to_owned(),
         pool: server.pool().to_owned(),
         address: server.address().to_owned(),
-        state: if server.is_down() { "down" } else { "up" },
+        state: server.state().name(),
+        protocols: server.reached().iter().map(Reached::of).collect(),
         connections: server.connections(),
         max_connections: server.max_connections(),
     });

@@ -29,7 +29,7 @@ pub(super) struct Status {
     /// Whether what is switched off stays so over a restart.
     registry_kept: bool,
     backends: usize,
-    /// Those to which the last connection failed.
+    /// Those that are down, by one protocol at least.
     backends_down: usize,
 }
 

@@ -130,10 +130,9 @@ pub(super) struct Forgotten {
 #[utoipa::path(get, path = "/users/{name}", operation_id = "user", params(("name" = String, Path, description = "A user's name")),
     responses((status = 200, body = Detail), (status = "4XX", body = Refusal)))]
 pub(super) async fn one(State(admin): State<Admin>, Path(name): Path<String>) -> Result<Json<Detail>, Refusal> {
-    let user = admin.user(&name).await?;
+    let (user, answer) = admin.look_up(&name).await?;
     let Remembered { known, is_partial } = admin.parts.nodes.known(user.name()).await;
     let off = admin.parts.registry.switched_off(user.name());
-    let answer = admin.ask_directory(&user).await;
     let last = |protocol| known.last.iter().find(|(of, _)| *of == protocol).map(|(_, at)| *at);
     let switch = |protocol: Protocol| Switch {
         protocol: protocol.name(),
@@ -213,9 +212,10 @@ pub(super) async fn switch(
     Path((name, protocol_name)): Path<(String, String)>,
     Body(wish): Body<Wish>,
 ) -> Result<Json<Switched>, Refusal> {
-    let (user, protocol) = (admin.user(&name).await?, named::switch(&protocol_name)?);
+    let protocol = named::switch(&protocol_name)?;
+    let (user, answer) = admin.look_up_for_act(&name).await?;
     let Wish { enabled, now, force } = wish;
-    let done = admin.switch(&caller, &user, acts::Wish { protocol, enabled, now, force }).await?;
+    let done = admin.switch(&caller, &user, &answer, acts::Wish { protocol, enabled, now, force }).await?;
     Ok(Json(Switched { enabled, kept: done.kept, dropped: done.dropped.into() }))
 }
 

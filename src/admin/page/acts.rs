@@ -82,7 +82,8 @@ pub(super) async fn drop_sessions(State(page): State<Page>, Act(asker, asked): A
 }
 
 pub(super) async fn switch(State(page): State<Page>, Act(asker, asked): Act<Switch>) -> Result<Response, Trouble> {
-    let (user, protocol) = (page.admin.user(&asked.user).await?, named::switch(&asked.protocol)?);
+    let protocol = named::switch(&asked.protocol)?;
+    let (user, answer) = page.admin.look_up_for_act(&asked.user).await?;
     let enabled = match &*asked.to {
         "on" => true,
         "off" => false,
@@ -102,10 +103,10 @@ pub(super) async fn switch(State(page): State<Page>, Act(asker, asked): Act<Swit
         return Ok(question);
     }
     let force = asked.force == "yes";
-    if !force && let Some(doubt @ Doubt::Unavailable(_)) = page.admin.doubt(&user).await {
+    if !force && let Some(doubt @ Doubt::Unavailable(_)) = page.admin.doubt(&user, &answer) {
         return Ok(page.all_the_same(&asker, &asked, &doubt.about(&user)));
     }
-    let done = page.admin.switch(&asker.caller, &user, Wish { protocol, enabled, now, force }).await?;
+    let done = page.admin.switch(&asker.caller, &user, &answer, Wish { protocol, enabled, now, force }).await?;
     let word = if enabled { "enabled" } else { "disabled" };
     let kept = if done.kept { "" } else { ", until the gateway restarts" };
     let dropped = if now { format!(" {}", dropped(&done.dropped)) } else { String::new() };

@@ -9,16 +9,21 @@ use axum::response::Response;
 use super::Page;
 use super::asker::Asker;
 use super::frame::{Frame, shown};
+use super::words::called;
 use crate::backend::Server;
 
 #[derive(Template)]
 #[template(path = "backends.html")]
 struct Backends {
     frame: Frame,
-    servers: Vec<Arc<Server>>,
+    /// Each with the protocols by which it was tried, and what is wrong with them.
+    servers: Vec<(Arc<Server>, Vec<(&'static str, Option<Arc<str>>)>)>,
 }
 
 pub(super) async fn show(State(page): State<Page>, Extension(asker): Extension<Asker>) -> Response {
-    let servers = page.admin.parts.backends.servers();
+    let reached =
+        |server: &Server| server.reached().into_iter().map(|one| (called(one.protocol), one.problem)).collect();
+    let servers = page.admin.parts.backends.servers().into_iter().map(|server| (server.clone(), reached(&server)));
+    let servers = servers.collect();
     shown(&Backends { frame: Frame::around(&page, &asker), servers })
 }

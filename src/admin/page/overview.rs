@@ -6,14 +6,16 @@ use std::time::{Instant, SystemTime};
 use askama::Template;
 use axum::extract::{Extension, State};
 use axum::response::Response;
+use prometheus::core::Collector;
+use time::OffsetDateTime;
 
 use super::Page;
 use super::asker::Asker;
 use super::frame::{Frame, shown};
 use super::plot::Plot;
 use super::samples::{Counts, Hour};
-use super::words::{Tag, Time, sessions};
-use crate::backend::Server;
+use super::words::{Tag, Time, called, sessions};
+use crate::backend::{self, Reached, Server};
 use crate::directory::{Reach, utc};
 use crate::nodes::View;
 use crate::proto::Protocol;
@@ -82,7 +84,7 @@ pub(super) async fn show(State(page): State<Page>, Extension(asker): Extension<A
             .filter(|(protocol, _)| is_offered(protocol))
             .map(|(protocol, count)| (Tag::of(protocol), count, protocol.name()))
             .collect(),
-        parts: vec![page.directory(), page.store(), page.backends(), page.workers()],
+        parts: vec![page.directory(), page.store(), page.backends(), page.certificates(), page.workers()],
         gateways: page.gateways(&view),
         started: page.started.time(),
         frame,
@@ -93,7 +95,7 @@ fn plots(hour: &Hour, at_all: Option<usize>) -> Vec<Plot> {
     let Hour { total, .. } = hour;
     let of_all = at_all.map_or_else(String::new, |all| format!("; {all} at all gateways"));
     let refusals = total.refused_logins + total.refused_connections;
-    let kinds = format!("{} logins, {} connections", total.refused_logins, total.refused_connections);
+    let kinds = format!("logins {}, connections {}", total.refused_logins, total.refused_connections);
     vec![
         Plot::new("logins", "Logins", total.logins, "in the last hour".to_owned(), &hour.logins),
         Plot::new("refusals", "Refusals", refusals, kinds, &hour.refusals),
@@ -104,15 +106,17 @@ fn plots(hour: &Hour, at_all: Option<usize>) -> Vec<Plot> {
 impl Page {
     /// The most important first; `warnings`: what every page says.
     fn problems(&self, warnings: Vec<Cow<'static, str>>, hour: &Hour) -> Vec<Problem> {
-        let servers = self.admin.parts.backends.servers();
-        let down: Vec<_> = servers.iter().filter(|server| is_down(server)).collect();
-        let away = down.iter().take(SERVERS_LISTED).map(|server| Problem {
-            text: format!("The back-end {} (pool {}) does not answer.", server.name(), server.pool()),
-            link: Some("/backends"),
+        let faults: Vec<String> =
+            self.admin.parts.backends.servers().iter().flat_map(|server| faults(server)).collect();
+        let more = faults.len().checked_sub(FAULTS_LISTED).filter(|more| *more > 0);
+        let more = more.map(|more| format!("{more} more faults of back-ends."));
+        let backends = faults.into_iter().take(FAULTS_LISTED).chain(more);
+        let backends = backends.map(|text| Problem { text, link: Some("/backends") });
+        let soon = self.expiries().into_iter().filter(|(_, left)| *left < EXPIRES_SOON);
+        let soon = soon.map(|(file, left)| Problem {
+            text: format!("The certificate {file} {}.", until_expiry(left)),
+            link: None,
         });
-        let more = down.len().checked_sub(SERVERS_LISTED).filter(|more| *more > 0);
-        let more =
-            more.map(|more| Problem { text: format!("{more} more back-ends do not answer."), link: Some("/backends") });
         let of_the_hour = [
             (hour.total.panics, "sessions ended by a fault of the gateway itself (a panic); the log has it."),
             (hour.total.accept_errors, "connections could not be taken; the log says why (file descriptors?)."),
@@ -122,7 +126,7 @@ impl Page {
         let of_the_hour =
             of_the_hour.map(|(count, what)| Problem { text: format!("In the last hour {count} {what}"), link: None });
         let warnings = warnings.into_iter().map(|text| Problem { text: text.into_owned(), link: None });
-        warnings.chain(away).chain(more).chain(of_the_hour).collect()
+        warnings.chain(backends).chain(soon).chain(of_the_hour).collect()
     }
 
     fn directory(&self) -> Part {
@@ -163,21 +167,42 @@ impl Page {
 
     fn backends(&self) -> Part {
         let servers = self.admin.parts.backends.servers();
-        let down = servers.iter().filter(|server| is_down(server)).count();
-        let state = match (servers.len(), down) {
-            (0, _) => "None known yet".to_owned(),
-            (all, 0) => format!("{all} up"),
-            (all, down) => format!("{down} of {all} down"),
-        };
-        let class = if servers.is_empty() {
-            "none"
-        } else if down > 0 {
-            "down"
-        } else {
-            "up"
+        let count = |meant: &[backend::State]| servers.iter().filter(|server| meant.contains(&server.state())).count();
+        let (up, down) = (count(&[backend::State::Up]), count(&[backend::State::Down, backend::State::Degraded]));
+        let (state, class) = match (servers.len(), up, down) {
+            (0, ..) => ("None known yet".to_owned(), "none"),
+            (_, 0, 0) => ("Not tried yet".to_owned(), "none"),
+            (_, up, 0) => (format!("{up} up"), "up"),
+            (all, _, down) => (format!("{down} of {all} down"), "down"),
         };
         let details = vec![format!("{} connections", self.admin.parts.metrics.backend_open.get())];
         Part { id: "back-ends", title: "Back-ends", link: Some("/backends"), class, state, details }
+    }
+
+    /// The files of the certificates that clients are shown, and the seconds until each of them expires.
+    fn expiries(&self) -> Vec<(String, i64)> {
+        let now = OffsetDateTime::now_utc().unix_timestamp();
+        let families = self.admin.parts.metrics.certificate_expiry.collect();
+        let series = families.iter().flat_map(|family| family.get_metric());
+        let expiry = series.filter_map(|one| Some((one.get_label().first()?.value().to_owned(), one.get_gauge())));
+        expiry.map(|(file, gauge)| (file, (gauge.get_value() as i64).saturating_sub(now))).collect()
+    }
+
+    fn certificates(&self) -> Part {
+        let expiries = self.expiries();
+        let first = expiries.iter().map(|(_, left)| *left).min();
+        let class = match first {
+            None => "none",
+            Some(left) if left < EXPIRES_SOON => "down",
+            Some(_) => "up",
+        };
+        let state = match expiries.len() {
+            0 => "None".to_owned(),
+            1 => "1 certificate".to_owned(),
+            count => format!("{count} certificates"),
+        };
+        let details = first.map(|left| format!("the first {}", until_expiry(left))).into_iter().collect();
+        Part { id: "certificates", title: "Certificates", link: None, class, state, details }
     }
 
     fn workers(&self) -> Part {
@@ -203,12 +228,31 @@ impl Page {
     }
 }
 
-fn is_down(server: &Server) -> bool {
-    server.is_down()
+/// What is wrong with a back-end, by each protocol by which it does not answer.
+fn faults(server: &Server) -> Vec<String> {
+    let of = |one: Reached| {
+        let why = one.problem?;
+        let (name, pool, protocol) = (server.name(), server.pool(), called(one.protocol));
+        Some(format!("The back-end {name} (pool {pool}) does not answer by {protocol}: {why}."))
+    };
+    server.reached().into_iter().filter_map(of).collect()
 }
 
-/// Back-ends that are down, each in a line of its own.
-const SERVERS_LISTED: usize = 10;
+fn until_expiry(seconds: i64) -> String {
+    match seconds / DAY {
+        _ if seconds < 0 => "has expired".to_owned(),
+        0 => "expires within a day".to_owned(),
+        1 => "expires in 1 day".to_owned(),
+        days => format!("expires in {days} days"),
+    }
+}
+
+/// In seconds.
+const DAY: i64 = 86_400;
+/// A certificate with less time left is a problem, as `check` has it.
+const EXPIRES_SOON: i64 = 14 * DAY;
+/// Back-ends that do not answer, each protocol in a line of its own.
+const FAULTS_LISTED: usize = 10;
 const GATEWAYS_LISTED: usize = 50;
 /// Sources of the directory that do not answer.
 const SOURCES_LISTED: usize = 5;

@@ -72,11 +72,10 @@ pub(super) async fn show(
     Extension(asker): Extension<Asker>,
     Query(who): Query<Who>,
 ) -> Result<Response, Trouble> {
-    let user = page.admin.user(who.name.trim()).await?;
+    let (user, answer) = page.admin.look_up(who.name.trim()).await?;
     let parts = &page.admin.parts;
     let Remembered { known, is_partial } = parts.nodes.known(user.name()).await;
     let off = parts.registry.switched_off(user.name());
-    let answer = page.admin.ask_directory(&user).await;
     let last = |protocol: Protocol| known.last.iter().find(|(of, _)| *of == protocol).map(|(_, at)| Time::of(*at));
     let switch = |protocol: Protocol| Switch {
         last: last(protocol),

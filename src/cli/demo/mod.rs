@@ -1,6 +1,7 @@
 //! `portcullis demo`: the real gateway in front of two small mail stores, and commands to paste.
 
 use std::fs;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
@@ -39,7 +40,11 @@ struct Folder(PathBuf);
 impl Folder {
     fn create() -> anyhow::Result<Self> {
         let folder = std::env::temp_dir().join(format!("portcullis-demo-{}", std::process::id()));
-        fs::create_dir(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        // It holds a private key.
+        fs::DirBuilder::new()
+            .mode(0o700)
+            .create(&folder)
+            .with_context(|| format!("cannot make {}", folder.display()))?;
         Ok(Self(folder))
     }
 }

@@ -5,6 +5,7 @@ use super::listeners::Bound;
 use super::sheet::Fields;
 use super::values::{self, Reading};
 use crate::config::{Admin, May, Ready, Token};
+use crate::secret::Secret;
 
 pub(super) fn admin(root: &mut Fields<'_>, bound: &Bound) -> Option<Admin> {
     let mut fields = root.take("admin")?.fields()?;
@@ -27,7 +28,7 @@ fn tokens(list: &Item<'_>) -> Vec<Token> {
         let Some(token) = token(&item) else { continue };
         if tokens.iter().any(|other| other.name == token.name) {
             item.fault(format!("the name `{}` is taken by another token", token.name));
-        } else if tokens.iter().any(|other| other.secret.expose() == token.secret.expose()) {
+        } else if tokens.iter().any(|other| other.secret.current().expose() == token.secret.current().expose()) {
             item.fault("is the same token as another");
         }
         tokens.push(token);
@@ -39,8 +40,8 @@ fn token(item: &Item<'_>) -> Option<Token> {
     let mut fields = item.fields()?;
     let name = fields.need("name").and_then(|item| item.read(name));
     let secret = fields.need("token").and_then(|item| {
-        let secret = item.secret()?;
-        let fits = secret.expose().len() >= TOKEN_MIN && secret.expose().bytes().all(|byte| byte.is_ascii_graphic());
+        let secret = item.reloadable_secret(is_token)?;
+        let fits = is_token(&secret.current());
         if !fits {
             // Never quoted.
             item.fault(format!(
@@ -51,6 +52,10 @@ fn token(item: &Item<'_>) -> Option<Token> {
     });
     let may = fields.need("may").and_then(|item| item.choice(&[("read", May::Read), ("admin", May::Admin)]));
     Some(Token { name: name?, secret: secret?, may: may? })
+}
+
+fn is_token(secret: &Secret) -> bool {
+    secret.expose().len() >= TOKEN_MIN && secret.expose().bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 fn name(text: &str) -> Reading<String> {

@@ -8,7 +8,7 @@ use super::servers::{self, Named};
 use super::sheet::{Fields, Place};
 use super::tls;
 use super::values::{self, HOUR, MILLISECOND, MINUTE, Reading};
-use crate::config::{BackendLogin, BackendTls, ClientTls, Pool, Storage};
+use crate::config::{BackendLogin, BackendTls, ClientTls, Directory, Pool, Source, Storage};
 use crate::proto::Protocol;
 
 /// The pools that could be read, and what the cross checks ask about them.
@@ -30,6 +30,16 @@ impl Pools {
             return Ok(name.to_owned());
         }
         Err(format!("is not a pool of `backends`; there is {}", self.names.join(", ")))
+    }
+
+    /// Which of them is there only to relay: not the only pool, and not one that a source of the directory names.
+    pub(super) fn relays(&mut self, relay: Option<&str>, directory: Option<&Directory>) {
+        let sources = || directory.iter().flat_map(|directory| &directory.sources);
+        let is_home = |name: &str| sources().any(|source| matches!(source, Source::Pool(home) if home == name));
+        let others = self.pools.len() > 1;
+        for pool in &mut self.pools {
+            pool.only_relays = others && relay == Some(pool.name.as_str()) && !is_home(&pool.name);
+        }
     }
 }
 
@@ -96,6 +106,7 @@ fn pool(name: &str, fields: &mut Fields<'_>, named: &mut Named) -> (Pool, Option
             .unwrap_or(true),
         storage,
         retry,
+        only_relays: false,
     };
     (pool, place)
 }
@@ -170,7 +181,7 @@ fn master(item: &Item<'_>) -> Option<BackendLogin> {
     let mut fields = item.fields()?;
     let mut fields = fields.need("master")?.fields()?;
     let user = fields.need("user").and_then(|item| item.read(values::words(255)));
-    let password = fields.need("password").and_then(|item| item.secret());
+    let password = fields.need("password").and_then(|item| item.reloadable_secret(|_| true));
     // The contract's key, with the one value that there is yet: SASL PLAIN carries the user and the master.
     fields.take("mechanism").and_then(|item| item.choice(&[("plain", ())]));
     Some(BackendLogin::Master { user: user?, password: password? })

@@ -1,6 +1,7 @@
 //! Where users live: the sources in their order, and what is remembered of their answers.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::backends::Pools;
@@ -8,7 +9,7 @@ use super::item::Item;
 use super::ldap;
 use super::sheet::Fields;
 use super::values::{self, DAY, MILLISECOND, Reading};
-use crate::config::{Cache, Directory, Source};
+use crate::config::{Cache, Directory, KnownHosts, Source};
 
 /// The directory, and what the cross checks ask about it.
 pub(super) struct Lives {
@@ -24,24 +25,36 @@ pub(super) fn directory(root: &mut Fields<'_>, pools: &Pools, takes_mail: bool) 
     let default = fields.take("default_domain");
     let written = fields.take("domains");
     if takes_mail && default.is_none() && written.is_none() {
-        fields.fault("a listener of service smtp takes mail for nobody; needs `domains`, or `default_domain`");
+        let message = "a listener of service smtp takes mail for nobody; needs `domains`, or `default_domain`";
+        fields.missing_all(&["domains", "default_domain"], message);
     }
     let default_domain = default.and_then(|item| item.read(values::domain));
     let domains = domains(written, default_domain.as_deref());
     let recipient_delimiter = fields.or("recipient_delimiter", delimiter, Some('+'));
     let list = fields.need("sources").map(|item| item.some_items()).unwrap_or_default();
     let cache = cache(&mut fields.section("cache"));
+    let mut served = domains.clone();
+    served.extend(default_domain.clone().filter(|domain| !domains.contains(domain)));
     let mut sources = Vec::new();
     for (index, item) in list.iter().enumerate() {
-        let Some(source) = source(item, pools) else { continue };
+        let Some(source) = source(item, pools, &served) else { continue };
         if matches!(source, Source::Pool(_)) && index + 1 < list.len() {
             item.fault("knows everyone, so no source behind it is ever asked; it belongs at the end");
         }
         sources.push(source);
     }
-    let has_ldap = list.is_empty() || list.iter().any(|item| item.has("ldap"));
-    let directory =
-        (!sources.is_empty()).then_some(Directory { default_domain, domains, recipient_delimiter, sources, cache });
+    // A source with a misspelt key may be one.
+    let is_other = |item: &Item<'_>| item.has("file") || item.has("pool");
+    let has_ldap = list.is_empty() || list.iter().any(|item| item.has("ldap") || !is_other(item));
+    let hosts = Arc::new(KnownHosts::new(&pools.pools));
+    let directory = (!sources.is_empty()).then_some(Directory {
+        default_domain,
+        domains,
+        recipient_delimiter,
+        sources,
+        hosts,
+        cache,
+    });
     Lives { directory, has_ldap }
 }
 
@@ -71,14 +84,14 @@ fn delimiter(text: &str) -> Reading<Option<char>> {
     }
 }
 
-fn source(item: &Item<'_>, pools: &Pools) -> Option<Source> {
+fn source(item: &Item<'_>, pools: &Pools, served: &[String]) -> Option<Source> {
     let mut fields = item.fields()?;
     match (fields.take("ldap"), fields.take("file"), fields.take("pool")) {
-        (Some(ldap), None, None) => Some(Source::Ldap(Box::new(ldap::ldap(&mut ldap.fields()?)?))),
+        (Some(ldap), None, None) => Some(Source::Ldap(Box::new(ldap::ldap(&mut ldap.fields()?, served)?))),
         (None, Some(file), None) => users(&file),
         (None, None, Some(name)) => name.read(|text| pools.known(text)).map(Source::Pool),
         (None, None, None) => {
-            fields.fault("names no source; it is one of ldap, file, pool");
+            fields.missing_all(&["ldap", "file", "pool"], "names no source; it is one of ldap, file, pool");
             None
         }
         _ => {

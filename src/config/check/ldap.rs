@@ -3,15 +3,16 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use super::filter::{self, tell_domains_apart};
 use super::item::Item;
 use super::presets::{NONE, PRESETS, Preset};
 use super::sheet::Fields;
 use super::tls;
 use super::values::{self, MILLISECOND, MINUTE, Reading};
-use crate::config::{ClientTls, Ldap, LdapUrl, Standing};
-use crate::secret::Secret;
+use crate::config::{ClientTls, Ldap, LdapUrl, ReloadableSecret, Standing};
 
-pub(super) fn ldap(fields: &mut Fields<'_>) -> Option<Ldap> {
+/// `served`: the domains whose users and recipients there are, as far as that is written.
+pub(super) fn ldap(fields: &mut Fields<'_>, served: &[String]) -> Option<Ldap> {
     let presets = PRESETS.map(|preset| (preset.name, preset));
     let written = fields.take("preset");
     // What a preset that was misspelt would have given is not missing as well.
@@ -20,20 +21,29 @@ pub(super) fn ldap(fields: &mut Fields<'_>) -> Option<Ldap> {
     let tls = verification(fields, &urls, starttls);
     let bind = bind(fields);
     let base = fields.need("base").and_then(|item| item.read(values::words(NAME_MAX)));
-    let filter = given(fields, "filter", preset, |preset| preset.filter, self::filter);
+    let places = ["filter", "recipient_filter"].map(|key| fields.place_of(key));
+    let filter = given(fields, "filter", preset, |preset| preset.filter, filter::filter);
     let recipient_filter = match fields.take("recipient_filter") {
-        Some(item) => item.read(self::filter),
+        Some(item) => item.read(filter::filter),
         None => preset.and_then(|preset| preset.recipient_filter).map(str::to_owned).or_else(|| filter.clone()),
     };
+    if served.len() > 1 {
+        let [place, recipients] = places;
+        let preset = preset.filter(|_| place.is_none()).map(|preset| preset.name);
+        tell_domains_apart(fields, place, filter.as_deref(), preset, served);
+        if recipients.is_some() {
+            tell_domains_apart(fields, recipients, recipient_filter.as_deref(), None, served);
+        }
+    }
     let mut attributes = fields.section("attributes");
     let host_attribute = given(&mut attributes, "host", preset, |preset| preset.host, attribute);
     let identity_attribute = optional(&mut attributes, "identity", preset.and_then(|preset| preset.identity));
-    let user_attribute = attributes.take("user").and_then(|item| item.read(attribute));
+    let user_attribute = optional(&mut attributes, "user", preset.and_then(|preset| preset.user));
     let services_attribute = optional(&mut attributes, "services", preset.and_then(|preset| preset.services));
     let routing_attribute =
         optional(&mut attributes, "routing_address", preset.and_then(|preset| preset.routing_address));
     let status_attribute = optional(&mut attributes, "status", preset.and_then(|preset| preset.status));
-    let status = status(fields, preset, status_attribute.is_some());
+    let (status, status_flags) = status(fields, preset, status_attribute.is_some());
     let timeout = fields.or("timeout", values::time(MILLISECOND, 5 * MINUTE), Duration::from_secs(4));
     let connections = fields.or("connections", values::whole(1, 64), 2);
     Some(Ldap {
@@ -51,6 +61,7 @@ pub(super) fn ldap(fields: &mut Fields<'_>) -> Option<Ldap> {
         services_attribute,
         routing_attribute,
         status,
+        status_flags,
         timeout,
         connections,
     })
@@ -97,10 +108,10 @@ fn verification(fields: &mut Fields<'_>, urls: &[LdapUrl], starttls: bool) -> Cl
     item.fields().map(|mut fields| tls::verification(&mut fields)).unwrap_or_default()
 }
 
-fn bind(fields: &mut Fields<'_>) -> Option<(String, Secret)> {
+fn bind(fields: &mut Fields<'_>) -> Option<(String, ReloadableSecret)> {
     match (fields.take("bind_dn"), fields.take("bind_password")) {
         (Some(dn), Some(password)) => {
-            let (dn, password) = (dn.read(values::words(NAME_MAX)), password.secret());
+            let (dn, password) = (dn.read(values::words(NAME_MAX)), password.reloadable_secret(|_| true));
             Some((dn?, password?))
         }
         (Some(dn), None) => {
@@ -149,30 +160,21 @@ fn attribute(text: &str) -> Reading<String> {
     Ok(text.to_owned())
 }
 
-/// A filter template: `{user}`, `{local}` and `{domain}` stand where a value may stand, and one of them does.
-pub(super) fn filter(text: &str) -> Reading<String> {
-    let mut filled = String::new();
-    let mut rest = text;
-    while let Some((before, behind)) = rest.split_once('{') {
-        let (name, after) = behind.split_once('}').ok_or("has a `{` without its `}`")?;
-        if !["user", "local", "domain"].contains(&name) {
-            return Err(format!("has a placeholder {{{name}}}; there are {{user}}, {{local}} and {{domain}}"));
-        }
-        // An escape is right in a value only, so a placeholder in the place of an attribute is found out.
-        filled.extend([before, "x\\2ax"]);
-        rest = after;
-    }
-    if filled.is_empty() {
-        return Err("has none of {user}, {local} and {domain}: it would find the same entry for everyone".to_owned());
-    }
-    filled.push_str(rest);
-    if rest.contains('}') || !text.starts_with('(') || ldap3::parse_filter(&filled).is_err() {
-        return Err("is not a filter as in RFC 4515, such as (mail={user})".to_owned());
-    }
-    Ok(text.to_owned())
+/// What values of the status mean, and what flags of one that is a number mean.
+type Standings = (HashMap<String, Standing>, Vec<(i64, Standing)>);
+
+/// `flag 2` or `flag 0x2`: not a value, but a mask of bits in a number.
+fn flag(value: &str) -> Option<Reading<i64>> {
+    let mask = value.strip_prefix("flag ")?.trim();
+    let number = match mask.strip_prefix("0x") {
+        Some(digits) => i64::from_str_radix(digits, 16),
+        None => mask.parse(),
+    };
+    let wrong = || "is not a flag such as `flag 2` or `flag 0x2`".to_owned();
+    Some(number.ok().filter(|mask| *mask > 0).ok_or_else(wrong))
 }
 
-fn status(fields: &mut Fields<'_>, preset: Option<Preset>, has_attribute: bool) -> HashMap<String, Standing> {
+fn status(fields: &mut Fields<'_>, preset: Option<Preset>, has_attribute: bool) -> Standings {
     let of_preset = preset.map(|preset| preset.standings).unwrap_or_default();
     let mut standings: HashMap<_, _> =
         of_preset.iter().map(|(value, standing)| ((*value).to_owned(), *standing)).collect();
@@ -189,14 +191,23 @@ fn status(fields: &mut Fields<'_>, preset: Option<Preset>, has_attribute: bool) 
     let mut seen = Vec::new();
     for (value, item) in written.and_then(|item| item.fields()).map(|mut fields| fields.rest()).unwrap_or_default() {
         let Some(standing) = item.choice(&STANDINGS) else { continue };
-        let value = value.to_lowercase();
+        let value = match flag(&value.to_lowercase()) {
+            None => value.to_lowercase(),
+            Some(Ok(mask)) => format!("flag {mask}"),
+            Some(Err(reason)) => {
+                item.fault(reason);
+                continue;
+            }
+        };
         if seen.contains(&value) {
             item.fault("is there twice: upper and lower case make no difference here");
         }
         standings.insert(value.clone(), standing);
         seen.push(value);
     }
-    standings
+    let flags = standings.extract_if(|value, _| value.starts_with("flag "));
+    let flags = flags.filter_map(|(value, standing)| Some((flag(&value)?.ok()?, standing))).collect();
+    (standings, flags)
 }
 
 const STANDINGS: [(&str, Standing); 3] =
@@ -207,36 +218,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_filter_has_placeholders_in_the_place_of_values() {
-        for text in [
-            "(mail={user})",
-            "(&(objectClass=inetLocalMailRecipient)(|(mail={user})(uid={local})))",
-            "(&(uid={local})(associatedDomain={domain}))",
-            "(proxyAddresses=smtp:{user})",
-            "(!(mail=*{user}))",
-        ] {
-            assert_eq!(filter(text).as_deref(), Ok(text));
+    fn a_flag_is_a_positive_number() {
+        for (text, mask) in [("flag 2", 2), ("flag 0x10", 16), ("flag  65536", 65_536)] {
+            assert_eq!(flag(text), Some(Ok(mask)), "{text}");
         }
-        for text in [
-            "",
-            "(",
-            "(mail=alice)",
-            "mail={user}",
-            "(mail={user}",
-            "(mail={user}))",
-            "(mail={users})",
-            "(mail={})",
-            "(mail={user)",
-            "(mail=user})",
-            "({user}=x)",
-            "(cn:{user}:=x)",
-            "({user})",
-            "{user}",
-            "(mail={user})}",
-            "(&(mail={user}){local})",
-        ] {
-            assert!(filter(text).is_err(), "{text}");
+        for text in ["flag 0", "flag -1", "flag x", "flag ", "flag 0x"] {
+            assert!(flag(text).is_some_and(|read| read.is_err()), "{text}");
         }
+        assert_eq!(flag("flagged"), None);
     }
 
     #[test]

@@ -71,7 +71,8 @@ pub(super) fn address(item: &Item<'_>, listener: &str, bound: &mut Bound) -> Opt
 fn tls(item: &Item<'_>, has_certificates: bool) -> Option<ListenerTls> {
     let tls = item.choice(&MODES)?;
     if tls != ListenerTls::None && !has_certificates {
-        item.fault("needs a certificate in `tls.certificates`, and there is none");
+        let wanted = ["tls.certificates"];
+        item.sheet.missing(&item.place, &wanted, "needs a certificate in `tls.certificates`, and there is none");
     }
     Some(tls)
 }

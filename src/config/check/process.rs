@@ -8,7 +8,11 @@ use super::values::{self, DAY};
 use crate::config::{Log, LogFormat, LogLevel, Relaying, Shutdown, Splice, Threads};
 
 pub(super) fn hostname(root: &mut Fields<'_>) -> Arc<str> {
-    let written = root.take("hostname").and_then(|item| item.read(values::domain));
+    let written = root.take("hostname").and_then(|item| {
+        let host = item.read(values::domain)?;
+        item.sheet.watch_hostname(&item.place, &host);
+        Some(host)
+    });
     written.unwrap_or_else(machine).into()
 }
 

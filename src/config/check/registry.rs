@@ -108,7 +108,9 @@ pub(super) fn lookups(root: &mut Fields<'_>, is_recorded: bool, bound: &mut Boun
     let Some(list) = root.take("lookup") else { return Vec::new() };
     let items = list.items();
     if !is_recorded && !items.is_empty() {
-        list.fault("asks for a record that nobody keeps; it needs `smtp_after_pop`");
+        let wanted = ["smtp_after_pop"];
+        let message = "asks for a record that nobody keeps; it needs `smtp_after_pop`";
+        list.sheet.missing(&list.place, &wanted, message);
     }
     items.iter().filter_map(|item| lookup(item, bound)).collect()
 }

@@ -7,6 +7,7 @@ use super::access;
 use super::sheet::{Fields, Place};
 use super::values::{self, DAY, HOUR, MILLISECOND, Reading};
 use crate::config::{Cleartext, PasswordCheck, Service, UserLimits};
+use crate::proto::smtp::pipelining::UnauthorizedPipelining;
 use crate::proto::smtp::text::BareNewline;
 use crate::proto::{Mechanism, Protocol};
 
@@ -33,6 +34,7 @@ fn offer(protocol: Protocol, fields: &mut Fields<'_>) -> Offer {
     let count = || values::whole(1, 10_000);
     let mut timeouts = fields.section("timeouts");
     let bare_newline = bare_newline(protocol, fields);
+    let unauthorized_pipelining = unauthorized_pipelining(protocol, fields);
     let user_limits = user_limits(&mut fields.section("user_limits"));
     let greeting = fields.or("greeting", greeting(protocol), "ready".to_owned());
     let service = Service {
@@ -47,6 +49,7 @@ fn offer(protocol: Protocol, fields: &mut Fields<'_>) -> Offer {
         login_timeout: timeouts.or("login", values::time(MILLISECOND, HOUR), Duration::from_secs(60)),
         idle_timeout: timeouts.or("idle", values::time(MILLISECOND, 7 * DAY), idle(protocol)),
         bare_newline,
+        unauthorized_pipelining,
         user_limits,
         greeting: greeting.into(),
     };
@@ -81,6 +84,20 @@ fn bare_newline(protocol: Protocol, fields: &mut Fields<'_>) -> BareNewline {
 
 const BARE_NEWLINES: [(&str, BareNewline); 2] =
     [("reject", BareNewline::Reject), ("normalize", BareNewline::Normalize)];
+
+fn unauthorized_pipelining(protocol: Protocol, fields: &mut Fields<'_>) -> UnauthorizedPipelining {
+    let written = fields.take("unauthorized_pipelining");
+    if protocol != Protocol::Smtp {
+        if let Some(item) = written {
+            item.fault("belongs to smtp: in other services the user's server judges what comes behind a login");
+        }
+        return UnauthorizedPipelining::Allow;
+    }
+    written.and_then(|item| item.choice(&UNAUTHORIZED_PIPELINING)).unwrap_or_default()
+}
+
+const UNAUTHORIZED_PIPELINING: [(&str, UnauthorizedPipelining); 2] =
+    [("reject", UnauthorizedPipelining::Reject), ("allow", UnauthorizedPipelining::Allow)];
 
 fn login(protocol: Protocol, fields: &mut Fields<'_>) -> Login {
     let written = mechanisms(fields);

@@ -8,13 +8,29 @@ use std::path::{Path, PathBuf};
 
 use super::item::Item;
 use super::values::Reading;
-use super::{Problem, suggest};
+use super::{Problem, Severity, suggest};
 use crate::config::raw::{Entry, Node, Value};
+use crate::config::warnings::{self, Warnings};
 
 /// One file, and the problems that were found in it.
 pub(super) struct Sheet {
     file: PathBuf,
-    problems: RefCell<Vec<Problem>>,
+    faults: RefCell<Vec<Fault>>,
+    warnings: RefCell<Warnings>,
+}
+
+struct Fault {
+    problem: Problem,
+    cause: Cause,
+}
+
+/// A key with a typing error is one mistake: what is missing because of it is not reported as well.
+enum Cause {
+    Value,
+    /// One of these keys is not there; paths from the root.
+    Missing(Vec<String>),
+    /// This key was probably meant; a path from the root.
+    Misspelt(String),
 }
 
 /// Where a value stands.
@@ -39,7 +55,7 @@ pub(super) struct Fields<'a> {
 
 impl Sheet {
     pub(super) fn new(file: &Path) -> Self {
-        Self { file: file.to_owned(), problems: RefCell::default() }
+        Self { file: file.to_owned(), faults: RefCell::default(), warnings: RefCell::default() }
     }
 
     /// The map that the file is; an empty file is an empty map.
@@ -57,12 +73,55 @@ impl Sheet {
 
     /// Notes a problem.
     pub(super) fn fault(&self, place: &Place, message: impl AsRef<str>) {
-        self.problems.borrow_mut().push(Problem {
+        self.note(place, message.as_ref(), Cause::Value);
+    }
+
+    /// Notes a problem that is there because none of these keys is; `wanted` are paths from the root.
+    pub(super) fn missing(&self, place: &Place, wanted: &[&str], message: impl AsRef<str>) {
+        let wanted = wanted.iter().map(ToString::to_string).collect();
+        self.note(place, message.as_ref(), Cause::Missing(wanted));
+    }
+
+    fn note(&self, place: &Place, message: &str, cause: Cause) {
+        let problem = self.problem(place, message, Severity::Error);
+        self.faults.borrow_mut().push(Fault { problem, cause });
+    }
+
+    /// Notes what is no fault, but should be looked at.
+    pub(super) fn warn(&self, place: &Place, message: impl AsRef<str>) {
+        let problem = self.problem(place, message.as_ref(), Severity::Warning);
+        self.warnings.borrow_mut().found.push(problem);
+    }
+
+    fn problem(&self, place: &Place, message: &str, severity: Severity) -> Problem {
+        let warnings::Place { file, line, path } = self.spot(place);
+        Problem { severity, file, line, path, message: suggest::one_line(message) }
+    }
+
+    fn spot(&self, place: &Place) -> warnings::Place {
+        warnings::Place {
             file: self.file.clone(),
             line: place.line,
-            path: suggest::one_line(&place.path),
-            message: suggest::one_line(message.as_ref()),
-        });
+            path: suggest::one_line(suggest::cut(&place.path)),
+        }
+    }
+
+    /// A certificate that clients are shown.
+    pub(super) fn watch_certificate(&self, place: &Place, file: &Path) {
+        let spot = self.spot(place);
+        self.warnings.borrow_mut().certificates.push((spot, file.to_owned()));
+    }
+
+    /// A file that others should not read; `None` = the configuration itself.
+    pub(super) fn watch_secret(&self, place: &Place, file: Option<&Path>) {
+        let (spot, file) = (self.spot(place), file.unwrap_or(&self.file).to_owned());
+        self.warnings.borrow_mut().secrets.push((spot, file));
+    }
+
+    /// The name that a certificate should cover.
+    pub(super) fn watch_hostname(&self, place: &Place, host: &str) {
+        let spot = self.spot(place);
+        self.warnings.borrow_mut().hostname = Some((spot, host.to_owned()));
     }
 
     /// A path as written, from the file's folder.
@@ -70,11 +129,27 @@ impl Sheet {
         self.file.parent().unwrap_or(Path::new("")).join(path)
     }
 
-    /// All problems, by line.
-    pub(super) fn into_problems(self) -> Vec<Problem> {
-        let mut problems = self.problems.into_inner();
+    /// All problems, by line, and the warnings.
+    pub(super) fn into_problems(self) -> (Vec<Problem>, Warnings) {
+        let faults = self.faults.into_inner();
+        let misspelt: Vec<&str> = faults
+            .iter()
+            .filter_map(|fault| match &fault.cause {
+                Cause::Misspelt(meant) => Some(meant.as_str()),
+                Cause::Value | Cause::Missing(_) => None,
+            })
+            .collect();
+        let is_below = |path: &str, meant: &str| {
+            path.strip_prefix(meant).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        let is_told = |fault: &Fault| match &fault.cause {
+            Cause::Missing(wanted) => wanted.iter().any(|path| misspelt.iter().any(|meant| is_below(path, meant))),
+            Cause::Value | Cause::Misspelt(_) => false,
+        };
+        let mut problems: Vec<Problem> =
+            faults.iter().filter(|fault| !is_told(fault)).map(|fault| fault.problem.clone()).collect();
         problems.sort_by_key(|problem| problem.line);
-        problems
+        (problems, self.warnings.into_inner())
     }
 }
 
@@ -118,8 +193,15 @@ impl<'a> Fields<'a> {
     /// Notes that a key is missing, with more words behind "is missing".
     pub(super) fn missing(&self, key: &str, more: &str) {
         if !self.void {
-            self.sheet.fault(&self.at(key), format!("is missing{more}"));
+            let place = self.at(key);
+            self.sheet.missing(&place, &[&place.path], format!("is missing{more}"));
         }
+    }
+
+    /// Notes a problem with the map as a whole that is there because it has none of these keys.
+    pub(super) fn missing_all(&self, keys: &[&str], message: impl AsRef<str>) {
+        let wanted: Vec<String> = keys.iter().map(|key| self.place.below(key)).collect();
+        self.sheet.missing(&self.place, &wanted.iter().map(String::as_str).collect::<Vec<_>>(), message);
     }
 
     /// The value of a key, or the default when it was left out, or is wrong.
@@ -146,6 +228,12 @@ impl<'a> Fields<'a> {
         Place { path: self.place.below(key), line: self.place.line }
     }
 
+    /// Where the value of a key stands that was not taken yet, if it is written.
+    pub(super) fn place_of(&self, key: &str) -> Option<Place> {
+        let entry = self.left.iter().find(|entry| entry.key == key)?;
+        Some(self.item(entry).place)
+    }
+
     /// Notes a problem with the map as a whole.
     pub(super) fn fault(&self, message: impl AsRef<str>) {
         self.sheet.fault(&self.place, message);
@@ -166,7 +254,11 @@ impl Drop for Fields<'_> {
     fn drop(&mut self) {
         for entry in self.left.drain(..) {
             let place = Place { path: self.place.below(&entry.key), line: entry.line };
-            self.sheet.fault(&place, suggest::unknown_key(&entry.key, &self.asked));
+            let cause = match suggest::meant(&entry.key, &self.asked) {
+                Some(meant) => Cause::Misspelt(self.place.below(meant)),
+                None => Cause::Value,
+            };
+            self.sheet.note(&place, &suggest::unknown_key(&entry.key, &self.asked), cause);
         }
     }
 }

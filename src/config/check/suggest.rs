@@ -5,10 +5,8 @@ pub(super) fn unknown_key(key: &str, known: &[&str]) -> String {
     if LATER.contains(&key) {
         return "is a key of a later version; this version does not know it".to_owned();
     }
-    let limit = if key.chars().count() < 5 { 1 } else { 2 };
-    let nearest = known.iter().map(|word| (distance(key, word), word)).min().filter(|(steps, _)| *steps <= limit);
-    match nearest {
-        Some((_, word)) => format!("this version does not know this key; did you mean `{word}`?"),
+    match meant(key, known) {
+        Some(word) => format!("this version does not know this key; did you mean `{word}`?"),
         None if known.is_empty() => "this version does not know this key".to_owned(),
         None => {
             let mut known = known.to_vec();
@@ -17,6 +15,18 @@ pub(super) fn unknown_key(key: &str, known: &[&str]) -> String {
             format!("this version does not know this key; it knows {}", known.join(", "))
         }
     }
+}
+
+/// The known key that an unknown one probably stands for.
+pub(super) fn meant<'k>(key: &str, known: &[&'k str]) -> Option<&'k str> {
+    if LATER.contains(&key) { None } else { nearest(key, known.iter().copied()) }
+}
+
+/// The word that is a typing error away from this one, or two where it is long.
+pub(in crate::config) fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
+    let limit = if word.chars().count() < 5 { 1 } else { 2 };
+    let steps = known.map(|other| (distance(word, other), other)).min();
+    steps.filter(|(steps, _)| *steps <= limit).map(|(_, other)| other)
 }
 
 /// Keys that later versions have: no typing errors, so nothing is suggested in their place.
@@ -32,6 +42,13 @@ pub(super) fn quoted(text: &str) -> String {
 }
 
 const SHOWN_MAX: usize = 80;
+
+/// A path as a message shows it: a key of somebody's file may be of any length.
+pub(super) fn cut(path: &str) -> &str {
+    path.char_indices().nth(PATH_MAX).map_or(path, |(end, _)| path.get(..end).unwrap_or_default())
+}
+
+const PATH_MAX: usize = 400;
 
 /// Control characters are escaped: a message is one line, and cannot steer a terminal.
 pub(super) fn one_line(text: &str) -> String {

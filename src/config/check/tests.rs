@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
@@ -9,6 +10,7 @@ use tempfile::TempDir;
 use super::*;
 
 mod meaning;
+mod warnings;
 use crate::config::Config;
 
 /// A folder with every file that the examples name; each test writes its own, so they do not meet.
@@ -36,10 +38,16 @@ impl Site {
         site
     }
 
+    /// A temporary folder is its owner's alone.
+    fn open_to_others(&self) {
+        fs::set_permissions(self.0.path(), fs::Permissions::from_mode(0o755)).expect("a mode");
+    }
+
     fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.0.path().join(name);
         fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
         fs::write(&path, text).expect("a file");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("a mode");
         path
     }
 

@@ -4,15 +4,15 @@
 //! secret, is never quoted in a message.
 
 use std::fmt;
-use std::fs::File;
-use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
 use super::item::Item;
 use super::suggest;
+use crate::config::ReloadableSecret;
 use crate::config::raw::Value;
+use crate::config::reloadable::contents;
 use crate::secret::Secret;
 
 /// A text; its `Display` is how a message speaks of it.
@@ -20,6 +20,8 @@ pub(super) struct Text {
     text: Zeroizing<String>,
     /// It stands in the file itself.
     pub(super) is_inline: bool,
+    /// The file that it stands in otherwise, if it is none of the environment's.
+    file: Option<PathBuf>,
 }
 
 impl Text {
@@ -44,7 +46,7 @@ impl Item<'_> {
     /// The text that it is, or that it points to.
     pub(super) fn text(&self) -> Option<Text> {
         match &self.node.value {
-            Value::Scalar(text) => Some(Text { text: text.clone(), is_inline: true }),
+            Value::Scalar(text) => Some(Text { text: text.clone(), is_inline: true, file: None }),
             Value::Map(_) => self.text_elsewhere(),
             Value::Null => {
                 self.fault("is empty");
@@ -59,9 +61,12 @@ impl Item<'_> {
 
     fn text_elsewhere(&self) -> Option<Text> {
         let mut fields = self.fields()?;
-        let text = match (fields.take("file"), fields.take("env")) {
-            (Some(file), None) => file.contents()?,
-            (None, Some(name)) => name.variable()?,
+        let (text, file) = match (fields.take("file"), fields.take("env")) {
+            (Some(file), None) => {
+                let path = file.path()?;
+                (file.contents(&path)?, Some(path))
+            }
+            (None, Some(name)) => (name.variable()?, None),
             (Some(_), Some(_)) => {
                 self.fault("has both `file` and `env`; one of them belongs here");
                 return None;
@@ -72,24 +77,12 @@ impl Item<'_> {
                 return None;
             }
         };
-        Some(Text { text, is_inline: false })
+        Some(Text { text, is_inline: false, file })
     }
 
-    fn contents(&self) -> Option<Zeroizing<String>> {
-        let path = self.path()?;
-        let mut text = Zeroizing::new(String::new());
-        let read = File::open(&path).and_then(|file| file.take(CONTENTS_MAX + 1).read_to_string(&mut text));
-        if let Err(error) = read {
-            self.fault(format!("{} cannot be read: {error}", path.display()));
-            return None;
-        }
-        if text.len() as u64 > CONTENTS_MAX {
-            self.fault(format!("{} is longer than {CONTENTS_MAX} bytes", path.display()));
-            return None;
-        }
-        let end = text.strip_suffix('\n').map_or(text.as_str(), |line| line.strip_suffix('\r').unwrap_or(line)).len();
-        text.truncate(end);
-        Some(text)
+    fn contents(&self, path: &Path) -> Option<Zeroizing<String>> {
+        let fault = |error: std::io::Error| self.fault(format!("{} cannot be read: {error}", path.display()));
+        contents(path).map_err(fault).ok()
     }
 
     fn variable(&self) -> Option<Zeroizing<String>> {
@@ -109,10 +102,24 @@ impl Item<'_> {
 
     /// A secret, not empty.
     pub(super) fn secret(&self) -> Option<Secret> {
+        self.secret_and_file().map(|(secret, _)| secret)
+    }
+
+    /// A secret that a reload reads again where it is a file, and then takes only if it `fits`. The caller sees to it that
+    /// the first one does.
+    pub(super) fn reloadable_secret(&self, fits: fn(&Secret) -> bool) -> Option<ReloadableSecret> {
+        let (secret, file) = self.secret_and_file()?;
+        Some(ReloadableSecret::new(secret, file, fits))
+    }
+
+    fn secret_and_file(&self) -> Option<(Secret, Option<PathBuf>)> {
         let text = self.text()?;
+        if text.is_inline || text.file.is_some() {
+            self.sheet.watch_secret(&self.place, text.file.as_deref());
+        }
         match Secret::new(text.as_str()) {
             Ok(secret) if secret.is_empty() => self.fault("is empty"),
-            Ok(secret) => return Some(secret),
+            Ok(secret) => return Some((secret, text.file)),
             Err(error) => self.fault(error.to_string()),
         }
         None
@@ -127,6 +134,3 @@ impl Item<'_> {
         Some(self.sheet.beside(&path))
     }
 }
-
-/// More than that is no value of ours.
-const CONTENTS_MAX: u64 = 64 * 1024;

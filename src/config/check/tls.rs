@@ -49,6 +49,7 @@ fn certificate(item: &Item<'_>) -> Option<Certificate> {
     let (path, key_path) = (chain_item.path(), key_item.path());
     let (path, key_path) = (path?, key_path?);
     let chain = own_chain(&path).map_err(|reason| chain_item.fault(reason));
+    item.sheet.watch_secret(&key_item.place, Some(&key_path));
     let key = private_key(&key_path).map_err(|reason| key_item.fault(reason));
     if let Err(error) = CertifiedKey::from_der(chain.ok()?, key.ok()?, &default_provider()) {
         key_item.fault(match error {
@@ -57,6 +58,7 @@ fn certificate(item: &Item<'_>) -> Option<Certificate> {
         });
         return None;
     }
+    item.sheet.watch_certificate(&chain_item.place, &path);
     Some(Certificate { certificate: path, key: key_path })
 }
 

@@ -106,7 +106,9 @@ pub(super) fn host(text: &str) -> Reading<String> {
         return Ok(address.to_string());
     }
     domain(text).map_err(|_| match text.rsplit_once(':') {
-        Some((_, port)) if port.parse::<u16>().is_ok() => "has a port, which does not belong here".to_owned(),
+        Some((_, port)) if port.parse::<u16>().is_ok() => {
+            "has a port, which belongs in `ports` of the pool, such as `ports: { imap: 1143 }`".to_owned()
+        }
         _ => "is not a host name or an IP address".to_owned(),
     })
 }

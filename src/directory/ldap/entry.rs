@@ -26,6 +26,7 @@ pub(super) struct Meaning {
     services: Option<String>,
     routing: Option<String>,
     standing: HashMap<String, Standing>,
+    flags: Vec<(i64, Standing)>,
 }
 
 impl Meaning {
@@ -40,6 +41,7 @@ impl Meaning {
             services: config.services_attribute.clone(),
             routing: config.routing_attribute.clone(),
             standing: config.status.clone(),
+            flags: config.status_flags.clone(),
         }
     }
 
@@ -123,7 +125,10 @@ impl Meaning {
         let values: Option<Vec<&str>> = entry.values(name).into_iter().map(text).collect();
         let values = values.ok_or_else(|| entry.bad("the status", "is unreadable"))?;
         // As the configuration's keys were made lower case.
-        let standings = values.iter().filter_map(|value| self.standing.get(&value.to_lowercase()));
+        let named = values.iter().filter_map(|value| self.standing.get(&value.to_lowercase()));
+        let numbers = values.iter().filter_map(|value| value.parse::<i64>().ok());
+        let flagged = numbers.flat_map(|number| self.flags.iter().filter(move |(mask, _)| number & mask == *mask));
+        let standings = named.chain(flagged.map(|(_, standing)| standing));
         Ok(standings.fold(Standing::Active, |strictest, standing| strictest.stricter(*standing)))
     }
 }

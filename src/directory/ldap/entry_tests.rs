@@ -16,6 +16,7 @@ fn meaning() -> Meaning {
         services: Some("mailAllowedServiceAccess".into()),
         routing: Some("mailRoutingAddress".into()),
         standing: standing.into_iter().map(|(name, standing)| (name.to_owned(), standing)).collect(),
+        flags: vec![(2, Standing::Deny), (0x30, Standing::Unavailable)],
     }
 }
 
@@ -127,4 +128,25 @@ fn a_dn_in_a_log_is_one_short_line() {
     let entry = entry(&format!("uid=a\r\nb,{}", "x".repeat(10_000)), &[]);
     let problem = meaning().route(entry).expect_err("no name").to_string();
     assert!(problem.len() < 400 && !problem.contains(['\r', '\n']), "{problem:?}");
+}
+
+#[test]
+fn a_status_that_is_a_number_has_flags_and_all_bits_of_one_count() {
+    let standing =
+        |status: &[u8]| route(&[("mailHost", &[b"h"]), ("accountStatus", &[status])]).expect("a route").standing;
+    // 512: a normal account; 2: disabled; 65536: the password never expires.
+    for (status, expected) in [
+        (&b"512"[..], Standing::Active),
+        (b"514", Standing::Deny),
+        (b"66050", Standing::Deny),
+        (b"66048", Standing::Active),
+        (b"528", Standing::Active),
+        (b"560", Standing::Unavailable),
+        (b"562", Standing::Deny),
+        (b"-2147483646", Standing::Deny),
+        (b"99999999999999999999", Standing::Active),
+        (b"2x", Standing::Active),
+    ] {
+        assert_eq!(standing(status), expected, "{}", String::from_utf8_lossy(status));
+    }
 }

@@ -7,6 +7,7 @@
 //! Everything here runs on the control runtime. An answer that does not come in time takes its connection along.
 
 use std::future::Future;
+use std::net::IpAddr;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -17,13 +18,16 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use super::counts::Counts;
 use super::filter::Template;
 use super::recipient::{Known, Mailbox};
+use super::reload::Reloaded;
 use super::state::{SourceState, Watched};
 use super::{PasswordAnswer, Route, SetupProblem, Unavailable, User};
-use crate::config;
+use crate::config::{self, Reread};
 use crate::secret::Secret;
 use crate::wire::tls_client::client_config;
 
 mod ber;
+mod check_lines;
+mod check_queue;
 mod connection;
 mod dial;
 mod entry;
@@ -34,13 +38,14 @@ mod passwords;
 mod searches;
 mod servers;
 
+use check_queue::Asker;
 use connection::{Found, Search};
 use dial::Security;
 use entry::Meaning;
 use identity::Place;
 use passwords::Passwords;
 use searches::{Searches, is_away};
-use servers::Servers;
+use servers::{As, Servers};
 
 pub(super) struct Ldap {
     base: String,
@@ -63,7 +68,7 @@ impl Ldap {
         default_domain: Option<&str>,
         counts: Arc<Counts>,
     ) -> Result<Arc<Self>, SetupProblem> {
-        if config.bind.as_ref().is_some_and(|(dn, password)| dn.is_empty() || password.is_empty()) {
+        if config.bind.as_ref().is_some_and(|(dn, password)| dn.is_empty() || password.current().is_empty()) {
             return Err(SetupProblem::EmptyBind);
         }
         let meaning = Meaning::new(config, place, default_domain);
@@ -121,14 +126,50 @@ impl Ldap {
         entry.map(|entry| self.meaning.recipient(entry, mailbox.user())).transpose()
     }
 
-    /// Whether the password is that of the entry; neither DN nor password is empty.
-    pub(super) async fn check(self: &Arc<Self>, dn: &str, password: &Secret) -> Result<PasswordAnswer, Unavailable> {
+    /// Whether the password, which came from `client`, is that of the entry; neither DN nor password is empty.
+    pub(super) async fn check(
+        &self,
+        dn: &str,
+        password: &Secret,
+        client: IpAddr,
+    ) -> Result<PasswordAnswer, Unavailable> {
         let deadline = Instant::now() + self.timeout;
-        let answer = self.in_time(deadline, self.passwords.check(&self.servers, dn, password, deadline)).await;
+        let asker = Asker { address: client, user: dn.into() };
+        let answer = self.in_time(deadline, self.passwords.check(&self.servers, asker, password, deadline)).await;
         if answer.as_ref().is_err_and(Unavailable::is_outage) {
             self.watched.doubt();
         }
         answer
+    }
+
+    /// Reads the password of our own bind again. A new one is used for new connections at once; those that are open are
+    /// renewed when it has proved right.
+    pub(super) fn reload(self: &Arc<Self>, told: &mut Reloaded) {
+        let name = self.watched.name();
+        match self.servers.read_password_again() {
+            Ok(Reread::NotAFile) => {}
+            Ok(Reread::Unchanged) => told.read.push(format!("bind_password of {name} (unchanged)")),
+            Ok(Reread::Changed) => {
+                told.read.push(format!("bind_password of {name} (changed)"));
+                tokio::spawn(Self::renew(Arc::clone(self)));
+            }
+            Err(problem) => told.problems.push(problem.into()),
+        }
+    }
+
+    async fn renew(self: Arc<Self>) {
+        let (name, deadline) = (self.watched.name(), Instant::now() + self.timeout);
+        let connected = timeout_at(deadline, self.servers.connect(As::Us, deadline)).await;
+        match connected.unwrap_or(Err(Unavailable::TimedOut(self.timeout))) {
+            Ok(_) => {
+                self.searches.renew().await;
+                tracing::info!(source = name, "the new bind_password is right; connections are renewed with it");
+            }
+            Err(problem) => {
+                tracing::error!(source = name, %problem, "the new bind_password could not be used; open connections stay");
+            }
+        }
+        self.watched.doubt();
     }
 
     pub(super) fn state(&self) -> SourceState {

@@ -1,14 +1,14 @@
 //! Passwords, checked by a bind with the user's own DN.
 //!
-//! A bind changes who a connection is, so each has a connection to itself; a few are kept for the next. Once sent, a
-//! bind is never sent again: the server may have counted it against the user.
+//! A bind changes who a connection is, so each has a connection to itself; a few are kept for the next. Who binds next is
+//! decided by the [`CheckQueue`]. Once sent, a bind is never sent again: the server may have counted it against the user.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
+use super::check_queue::{Asker, CheckQueue, Verdict};
 use super::connection::{Connection, Outcome};
 use super::servers::{As, Servers};
 use crate::directory::problem::printable;
@@ -17,27 +17,44 @@ use crate::secret::Secret;
 use crate::wire::socket::share;
 
 pub(super) struct Passwords {
-    places: Semaphore,
+    queue: Arc<CheckQueue>,
     idle: Mutex<Vec<(Connection, Instant)>>,
 }
 
 impl Passwords {
     pub(super) fn new(connections: usize) -> Self {
-        Self { places: Semaphore::new(connections.max(1) * BINDS), idle: Mutex::default() }
+        Self { queue: CheckQueue::new(connections), idle: Mutex::default() }
     }
 
     /// Dropped at the caller's deadline, it closes the connection that has not answered.
     pub(super) async fn check(
         &self,
         servers: &Servers,
-        dn: &str,
+        asker: Asker,
         password: &Secret,
         deadline: Instant,
     ) -> Result<PasswordAnswer, Unavailable> {
+        let dn = Arc::clone(&asker.user);
         // Half of the time may go into waiting, as for searches.
-        let waited = timeout_at(share(deadline, 2), self.places.acquire()).await;
-        let _place = waited.map_err(|_| Unavailable::Overloaded)?.map_err(|_| Unavailable::Lost)?;
-        let connection = match self.kept() {
+        let permit = self.queue.permit(asker, share(deadline, 2)).await?;
+        let answer = self.bind(servers, &dn, password, permit.is_unsuspected(), deadline).await;
+        permit.ends_with(match &answer {
+            Ok(PasswordAnswer::Right) => Verdict::Right,
+            Ok(PasswordAnswer::Wrong) => Verdict::Wrong,
+            Ok(PasswordAnswer::CannotCheck) | Err(_) => Verdict::NotAnswered,
+        });
+        answer
+    }
+
+    async fn bind(
+        &self,
+        servers: &Servers,
+        dn: &str,
+        password: &Secret,
+        is_unsuspected: bool,
+        deadline: Instant,
+    ) -> Result<PasswordAnswer, Unavailable> {
+        let connection = match self.kept(if is_unsuspected { 0 } else { RESERVED }) {
             Some(connection) => connection,
             None => servers.connect(As::Nobody, deadline).await?,
         };
@@ -46,10 +63,14 @@ impl Passwords {
         meaning(dn, outcome)
     }
 
-    fn kept(&self) -> Option<Connection> {
+    /// One that is kept, unless that would leave less than `reserved`.
+    fn kept(&self, reserved: usize) -> Option<Connection> {
         let mut idle = self.idle();
         let now = Instant::now();
         idle.retain(|(connection, since)| connection.is_open() && now.duration_since(*since) < KEEP);
+        if idle.len() <= reserved {
+            return None;
+        }
         idle.pop().map(|(connection, _)| connection)
     }
 
@@ -81,10 +102,10 @@ fn meaning(dn: &str, outcome: Outcome) -> Result<PasswordAnswer, Unavailable> {
     }
 }
 
-/// Binds at once, for each connection that searches have.
-const BINDS: usize = 16;
 /// Connections kept between binds, and how long.
-const KEPT: usize = 8;
+const KEPT: usize = 16;
+/// Of them, those kept for checks that nobody has reason to suspect: they need not wait for a connection to be opened.
+const RESERVED: usize = 8;
 const KEEP: Duration = Duration::from_secs(30);
 
 #[cfg(test)]

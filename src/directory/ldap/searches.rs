@@ -75,6 +75,14 @@ impl Searches {
         }
     }
 
+    /// Has every search from now on use a new connection. Those under way end on the one that they have, which closes
+    /// with the last of them.
+    pub(super) async fn renew(&self) {
+        for slot in &self.slots {
+            *slot.connection.lock().await = None;
+        }
+    }
+
     /// Half of the time may go into waiting: what is asked must have time to be answered, or a queue that has once
     /// grown too long would leave no time to anybody.
     async fn place(&self, deadline: Instant) -> Result<Place<'_>, Unavailable> {

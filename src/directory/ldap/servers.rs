@@ -10,15 +10,15 @@ use tokio::time::{Instant, timeout_at};
 
 use super::connection::Connection;
 use super::dial::{Security, dial};
-use crate::config::LdapUrl;
+use crate::config::{LdapUrl, ReloadableSecret, Reread, RereadProblem};
 use crate::directory::Unavailable;
-use crate::secret::Secret;
+use crate::directory::result_code::ResultCode;
 use crate::wire::socket::share;
 
 pub(super) struct Servers {
     list: Vec<Arc<Server>>,
     /// Our own name; `None` = anonymous.
-    bind: Option<(String, Secret)>,
+    bind: Option<(String, ReloadableSecret)>,
     patience: Duration,
 }
 
@@ -38,9 +38,18 @@ pub(super) enum As {
 }
 
 impl Servers {
-    pub(super) fn new(servers: Vec<(LdapUrl, Security)>, bind: Option<(String, Secret)>, patience: Duration) -> Self {
+    pub(super) fn new(
+        servers: Vec<(LdapUrl, Security)>,
+        bind: Option<(String, ReloadableSecret)>,
+        patience: Duration,
+    ) -> Self {
         let server = |(url, security)| Arc::new(Server { url, security, avoid_until: Mutex::default() });
         Self { list: servers.into_iter().map(server).collect(), bind, patience }
+    }
+
+    /// Reads the password of our own bind again, where it is a file.
+    pub(super) fn read_password_again(&self) -> Result<Reread, RereadProblem> {
+        self.bind.as_ref().map_or(Ok(Reread::NotAFile), |(_, password)| password.read_again())
     }
 
     /// A new connection to the first server that takes one; each server has its share of the time.
@@ -66,9 +75,10 @@ impl Servers {
         let stream = dial(&server.url, &server.security, self.patience, deadline).await.map_err(|e| e.to_string())?;
         let connection = Connection::new(stream, Arc::clone(server)).await?;
         if let (As::Us, Some((dn, password))) = (who, &self.bind) {
+            let password = password.current();
             let outcome = connection.bind(dn, password.expose()).await.map_err(|lost| lost.0.to_string())?;
             if outcome.code != 0 {
-                return Err(format!("our own bind is refused with {}: {}", outcome.code, outcome.text));
+                return Err(format!("our own bind is refused with {}", ResultCode(outcome.code, &outcome.text)));
             }
         }
         Ok(connection)

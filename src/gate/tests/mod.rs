@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::*;
 use crate::config::*;
 use crate::proto::Mechanism;
+use crate::proto::smtp::pipelining::UnauthorizedPipelining;
 use crate::proto::smtp::text::BareNewline;
 
 mod limits;
@@ -63,6 +64,7 @@ fn config(global: Written, listeners: Vec<Listener>) -> Config {
             domains: vec![],
             recipient_delimiter: None,
             sources: vec![],
+            hosts: Default::default(),
             cache: Cache { entries: 0, ttl: Duration::ZERO, negative_ttl: Duration::ZERO, stale: Duration::ZERO },
         },
         backends: vec![],
@@ -71,6 +73,7 @@ fn config(global: Written, listeners: Vec<Listener>) -> Config {
         lookups: vec![],
         admin: None,
         shutdown: Shutdown { grace: Duration::ZERO },
+        warnings: Default::default(),
     }
 }
 
@@ -89,6 +92,7 @@ fn service_of(protocol: Protocol, written: Written) -> Service {
         user_limits: UserLimits::default(),
         greeting: "ready".into(),
         bare_newline: BareNewline::Reject,
+        unauthorized_pipelining: UnauthorizedPipelining::Allow,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Both halves as conversations.
 
 mod back;
+mod bounds;
 mod front;
 mod login;
 mod noise;

@@ -15,12 +15,14 @@
 //! for who is unknown now may log in elsewhere in a moment. Wrong commands and failed logins are counted for the whole
 //! session, as in POP3, and TLS does not set the counts back.
 //!
-//! A front that has a `Reception` takes messages of strangers. It reads commands one by one, so EHLO and what is
-//! said behind it in one segment is fine; but it takes no line that ends in a bare LF.
+//! A front that has a `Reception` takes messages of strangers, and takes no line that ends in a bare LF. What may stand
+//! behind what is [`Pipelining`]'s to say.
 
 use bytes::{Buf, BytesMut};
 
 use super::answer::{put, say_line};
+use super::command::{BAD_CHUNK, Chunk, Command};
+use super::pipelining::{OutOfTurn, Pipelining};
 use super::{HELLO_FIRST, refusal, refusal_of_mail};
 use crate::proto::line::{self, Line, TooLong};
 use crate::proto::patience::Patience;
@@ -42,6 +44,7 @@ pub(in crate::proto) struct SmtpFront {
     /// What the client has said by EHLO or HELO since TLS began.
     hello: Option<Hello>,
     patience: Patience,
+    pipelining: Pipelining,
     /// `None` = no message is taken before a login.
     reception: Option<Reception>,
 }
@@ -77,7 +80,8 @@ struct Hello {
 
 impl SmtpFront {
     pub(in crate::proto) fn new(terms: Terms) -> Self {
-        Self { terms, state: State::Idle, hello: None, patience: Patience::default(), reception: None }
+        let pipelining = Pipelining::new(terms.unauthorized_pipelining);
+        Self { terms, state: State::Idle, hello: None, patience: Patience::default(), pipelining, reception: None }
     }
 
     /// One that takes messages of strangers.
@@ -133,6 +137,9 @@ impl Front for SmtpFront {
         let broken = Answer::ours("451 4.3.0 Something went wrong, please try again later.");
         let answer = if asked.fits(answer) { answer } else { &broken };
         answer.put(say);
+        if matches!(asked, Asked::Data) && !answer.is_go_ahead() {
+            self.pipelining.data_is_refused();
+        }
         let Some(reception) = &mut self.reception else { return };
         let (then, is_idle) = reception.answered(asked, answer);
         self.state = then.map_or(State::Idle, State::Posted);
@@ -173,6 +180,9 @@ impl SmtpFront {
     }
 
     fn command(&mut self, may_vouch: bool, heard: &mut BytesMut, say: &mut Vec<u8>) -> Option<Need> {
+        if let Err(out_of_turn) = self.pipelining.look(!heard.is_empty()) {
+            return Some(self.out_of_turn(out_of_turn, say));
+        }
         match stranger(heard.get(..COMMAND_MAX + 2).unwrap_or(heard)) {
             Stranger::No => {}
             Stranger::Unknown => return self.wait(State::Idle),
@@ -187,11 +197,14 @@ impl SmtpFront {
             Err(TooLong) => self.too_long(say),
             Ok(Some(border)) => {
                 let line = heard.get(..border.text).unwrap_or_default();
+                let is_whole = self.reception.is_none() || border.end - border.text == CRLF;
+                if let Err(out_of_turn) = self.take_turn(line, is_whole, heard.len() > border.end) {
+                    return Some(self.out_of_turn(out_of_turn, say));
+                }
                 if let Some(login) = self.vouch(line).filter(|_| may_vouch) {
                     self.state = State::Vouched;
                     return Some(Need::Login(login));
                 }
-                let is_whole = self.reception.is_none() || border.end - border.text == CRLF;
                 if is_whole && self.gives_up(line) {
                     return Some(Need::Post(Post::GiveUp));
                 }
@@ -202,6 +215,25 @@ impl SmtpFront {
                 self.obey(&line, say)
             }
         }
+    }
+
+    /// Whether this line may be run now, with or without something behind it.
+    fn take_turn(&mut self, line: &[u8], is_whole: bool, has_more: bool) -> Result<(), OutOfTurn> {
+        let is_clean = is_whole && memchr::memchr2(b'\r', 0, line).is_none();
+        let command = match Command::parse(line) {
+            // A chunk's bytes lie behind it in any case; whether it is a good one is for others to say.
+            Ok(Command::Bdat(_)) | Err(BAD_CHUNK) => Some(Command::Bdat(Chunk { size: 0, last: false })),
+            command => command.ok().filter(|_| is_clean),
+        };
+        let extended = self.hello.as_ref().is_some_and(|hello| hello.extended);
+        self.pipelining.take(command.as_ref(), extended, has_more)
+    }
+
+    fn out_of_turn(&mut self, out_of_turn: OutOfTurn, say: &mut Vec<u8>) -> Need {
+        if let Some(answer) = out_of_turn.answer {
+            say_line(say, answer);
+        }
+        self.over(Closing::Violation(out_of_turn.what))
     }
 
     fn turned(&mut self, turn: Turn, say: &mut Vec<u8>) -> Option<Need> {

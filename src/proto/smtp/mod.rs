@@ -1,8 +1,8 @@
 //! SMTP for users who send (RFC 6409) up to the login: RFC 5321, AUTH (RFC 4954), STARTTLS (RFC 3207).
 //!
 //! This file holds the words that both halves or the whole gateway need; `command` and `reply` are the grammars of
-//! the two sides, [`front`] and [`back`] the conversations, [`text`] is what lies between DATA and its end, [`delivery`]
-//! what a back-end is told of a message; `opening` is what every talk with a back-end begins with,
+//! the two sides, [`front`] and [`back`] the conversations, [`text`] is what lies between DATA and its end, [`pipelining`]
+//! is what may stand behind what in one flight, [`delivery`] what a back-end is told of a message; `opening` is what every talk with a back-end begins with,
 //! and [`probe`] is the talk that learns what a back-end offers, and nothing else.
 
 use super::{Denial, Goodbye};
@@ -16,6 +16,7 @@ pub mod extension;
 pub mod front;
 mod opening;
 mod path;
+pub mod pipelining;
 pub mod probe;
 mod reply;
 pub mod text;

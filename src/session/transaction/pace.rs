@@ -26,6 +26,16 @@ impl Pace {
     }
 }
 
+/// How long a client may be silent that holds a place at a server with so many connections, of so many at most. Where
+/// places run short, a client that says nothing keeps others out, and is borne for less long: mail may have half of them,
+/// so a quarter taken is half of that.
+pub(super) fn silence(idle: Duration, open: usize, most: Option<u32>) -> Duration {
+    let is_short = most.is_some_and(|most| open >= (most as usize).div_ceil(4));
+    if is_short { idle.min(SHORT) } else { idle }
+}
+
+/// More than anyone pauses who has something to send.
+const SHORT: Duration = Duration::from_secs(30);
 /// Bytes a second; slower than any line that mail is sent over.
 const RATE: u64 = 500;
 
@@ -45,6 +55,24 @@ mod tests {
         assert_eq!(pace.due(IDLE), Instant::now() + Duration::from_secs(1), "a byte earns nothing");
         pace.count(5000);
         assert_eq!(pace.due(IDLE), Instant::now() + Duration::from_secs(11));
+    }
+
+    #[test]
+    fn where_places_run_short_a_silent_client_has_less_time() {
+        for (open, most, expected) in [
+            (1, None, 300),
+            (10_000, None, 300),
+            (1, Some(10), 300),
+            (2, Some(10), 300),
+            (3, Some(10), 30),
+            (10, Some(10), 30),
+            (1, Some(1), 30),
+            (499, Some(2000), 300),
+            (500, Some(2000), 30),
+        ] {
+            assert_eq!(silence(IDLE, open, most), Duration::from_secs(expected), "{open} of {most:?}");
+        }
+        assert_eq!(silence(Duration::from_secs(1), 10, Some(10)), Duration::from_secs(1));
     }
 
     #[tokio::test(start_paused = true)]

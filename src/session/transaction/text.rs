@@ -110,6 +110,7 @@ impl Transaction {
 
     /// The client has until its pace says so.
     async fn await_more(&mut self, client: &mut Wire, idle: Duration) -> Result<(), Lost> {
+        let idle = self.silence(idle);
         let pace = self.pace.get_or_insert_with(Pace::new);
         client.deadline = pace.due(idle);
         let before = client.heard.len();

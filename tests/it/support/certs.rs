@@ -73,6 +73,15 @@ impl Certs {
         self.ca.leaf_with(&keeper::folder("cert"), "expired", &SERVERS, past)
     }
 
+    /// For the gateway's names, from and to so many days from now.
+    pub fn dated(&self, days: [i64; 2]) -> Leaf {
+        let dates = |params: &mut CertificateParams| {
+            let [from, to] = days.map(|days| time::OffsetDateTime::now_utc() + time::Duration::days(days));
+            (params.not_before, params.not_after) = (from, to);
+        };
+        self.ca.leaf_with(&keeper::folder("cert"), "dated", &["mail.example.org", "localhost", "127.0.0.1"], dates)
+    }
+
     /// With a back-end's name where names were once, and nowhere else.
     pub fn with_a_common_name_only(&self) -> Leaf {
         let named = |params: &mut CertificateParams| params.distinguished_name.push(DnType::CommonName, SERVERS[0]);

@@ -133,6 +133,8 @@ const MAILBOXES: &[&str] = &[
     "carol",
     "dave",
     "store-erin",
+    "erin@corp.example",
+    "ursula@corp.example",
     "frank",
     "heidi",
     "ivan",

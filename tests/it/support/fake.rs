@@ -3,7 +3,7 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Barrier, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -37,6 +37,8 @@ pub enum Step {
     Tls(Arc<rustls::ServerConfig>),
     /// Say close_notify inside TLS, and nothing more.
     CloseNotify,
+    /// Go on once the test has come here as well.
+    Wait(Arc<Barrier>),
     /// Close both ways.
     Close,
     /// Close with a RST.
@@ -193,6 +195,10 @@ impl Line {
                 let Stream::Tls(tls) = &mut self.stream else { return Err(Over) };
                 tls.conn.send_close_notify();
                 tls.flush().map_err(|_| Over)
+            }
+            Step::Wait(barrier) => {
+                barrier.wait();
+                Ok(())
             }
             Step::Close => self.socket(|socket| socket.shutdown(Shutdown::Both)),
             Step::Reset => {

@@ -33,7 +33,13 @@ impl Slapd {
 
     /// As [`Self::start`], with these entries in place of the users of the tests.
     pub fn start_with(people: &str) -> Self {
+        Self::start_with_schema("", people)
+    }
+
+    /// The same, with more attributes and classes.
+    pub fn start_with_schema(schema: &str, people: &str) -> Self {
         let folder = keeper::folder("slapd");
+        std::fs::write(folder.join("more.schema"), schema).unwrap();
         std::fs::create_dir(folder.join("db")).unwrap();
         let (certs, path) = (certs(), folder.display());
         let conf = CONF
@@ -203,12 +209,13 @@ cn: portcullis
 userPassword: gateway-secret
 ";
 
-/// Only the gateway's DN may search; a user may do no more than prove a password.
+/// `cn=root` may do everything, and tests alone are that. Only the gateway's DN may search; a user may do no more than prove a password.
 const CONF: &str = "\
 include /etc/ldap/schema/core.schema
 include /etc/ldap/schema/cosine.schema
 include /etc/ldap/schema/inetorgperson.schema
 include /etc/ldap/schema/misc.schema
+include {folder}/more.schema
 modulepath /usr/lib/ldap
 moduleload back_mdb
 pidfile {folder}/slapd.pid
@@ -220,6 +227,8 @@ access to attrs=userPassword by anonymous auth by * none
 access to * by dn.exact=\"cn=portcullis,dc=example,dc=org\" read by * none
 database mdb
 suffix dc=example,dc=org
+rootdn cn=root,dc=example,dc=org
+rootpw root-secret
 directory {folder}/db
 maxsize 33554432
 dbnosync

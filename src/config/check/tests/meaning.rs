@@ -86,7 +86,7 @@ fn the_whole_example_says_what_it_says() {
 
     let ldap = ldap(&config, 0);
     let (dn, password) = ldap.bind.as_ref().expect("a bind");
-    assert_eq!((dn.as_str(), password.expose()), ("cn=portcullis,dc=example,dc=com", "hunter2"));
+    assert_eq!((dn.as_str(), password.current().expose()), ("cn=portcullis,dc=example,dc=com", "hunter2"));
     assert_eq!((ldap.urls.len(), ldap.starttls, ldap.host_attribute.as_str()), (2, true, "mailHost"));
     assert_eq!(config.directory.domains, ["example.com", "example.org"]);
     assert!(ldap.recipient_filter.contains("(mailLocalAddress={user})"));
@@ -191,7 +191,7 @@ fn whose_recipients_are_taken_is_the_default_domain_unless_it_is_said() {
 fn a_secret_comes_from_a_file_without_its_line_end() {
     let config = good("tests/config/good/master.yaml");
     let BackendLogin::Master { user, password } = &config.backends[0].login else { panic!("a master login") };
-    assert_eq!((user.as_str(), password.expose()), ("gate", "hunter2"));
+    assert_eq!((user.as_str(), password.current().expose()), ("gate", "hunter2"));
     assert!(!format!("{config:?}").contains("hunter2"));
     assert_eq!(config.services[&Protocol::Pop3].check, PasswordCheck::Directory);
 }
@@ -261,7 +261,8 @@ fn a_file_that_cannot_be_read_is_one_problem() {
         assert_eq!(crate::config::load(&path).expect_err(name).len(), 1, "{name}");
     }
     let problems = crate::config::load(&site.0.path().join("none.yaml")).expect_err("no file");
-    assert_eq!((problems.len(), problems[0].line, problems[0].path.as_str()), (1, 1, ""));
+    assert_eq!((problems.len(), problems[0].line, problems[0].path.as_str()), (1, 0, ""));
+    assert!(problems[0].to_string().ends_with("none.yaml: cannot be read: No such file or directory (os error 2)"));
 }
 
 #[test]
@@ -295,4 +296,23 @@ fn the_record_of_logins_says_what_it_says() {
     let Store::Valkey { url, prefix, tls: None } = config.store else { panic!("{shown}") };
     assert_eq!((url.expose(), prefix.as_str()), ("redis://gate:hunter2@10.0.0.9:6379/1", "site-1"));
     assert!(!shown.contains("hunter2"));
+}
+
+#[test]
+fn a_pool_is_there_only_to_relay_where_users_have_another() {
+    let text = |home: &str, more: &str| {
+        format!(
+            "listeners: [{{ service: imap, address: \"127.0.0.1:1143\", tls: none }}]\ndirectory: {{ sources: [{{ pool: \
+             {home} }}] }}\nbackends:\n  relays: {{ servers: [relay1.example.com] }}\n{more}smtp_after_pop: {{ relay: \
+             relays }}\n"
+        )
+    };
+    let stores = "  stores: { servers: [mail1.example.com] }\n";
+    for (home, more, only_relays) in
+        [("stores", stores, vec![true, false]), ("relays", stores, vec![false, false]), ("relays", "", vec![false])]
+    {
+        let config = parse(&text(home, more), "p.yaml".as_ref()).expect("a good file");
+        let found: Vec<bool> = config.backends.iter().map(|pool| pool.only_relays).collect();
+        assert_eq!(found, only_relays, "users in {home}");
+    }
 }

@@ -10,6 +10,7 @@ mod recipients;
 mod tls;
 
 use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ use crate::directory::{Directory, NameProblem, PasswordAnswer, Reach, Route, Una
 use crate::metrics::Metrics;
 use crate::secret::Secret;
 
+const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
 const TIMEOUT: Duration = Duration::from_secs(4);
 
 fn url(fake: &Fake) -> LdapUrl {
@@ -36,7 +38,7 @@ fn ldap(urls: Vec<LdapUrl>) -> config::Ldap {
         urls,
         starttls: false,
         tls: ClientTls::default(),
-        bind: Some(("cn=gate".into(), secret("service-password"))),
+        bind: Some(("cn=gate".into(), secret("service-password").into())),
         base: "dc=example,dc=com".into(),
         filter: "(&(objectClass=person)(|(mail={user})(uid={local})))".into(),
         recipient_filter: "(|(mail={user})(mailLocalAddress={user}))".into(),
@@ -47,6 +49,7 @@ fn ldap(urls: Vec<LdapUrl>) -> config::Ldap {
         services_attribute: None,
         routing_attribute: Some("mailRoutingAddress".into()),
         status: HashMap::from([("locked".into(), Standing::Deny)]),
+        status_flags: Vec::new(),
         timeout: TIMEOUT,
         connections: 2,
     }
@@ -71,6 +74,7 @@ fn directory_config(sources: Vec<Source>) -> config::Directory {
         default_domain: Some("example.com".into()),
         domains: vec!["example.com".into(), "example.org".into()],
         recipient_delimiter: Some('+'),
+        hosts: Arc::default(),
         sources,
         cache: config::Cache { entries: 0, ttl, negative_ttl: ttl, stale: Duration::from_secs(3600) },
     }

@@ -22,7 +22,7 @@ fn is_ours(bind: &Heard) -> bool {
 
 async fn check(directory: &Directory, password: &str) -> Result<PasswordAnswer, Unavailable> {
     let route = find(directory, "alice").await.expect("an answer").expect("known");
-    directory.check_password(&route, &secret(password)).await
+    directory.check_password(&route, &secret(password), CLIENT).await
 }
 
 fn hers(fake: &Fake) -> Vec<Heard> {
@@ -99,5 +99,34 @@ async fn an_unsolicited_success_is_no_right_password() {
     let directory = directory(&fake);
     for _ in 0..3 {
         assert_eq!(check(&directory, "wrong").await, Ok(PasswordAnswer::Wrong));
+    }
+}
+
+/// A directory that answers a wrong password never, which is as slow as can be, and a right one at once.
+#[tokio::test]
+async fn guesses_that_a_slow_directory_has_not_answered_keep_nobody_out() {
+    for addresses in [1, 100] {
+        let right = tlv(0x80, PASSWORD.as_bytes());
+        let is_right = move |heard: &Heard| heard.content.ends_with(&right);
+        let fake = Fake::new(binds(move |heard| if is_right(heard) { say(bound(heard.id, 0)) } else { vec![] })).await;
+        let mut config = ldap(vec![url(&fake)]);
+        // No guess ends before the test does, however slow the machine is.
+        config.timeout = Duration::from_secs(600);
+        let directory = directory_at(config);
+        let route = find(&directory, "alice").await.expect("an answer").expect("known");
+        let mut guesses = tokio::task::JoinSet::new();
+        for n in 0..500_u16 {
+            let (directory, route) = (directory.clone(), Arc::clone(&route));
+            let address = IpAddr::V4(Ipv4Addr::new(10, 0, 0, u8::try_from(n % addresses).expect("few")));
+            guesses.spawn(async move { directory.check_password(&route, &secret("guess"), address).await });
+        }
+        let most = if addresses == 1 { 16 } else { 100 };
+        while hers(&fake).len() < most {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        for _ in 0..50 {
+            assert_eq!(check(&directory, PASSWORD).await, Ok(PasswordAnswer::Right), "{addresses} addresses");
+        }
+        assert_eq!(hers(&fake).len(), most + 50, "all guesses that were sent are still in flight");
     }
 }

@@ -79,6 +79,7 @@ fn front() -> ImapFront {
         failed_logins: 20,
         extensions: std::sync::Arc::default(),
         bare_newline: crate::proto::smtp::text::BareNewline::Reject,
+        unauthorized_pipelining: crate::proto::smtp::pipelining::UnauthorizedPipelining::Allow,
         vouching: false,
     })
 }

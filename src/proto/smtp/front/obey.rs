@@ -11,6 +11,11 @@ use crate::proto::{Closing, Credential, Login, Mechanism, Need, RefusedHere, Tls
 
 impl SmtpFront {
     pub(super) fn obey(&mut self, line: &Line, say: &mut Vec<u8>) -> Option<Need> {
+        // Where messages are taken, only what leads to none is counted, from message to message.
+        if self.reception.is_none() && self.patience.count_command() {
+            say_line(say, "421 4.7.0 Too many commands before a login.");
+            return Some(self.over(Closing::TooManyCommands));
+        }
         if !line.is_clean() {
             return self.garbled("500 5.5.2 A CR or NUL inside a line.", line, say);
         }
@@ -47,7 +52,7 @@ impl SmtpFront {
             }
             // Its bytes would be read as commands.
             Err(BAD_CHUNK) => return Some(self.bad_chunk(say)),
-            Err(answer) => return self.wrong(answer, say),
+            Err(answer) => return self.not_a_command(answer, line, say),
         }
         None
     }

@@ -21,6 +21,9 @@ impl SmtpFront {
             (Some(reception), Command::Bdat(chunk)) => reception.chunk(chunk),
             (_, _) => Outcome::Wrong(AUTHENTICATE_FIRST),
         };
+        if matches!(command, Command::Data) && !matches!(outcome, Outcome::Ask(..)) {
+            self.pipelining.data_is_refused();
+        }
         match outcome {
             Outcome::Ask(asked, post) => {
                 self.state = State::Posted(asked);
@@ -55,8 +58,16 @@ impl SmtpFront {
     /// commands.
     pub(super) fn garbled(&mut self, answer: &str, line: &Line, say: &mut Vec<u8>) -> Option<Need> {
         let is_chunk = matches!(Command::parse(line), Ok(Command::Bdat(_)) | Err(BAD_CHUNK));
-        if is_chunk && self.reception.is_some() {
+        if is_chunk {
             return Some(self.bad_chunk(say));
+        }
+        self.not_a_command(answer, line, say)
+    }
+
+    /// A line that is refused for what it is. What was meant as DATA may have a message behind it.
+    pub(super) fn not_a_command(&mut self, answer: &str, line: &Line, say: &mut Vec<u8>) -> Option<Need> {
+        if is_meant_as_data(line) {
+            self.pipelining.data_is_refused();
         }
         self.wrong(answer, say)
     }
@@ -83,5 +94,11 @@ impl SmtpFront {
     }
 }
 
+fn is_meant_as_data(line: &[u8]) -> bool {
+    let (verb, rest) = line.split_at_checked(DATA.len()).unwrap_or_default();
+    verb.eq_ignore_ascii_case(DATA) && !rest.first().is_some_and(u8::is_ascii_alphanumeric)
+}
+
+const DATA: &[u8] = b"DATA";
 /// Chunks below this are not worth their commands.
 const SMALL_CHUNK: u64 = 512;

@@ -19,6 +19,7 @@ fn terms() -> Terms {
         failed_logins: 3,
         extensions: std::sync::Arc::default(),
         bare_newline: crate::proto::smtp::text::BareNewline::Reject,
+        unauthorized_pipelining: crate::proto::smtp::pipelining::UnauthorizedPipelining::Allow,
         vouching: false,
     }
 }

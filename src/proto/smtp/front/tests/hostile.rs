@@ -111,8 +111,17 @@ fn no_answer_holds_what_the_client_said() {
 }
 
 #[test]
-fn a_thousand_good_commands_are_answered() {
-    assert_eq!(flood(&terms(), &[&b"NOOP\r\n".repeat(1000)]), OK.repeat(1000));
+fn a_hundred_commands_before_the_login_are_answered_and_no_more() {
+    let end = "421 4.7.0 Too many commands before a login.\n(close TooManyCommands)\n";
+    let noops = b"NOOP\r\n".repeat(100);
+    assert_eq!(flood(&terms(), &[&noops]), OK.repeat(100));
+    assert_eq!(flood(&terms(), &[&noops, &noops]), format!("{}{end}", OK.repeat(100)));
+    let login = flood(&terms(), &[&noops, b"AUTH PLAIN\r\n"]);
+    assert!(login.ends_with(&format!("{OK}{end}")), "{login}");
+    // TLS does not set the count back.
+    let noops = b"NOOP\r\n".repeat(99);
+    let transcript = flood(&clear(), &[&[&noops[..], b"STARTTLS\r\n"].concat(), b"NOOP\r\n"]);
+    assert!(transcript.ends_with(&format!("(starttls)\n{end}")), "{transcript}");
 }
 
 proptest! {

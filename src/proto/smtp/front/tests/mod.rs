@@ -8,6 +8,7 @@ mod auth;
 mod hostile;
 mod login;
 mod offers;
+mod pipelining;
 mod reception;
 mod trusted;
 
@@ -22,6 +23,7 @@ fn terms() -> Terms {
         failed_logins: 3,
         extensions: ["PIPELINING".into(), "SIZE 1000".into()].into(),
         bare_newline: crate::proto::smtp::text::BareNewline::Reject,
+        unauthorized_pipelining: crate::proto::smtp::pipelining::UnauthorizedPipelining::Allow,
         vouching: false,
     }
 }

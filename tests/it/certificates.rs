@@ -1,0 +1,62 @@
+//! Certificates that expire: said at the start, at a reload and by a metric, long before clients say it.
+
+use std::time::{Duration, SystemTime};
+
+use crate::support::certs::{Leaf, certs};
+use crate::support::gateway::{Gateway, portcullis};
+use crate::support::{keeper, site};
+
+fn days_from_now(days: u64) -> f64 {
+    let then = SystemTime::now() + Duration::from_secs(days * 24 * 60 * 60);
+    then.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs_f64()
+}
+
+fn copy(leaf: &Leaf, to: [&std::path::Path; 2]) {
+    std::fs::copy(&leaf.certificate, to[0]).unwrap();
+    std::fs::copy(&leaf.key, to[1]).unwrap();
+}
+
+#[test]
+fn a_certificate_that_expires_is_told_of_at_the_start_at_a_reload_and_by_a_metric() {
+    let folder = keeper::folder("expiring");
+    let files = [folder.join("mail.pem"), folder.join("mail.key")];
+    let to = [files[0].as_path(), files[1].as_path()];
+    copy(&certs().dated([-80, 10]), to);
+    let shown = format!("[{{ certificate: \"{}\", key: \"{}\" }}]", to[0].display(), to[1].display());
+    let gateway = Gateway::start(&site::shared().plan().set("tls.certificates", &shown));
+    let warning = ["WARN", "tls.certificates[0].certificate", "mail.pem expires in 9 days, at "];
+    gateway.logged(&warning);
+    let label = format!("certificate=\"{}\"", to[0].display());
+    let expires_in = |days: u64| {
+        let expiry = gateway.metric("certificate_expiry_timestamp_seconds", &[&label]);
+        (expiry - days_from_now(days)).abs() < 6.0 * 60.0 * 60.0
+    };
+    assert!(expires_in(10), "{}", gateway.http("/metrics"));
+    let checked = portcullis(&["check", gateway.file().to_str().unwrap()]);
+    assert!(checked.code == Some(0) && checked.out.contains("mail.pem expires in 9 days"), "{checked:?}");
+    assert!(checked.out.contains("good, with "), "{checked:?}");
+    assert_eq!(portcullis(&["check", "--strict", gateway.file().to_str().unwrap()]).code, Some(1));
+
+    copy(&certs().dated([-1, 90]), to);
+    gateway.reload();
+    gateway.metric_becomes("reloads_total", &["completed"], 1.0);
+    assert!(expires_in(90), "the new one is shown:\n{}", gateway.http("/metrics"));
+
+    copy(&certs().dated([-90, -1]), to);
+    gateway.reload();
+    gateway.logged(&["WARN", "mail.pem expired at "]);
+    gateway.metric_becomes("reloads_total", &["completed"], 2.0);
+
+    std::fs::write(to[0], "no certificate").unwrap();
+    let before = gateway.metric("certificate_expiry_timestamp_seconds", &[&label]);
+    gateway.reload();
+    gateway.metric_becomes("reloads_total", &["failed"], 1.0);
+    let after = gateway.metric("certificate_expiry_timestamp_seconds", &[&label]);
+    assert!((before - after).abs() < 0.5, "the one that is still shown");
+}
+
+#[test]
+fn a_certificate_that_does_not_cover_the_host_name_is_told_of() {
+    let gateway = Gateway::start(&site::shared().plan().set("hostname", "gate.example.com"));
+    gateway.logged(&["WARN", "no certificate of `tls.certificates` covers gate.example.com", "mail.example.org"]);
+}
