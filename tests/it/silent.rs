@@ -62,8 +62,9 @@ fn three_hundred_silent_connections_keep_nobody_from_the_admin_side() {
     let (_desk, gateway) = gateway();
     let address = gateway.address("admin");
     // Nothing at all; a part of a head; a head whose body does not come; a question, answered, and no other.
-    let unfinished = "POST /sign-in HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\ntoken=";
-    for say in ["", "GET /healthz HTTP/1.1\r\nHost:", unfinished, HEALTH] {
+    let form = "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 100";
+    let unfinished = format!("POST /sign-in HTTP/1.1\r\nHost: localhost\r\n{form}\r\n\r\ntoken=");
+    for say in ["", "GET /healthz HTTP/1.1\r\nHost:", &unfinished, HEALTH] {
         let evicted = || gateway.metric("admin_refusals_total", &["evicted"]);
         let before = evicted();
         let silent = crowd(address, say.as_bytes());
