@@ -38,6 +38,7 @@ fn logins(criterion: &mut Criterion) {
         extensions: Arc::new(["SIZE 100000000".into(), "8BITMIME".into()]),
         vouching: false,
         bare_newline: portcullis::proto::smtp::text::BareNewline::Reject,
+        unauthorized_pipelining: portcullis::proto::smtp::pipelining::UnauthorizedPipelining::Reject,
     };
     let plain = "AGFsaWNlQGV4YW1wbGUuY29tAHNlY3JldA==";
     for (protocol, name, words) in [

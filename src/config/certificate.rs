@@ -31,7 +31,7 @@ pub struct CertificateStatus {
 pub enum CertificateProblem {
     /// It is not valid before this time.
     NotYetValid(OffsetDateTime),
-    /// It is valid up to this time, which is less than [`EXPIRES_SOON`] away.
+    /// It is valid up to this time, which is less than 14 days away.
     ExpiresSoon(OffsetDateTime, Duration),
     /// It was valid up to this time.
     Expired(OffsetDateTime),

@@ -7,6 +7,9 @@
 //! written. Which protocols are switched off for whom is in it, too; hence a damaged file is an error and not an empty
 //! record, unless the operator says so ([`Disk::recreate_if_damaged`]).
 
+// redb's error is large, and goes no further than this module.
+#![allow(clippy::result_large_err)]
+
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

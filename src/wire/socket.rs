@@ -201,7 +201,7 @@ mod tests {
     async fn a_connection_that_may_last_is_kept_alive_and_that_of_a_session_is_not_yet() {
         let (_listener, address) = listening().await;
         let (lasting, _) = connect_to_any(&[address], |_| None, soon()).await.expect("connect");
-        let (of_session, to) = connect_for_session(&[address], |ip| Some(ip), soon()).await.expect("connect");
+        let (of_session, to) = connect_for_session(&[address], Some, soon()).await.expect("connect");
         assert!(SockRef::from(&lasting).keepalive().expect("an option"));
         assert!(!SockRef::from(&of_session).keepalive().expect("an option"));
         assert!(of_session.nodelay().expect("an option") && lasting.nodelay().expect("an option"));

@@ -1,11 +1,11 @@
-//! What an operator sees: one line a session, numbers, and whether the gateway is well.
+//! What an operator sees: two lines a session, numbers, and whether the gateway is well.
 
 use crate::support::gateway::Gateway;
 use crate::support::mail::{BOTH, Mail};
 use crate::support::site;
 
 #[test]
-fn a_session_is_one_line_of_the_log() {
+fn a_session_is_two_lines_of_the_log_its_login_and_its_end() {
     let gateway = Gateway::start(&site::shared().plan());
     for mail in BOTH {
         let source = if mail == Mail::Imap { "127.0.0.61" } else { "127.0.0.62" };
@@ -16,7 +16,7 @@ fn a_session_is_one_line_of_the_log() {
         for word in ["bob", "two.stores.example.org", "TLS"] {
             assert!(line.contains(word), "{word} is not in {line}");
         }
-        assert_eq!(gateway.log().lines().filter(|line| line.contains(source)).count(), 1, "{}", gateway.log());
+        assert_eq!(gateway.log().lines().filter(|line| line.contains(source)).count(), 2, "{}", gateway.log());
     }
 }
 

@@ -16,9 +16,12 @@ use crate::backend::Server;
 #[template(path = "backends.html")]
 struct Backends {
     frame: Frame,
-    /// Each with the protocols by which it was tried, and what is wrong with them.
-    servers: Vec<(Arc<Server>, Vec<(&'static str, Option<Arc<str>>)>)>,
+    /// Each with the protocols by which it was tried.
+    servers: Vec<(Arc<Server>, Vec<Tried>)>,
 }
+
+/// A protocol, and what is wrong with it, if anything is.
+type Tried = (&'static str, Option<Arc<str>>);
 
 pub(super) async fn show(State(page): State<Page>, Extension(asker): Extension<Asker>) -> Response {
     let reached =

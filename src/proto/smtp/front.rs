@@ -16,7 +16,7 @@
 //! session, as in POP3, and TLS does not set the counts back.
 //!
 //! A front that has a `Reception` takes messages of strangers, and takes no line that ends in a bare LF. What may stand
-//! behind what is [`Pipelining`]'s to say.
+//! behind what is `Pipelining`'s to say.
 
 use bytes::{Buf, BytesMut};
 

@@ -215,18 +215,15 @@ impl Client {
         assert!(shut.is_ok() || shut.is_err_and(|error| error.kind() == ErrorKind::NotConnected));
     }
 
-    /// Writes this over and over until the peer has taken none of it for `limit`; how many bytes it took before. Fails
-    /// the test when the peer hangs up instead.
-    #[track_caller]
+    /// Writes this over and over until the peer has taken none of it for `limit`, or hangs up; how many bytes it took
+    /// before.
     pub fn pour(&mut self, bytes: &[u8], times: usize, limit: Duration) -> usize {
         self.socket().set_write_timeout(Some(limit)).unwrap();
         for poured in 0..times {
             match self.try_send(bytes) {
                 Ok(()) => {}
-                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                    return poured * bytes.len();
-                }
-                Err(error) => panic!("the peer hung up: {error}"),
+                // A kernel may take a few bytes a second for long, until the login's time is over.
+                Err(_) => return poured * bytes.len(),
             }
         }
         times * bytes.len()
