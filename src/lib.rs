@@ -24,7 +24,7 @@
 //!     [MAIL without AUTH: registry.covers(address) says whose login it is]                       │
 //!             directory.find → backends.candidates → lease → dial → back half logs in ───────────┘
 //!                                                         │ granted
-//!            roster: Guest, on from now on · registry.record(user, client address) → Presence
+//!            user_limits: a place · roster: Guest, on from now on · registry.record(user, client address) → Presence
 //!                          relay(client, backend), a task of its own → Tally
 //!                    ── always ──▶ Record, dropped: Ending → metrics, one log line
 //!
@@ -59,7 +59,7 @@
 //! | `Delivery`, `Said` | [`proto::smtp::delivery`] | what a back-end is told of a message · what it answered |
 //! | `Wire`, `Relay`, `Tally` | [`wire`] | a byte stream and what it has said so far · bytes both ways · how many, and who closed |
 //! | `Gate`, `Door`, `Permit`, `Refusal` | [`gate`] | admission · its part for one listener · a place inside, given back when dropped · why not |
-//! | `Directory`, `User`, `Route` | [`directory`] | answers "where does this user live?" · the one form of a user's name · host, name there, standing |
+//! | `Directory`, `User`, `Route` | [`directory`] | answers "where does this user live?" · who it is, by the one name that the directory has for the entry · host, name there, standing |
 //! | `Recipient`, `Lodging` | [`directory`] | whose mail is this? · where it goes, and to which address there |
 //! | `Backends`, `Server`, `Lease` | [`backend`] | the servers behind a name · one of them · a place there, given back when dropped |
 //! | `Registry`, `Presence`, `Coverage` | [`registry`] | who logged in from where · a session that keeps that so · what an address may be taken for |
@@ -95,6 +95,8 @@
 //! * A credential goes to one back-end, whose host the configuration allows, after TLS where TLS is configured; and to
 //!   nobody when the login was refused here.
 //! * "The directory or the back-end is away" is never told as "wrong password".
+//! * One entry of the directory is one user, whatever alias was typed; nobody's place, limit or switch is taken by a name
+//!   for which no password was shown.
 //! * An address is vouched for after the back-end's own yes, one address at a time, and not while the record is away,
 //!   which is told as "come back later".
 //! * Every wait has a deadline, every count is a permit that gives itself back, every buffer is bounded.

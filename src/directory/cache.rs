@@ -22,6 +22,7 @@ use tokio::time::Instant;
 
 use super::Unavailable;
 use super::counts::Counts;
+use super::route::Entry;
 use crate::config;
 
 /// How an answer of the directory is remembered.
@@ -51,6 +52,10 @@ pub(super) struct Cache<T> {
 pub(super) trait Identified {
     /// Whom the answer is about; `None` = the name that was asked for.
     fn identity(&self) -> Option<&Arc<str>>;
+
+    /// The entry that it comes from. Entries that share an identity, against what an operator was asked for, push each
+    /// other out, but no name is ever answered from the entry of another.
+    fn entry(&self) -> Option<&Entry>;
 }
 
 struct Tables<T> {
@@ -64,6 +69,8 @@ struct Tables<T> {
 
 struct Known<T> {
     what: Arc<T>,
+    /// A hash of the entry.
+    entry: u64,
     /// By the name that was asked for last.
     stale_until: Instant,
 }
@@ -71,6 +78,8 @@ struct Known<T> {
 #[derive(Clone)]
 struct Named {
     identity: Arc<str>,
+    /// A hash of the entry that the name led to.
+    entry: u64,
     fresh_until: Instant,
     stale_until: Instant,
 }
@@ -131,7 +140,7 @@ impl<T: Identified + Send + Sync + 'static> Cache<T> {
     /// What is remembered of a name now; `None` when the next question goes to the directory.
     pub(super) fn memory(&self, name: &Arc<str>) -> Option<Memory> {
         let (tables, now) = (self.tables.as_ref()?, Instant::now());
-        let named = tables.names.peek(name).filter(|named| tables.known.contains_key(&named.identity));
+        let named = tables.names.peek(name).filter(|named| tables.known_as(named).is_some());
         let (time, fresh_until) = match (named, tables.unknown.peek(name)) {
             (Some(named), _) if now < named.stale_until => (self.times.ttl, named.fresh_until),
             (_, Some(until)) if now < until => (self.times.negative_ttl, until),
@@ -182,7 +191,7 @@ impl<T: Identified + Send + Sync + 'static> Cache<T> {
         let tables = self.tables.as_ref()?;
         if let Some(named) = tables.names.get(name) {
             if Instant::now() < named.fresh_until
-                && let Some(known) = tables.known.get(&named.identity)
+                && let Some(known) = tables.known_as(&named)
             {
                 self.counts.cached.inc();
                 return Some(Some(known.what));
@@ -197,7 +206,7 @@ impl<T: Identified + Send + Sync + 'static> Cache<T> {
     fn stale(&self, name: &str) -> Option<Arc<T>> {
         let tables = self.tables.as_ref()?;
         let named = tables.names.get(name).filter(|named| Instant::now() < named.stale_until)?;
-        Some(tables.known.get(&named.identity)?.what)
+        Some(tables.known_as(&named)?.what)
     }
 
     fn join<F>(self: &Arc<Self>, name: &Arc<str>, question: impl FnOnce() -> F) -> Joined<T>
@@ -246,8 +255,9 @@ impl<T: Identified + Send + Sync + 'static> Cache<T> {
                 None => Arc::clone(name),
             };
             tables.unknown.remove(name);
-            tables.known.insert(Arc::clone(&identity), Known { what: Arc::clone(what), stale_until });
-            tables.names.insert(Arc::clone(name), Named { identity, fresh_until, stale_until });
+            let entry = self.jitter.hash_one(what.entry());
+            tables.known.insert(Arc::clone(&identity), Known { what: Arc::clone(what), entry, stale_until });
+            tables.names.insert(Arc::clone(name), Named { identity, entry, fresh_until, stale_until });
         } else {
             // Another name may lead to the same user still.
             if let Some((_, named)) = tables.names.remove(name)
@@ -278,6 +288,13 @@ impl<T: Identified + Send + Sync + 'static> Cache<T> {
 
     fn flights(&self) -> MutexGuard<'_, Flights<T>> {
         self.flights.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T> Tables<T> {
+    /// What the name led to, as it is remembered now.
+    fn known_as(&self, named: &Named) -> Option<Known<T>> {
+        self.known.get(&named.identity).filter(|known| known.entry == named.entry)
     }
 }
 

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::cache::Identified;
-use super::route::Route;
+use super::route::{Entry, Route};
 use super::source::{self, Source};
 use super::{Unavailable, User};
 use crate::config::{self, Standing};
@@ -158,6 +158,10 @@ impl Identified for Home {
     /// Each address has an answer of its own: what RCPT TO is to say there.
     fn identity(&self) -> Option<&Arc<str>> {
         None
+    }
+
+    fn entry(&self) -> Option<&Entry> {
+        self.route.entry.as_ref()
     }
 }
 

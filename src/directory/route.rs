@@ -28,7 +28,7 @@ pub struct Route {
 }
 
 /// An LDAP entry: its DN is never empty, and comes from a search result only.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Entry {
     /// The source that knows it: its place in the list.
     pub(super) source: usize,
@@ -69,6 +69,10 @@ impl Route {
 impl Identified for Route {
     fn identity(&self) -> Option<&Arc<str>> {
         self.identity.as_ref()
+    }
+
+    fn entry(&self) -> Option<&Entry> {
+        self.entry.as_ref()
     }
 }
 

@@ -212,6 +212,22 @@ async fn a_user_is_found_by_every_alias_remembered_once_and_found_again_by_its_i
 }
 
 #[tokio::test]
+async fn entries_that_share_an_identity_are_never_taken_for_each_other() {
+    let twin = |heard: &Heard| {
+        let second = heard.content.windows(5).any(|window| window == b"twin2");
+        let (dn, host) = if second { ("uid=twin2,dc=x", &b"mail2"[..]) } else { ("uid=twin1,dc=x", &b"mail1"[..]) };
+        [entry(heard.id, dn, &[("mailHost", &[host]), ("mail", &[b"twins@example.com"])]), done(heard.id, 0)].concat()
+    };
+    let fake = Fake::new(searches(move |heard| say(twin(heard)))).await;
+    let times = config::Cache { entries: 100, ..directory_config(Vec::new()).cache };
+    let directory = directory_with(vec![Source::Ldap(Box::new(ldap(vec![url(&fake)])))], times);
+    for _ in 0..3 {
+        assert_eq!(host(&directory, "twin1").await.as_deref(), Some("mail1"));
+        assert_eq!(host(&directory, "twin2").await.as_deref(), Some("mail2"));
+    }
+}
+
+#[tokio::test]
 async fn a_name_in_a_domain_that_is_not_served_is_nobodys_and_no_server_is_asked() {
     let fake = Fake::new(searches(|heard| say(lives_at(heard.id, "mail1")))).await;
     let directory = directory(&fake);
