@@ -60,7 +60,7 @@ pub(super) trait Identified {
 
 struct Tables<T> {
     /// Whose a name is.
-    names: quick_cache::sync::Cache<Arc<str>, Named>,
+    names: quick_cache::sync::Cache<Arc<str>, RememberedName>,
     /// By identity.
     known: quick_cache::sync::Cache<Arc<str>, Known<T>>,
     /// Until when.
@@ -76,7 +76,7 @@ struct Known<T> {
 }
 
 #[derive(Clone)]
-struct Named {
+struct RememberedName {
     identity: Arc<str>,
     /// A hash of the entry that the name led to.
     entry: u64,
@@ -257,7 +257,7 @@ impl<T: Identified + Send + Sync + 'static> Cache<T> {
             tables.unknown.remove(name);
             let entry = self.jitter.hash_one(what.entry());
             tables.known.insert(Arc::clone(&identity), Known { what: Arc::clone(what), entry, stale_until });
-            tables.names.insert(Arc::clone(name), Named { identity, entry, fresh_until, stale_until });
+            tables.names.insert(Arc::clone(name), RememberedName { identity, entry, fresh_until, stale_until });
         } else {
             // Another name may lead to the same user still.
             if let Some((_, named)) = tables.names.remove(name)
@@ -293,7 +293,7 @@ impl<T: Identified + Send + Sync + 'static> Cache<T> {
 
 impl<T> Tables<T> {
     /// What the name led to, as it is remembered now.
-    fn known_as(&self, named: &Named) -> Option<Known<T>> {
+    fn known_as(&self, named: &RememberedName) -> Option<Known<T>> {
         self.known.get(&named.identity).filter(|known| known.entry == named.entry)
     }
 }

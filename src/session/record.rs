@@ -37,7 +37,7 @@ pub(super) struct Record {
     vouched_by: Option<Protocols>,
     pub permit: Option<Permit>,
     /// Where the client reached us, if not at the listener's one address.
-    reached: Option<Box<Reached>>,
+    reached: Option<Box<ClientPath>>,
     lease: Option<Lease>,
     presence: Option<Presence>,
     /// The user's place among the sessions of all gateways.
@@ -49,7 +49,7 @@ pub(super) struct Record {
 }
 
 /// What a balancer, or the kernel, says of the way that the client took.
-struct Reached {
+struct ClientPath {
     at: SocketAddr,
     /// The balancer that announced the client.
     via: Option<SocketAddr>,
@@ -102,14 +102,14 @@ impl Record {
 
     /// A balancer announced the client, and where the client reached it.
     pub(super) fn announced(&mut self, client: SocketAddr, at: SocketAddr) {
-        self.reached = Some(Box::new(Reached { at, via: Some(self.guest.client) }));
+        self.reached = Some(Box::new(ClientPath { at, via: Some(self.guest.client) }));
         self.learns(|entry| entry.client = client);
     }
 
     /// Where the client reached us, unless a balancer has said it.
     pub(super) fn set_reached(&mut self, at: impl FnOnce() -> Option<SocketAddr>) {
         if self.reached.is_none() {
-            self.reached = at().map(|at| Box::new(Reached { at, via: None }));
+            self.reached = at().map(|at| Box::new(ClientPath { at, via: None }));
         }
     }
 

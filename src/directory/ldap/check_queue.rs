@@ -33,12 +33,12 @@ pub(super) struct Asker {
 }
 
 pub(super) struct CheckQueue {
-    limits: Limits,
+    limits: CheckLimits,
     state: Mutex<State>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum CheckStanding {
     Known,
     New,
     Other,
@@ -60,13 +60,13 @@ pub(super) enum Verdict {
 pub(super) struct Permit {
     queue: Arc<CheckQueue>,
     asker: Asker,
-    standing: Standing,
+    standing: CheckStanding,
     verdict: Verdict,
 }
 
 /// Checks in flight, all told, up to which one of a standing may begin; and how many may wait.
 #[derive(Debug, Clone, Copy)]
-struct Limits {
+struct CheckLimits {
     known: usize,
     new: usize,
     others: usize,
@@ -98,7 +98,7 @@ impl CheckQueue {
     /// For a source with so many connections for searches.
     pub(super) fn new(connections: usize) -> Arc<Self> {
         let all = connections.max(1) * CHECKS;
-        let limits = Limits { known: all, new: all / 4 * 3, others: all / 8, waiting: WAITING_MAX };
+        let limits = CheckLimits { known: all, new: all / 4 * 3, others: all / 8, waiting: WAITING_MAX };
         let state = State {
             in_flight: 0,
             addresses: HashMap::new(),
@@ -136,7 +136,7 @@ impl CheckQueue {
             return Entered::Granted(self.granted(asker, standing));
         }
         let is_full = state.waiting() >= self.limits.waiting;
-        if (is_full || standing == Standing::Other) && !state.others.make_room(&asker, is_full, LINE_MAX) {
+        if (is_full || standing == CheckStanding::Other) && !state.others.make_room(&asker, is_full, LINE_MAX) {
             return Entered::Refused;
         }
         let (grant, granted) = oneshot::channel();
@@ -144,14 +144,14 @@ impl CheckQueue {
         state.next_id += 1;
         let waiter = Waiter { id, asker: asker.clone(), grant };
         match standing {
-            Standing::Known => state.known.push_back(waiter),
-            Standing::New => state.new.push_back(waiter),
-            Standing::Other => state.others.push(waiter),
+            CheckStanding::Known => state.known.push_back(waiter),
+            CheckStanding::New => state.new.push_back(waiter),
+            CheckStanding::Other => state.others.push(waiter),
         }
         Entered::Waits(Waiting { queue: Arc::clone(self), asker, id }, granted)
     }
 
-    fn granted(self: &Arc<Self>, asker: Asker, standing: Standing) -> Permit {
+    fn granted(self: &Arc<Self>, asker: Asker, standing: CheckStanding) -> Permit {
         Permit { queue: Arc::clone(self), asker, standing, verdict: Verdict::TimedOut }
     }
 
@@ -176,39 +176,39 @@ impl CheckQueue {
 }
 
 impl State {
-    fn standing(&self, asker: &Asker, now: Instant) -> Standing {
+    fn standing(&self, asker: &Asker, now: Instant) -> CheckStanding {
         let (at_pair, at_address) = (count(&self.pairs, asker), count(&self.addresses, &asker.address));
         let is_known = self.right.peek(asker).is_some_and(|wrong| *wrong < FORGIVEN);
         if is_known && at_pair < KNOWN_AT_ONCE {
-            return Standing::Known;
+            return CheckStanding::Known;
         }
         let wrong = self.wrong.peek(&asker.address);
         let is_suspect = wrong.is_some_and(|(wrong, last)| *wrong >= FORGIVEN && now.duration_since(*last) < SUSPECT);
         let waits = self.new.iter().any(|waiter| waiter.asker.address == asker.address);
-        if at_address == 0 && !is_suspect && !waits { Standing::New } else { Standing::Other }
+        if at_address == 0 && !is_suspect && !waits { CheckStanding::New } else { CheckStanding::Other }
     }
 
-    fn may_begin(&self, standing: Standing, asker: &Asker, limits: Limits) -> bool {
+    fn may_begin(&self, standing: CheckStanding, asker: &Asker, limits: CheckLimits) -> bool {
         let (at_address, at_user) = (count(&self.addresses, &asker.address), count(&self.users, &asker.user));
         match standing {
-            Standing::Known => self.in_flight < limits.known,
-            Standing::New => self.in_flight < limits.new && at_user < limits.new / 4 * 3,
-            Standing::Other => {
+            CheckStanding::Known => self.in_flight < limits.known,
+            CheckStanding::New => self.in_flight < limits.new && at_user < limits.new / 4 * 3,
+            CheckStanding::Other => {
                 let share = (limits.others / 2).max(1);
                 self.in_flight < limits.others && at_address < share && at_user < share
             }
         }
     }
 
-    fn next(&mut self, limits: Limits) -> Option<(Waiter, Standing)> {
+    fn next(&mut self, limits: CheckLimits) -> Option<(Waiter, CheckStanding)> {
         if self.in_flight < limits.known
             && let Some(waiter) = self.known.pop_front()
         {
-            return Some((waiter, Standing::Known));
+            return Some((waiter, CheckStanding::Known));
         }
-        let new = self.new.iter().position(|waiter| self.may_begin(Standing::New, &waiter.asker, limits));
+        let new = self.new.iter().position(|waiter| self.may_begin(CheckStanding::New, &waiter.asker, limits));
         if let Some(waiter) = new.and_then(|at| self.new.remove(at)) {
-            return Some((waiter, Standing::New));
+            return Some((waiter, CheckStanding::New));
         }
         if self.in_flight >= limits.others {
             return None;
@@ -219,7 +219,7 @@ impl State {
             |address| count(addresses, &address) < share,
             |user| users.get(user).copied().unwrap_or_default() < share,
         )?;
-        Some((waiter, Standing::Other))
+        Some((waiter, CheckStanding::Other))
     }
 
     fn begin(&mut self, asker: &Asker) {
@@ -264,8 +264,8 @@ impl Permit {
     /// Whether the connections that are kept for those whom nobody suspects are for this check, too.
     pub(super) fn is_unsuspected(&self) -> bool {
         match self.standing {
-            Standing::Known | Standing::New => true,
-            Standing::Other => false,
+            CheckStanding::Known | CheckStanding::New => true,
+            CheckStanding::Other => false,
         }
     }
 

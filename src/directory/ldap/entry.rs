@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use ldap3::asn1::{PL, StructureTag};
 
-use super::identity::Identity;
+use super::identity::EntryIdentity;
 use crate::config::{self, Standing};
 use crate::directory::problem::printable;
 use crate::directory::recipient::{Home, Known};
@@ -18,7 +18,7 @@ use crate::directory::{Unavailable, User};
 /// Which attributes mean what, and which entry is whose.
 #[derive(Debug)]
 pub(super) struct Meaning {
-    pub(super) identity: Identity,
+    pub(super) identity: EntryIdentity,
     place: usize,
     host: String,
     user: Option<String>,
@@ -33,7 +33,7 @@ impl Meaning {
     /// Of the source at this place in the list.
     pub(super) fn new(config: &config::Ldap, place: usize, default_domain: Option<&str>) -> Self {
         Self {
-            identity: Identity::new(config.identity_attribute.clone(), default_domain.map(str::to_owned), place),
+            identity: EntryIdentity::new(config.identity_attribute.clone(), default_domain.map(str::to_owned), place),
             place,
             host: config.host_attribute.clone(),
             user: config.user_attribute.clone(),

@@ -8,7 +8,7 @@ use crate::proto::Protocol;
 fn meaning() -> Meaning {
     let standing = [("locked", Standing::Deny), ("maintenance", Standing::Unavailable), ("active", Standing::Active)];
     Meaning {
-        identity: Identity::new(Some("mail".into()), Some("example.com".into()), 3),
+        identity: EntryIdentity::new(Some("mail".into()), Some("example.com".into()), 3),
         place: 3,
         host: "mailHost".into(),
         user: Some("uid".into()),

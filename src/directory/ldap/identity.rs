@@ -12,7 +12,7 @@ use crate::directory::{DN, NAME_MAX, User};
 
 /// How entries of one source are named.
 #[derive(Debug)]
-pub(super) struct Identity {
+pub(super) struct EntryIdentity {
     attribute: Option<String>,
     /// Added to a bare value.
     default_domain: Option<String>,
@@ -22,14 +22,14 @@ pub(super) struct Identity {
 
 /// Where the entry of a name is looked for.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum EntrySearch {
     /// It is the entry of this DN.
     Dn(String),
     /// The attribute has one of these values.
     Values(String, Vec<String>),
 }
 
-impl Identity {
+impl EntryIdentity {
     pub(super) const fn new(attribute: Option<String>, default_domain: Option<String>, place: usize) -> Self {
         Self { attribute, default_domain, place }
     }
@@ -53,18 +53,18 @@ impl Identity {
     }
 
     /// Where to look for the entry of this name; `None` = it is no name of this source.
-    pub(super) fn place(&self, name: &str) -> Option<Place> {
+    pub(super) fn place(&self, name: &str) -> Option<EntrySearch> {
         if let Some(rest) = name.strip_prefix(DN) {
             let dn = rest.strip_prefix(&format!("{}:", self.place))?;
             let dn = percent_decode_str(dn).decode_utf8().ok()?;
-            return (!dn.is_empty()).then(|| Place::Dn(dn.into_owned()));
+            return (!dn.is_empty()).then(|| EntrySearch::Dn(dn.into_owned()));
         }
         let attribute = self.attribute.clone()?;
         let mut values = vec![name.to_owned()];
         if let (Some((local, domain)), Some(default)) = (name.rsplit_once('@'), &self.default_domain) {
             values.extend((domain == default).then(|| local.to_owned()));
         }
-        Some(Place::Values(attribute, values))
+        Some(EntrySearch::Values(attribute, values))
     }
 }
 
@@ -75,8 +75,8 @@ const NOT_IN_NAMES: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'%');
 mod tests {
     use super::*;
 
-    fn identity(attribute: Option<&str>) -> Identity {
-        Identity::new(attribute.map(str::to_owned), Some("example.com".into()), 2)
+    fn identity(attribute: Option<&str>) -> EntryIdentity {
+        EntryIdentity::new(attribute.map(str::to_owned), Some("example.com".into()), 2)
     }
 
     #[test]
@@ -94,14 +94,14 @@ mod tests {
         for values in [none, &[b"a@x", b"b@x"], &[b"Alice Smith"], &[b"\xff"], &[b""]] {
             assert_eq!(identity(Some("mail")).of(dn, values).as_deref(), Some(name), "{values:?}");
         }
-        assert_eq!(identity(None).place(name), Some(Place::Dn(dn.to_owned())), "and finds it again");
+        assert_eq!(identity(None).place(name), Some(EntrySearch::Dn(dn.to_owned())), "and finds it again");
         assert_eq!(identity(None).of(&"d".repeat(NAME_MAX), &[]), None);
     }
 
     #[test]
     fn a_name_says_where_its_entry_is_looked_for() {
         let values = |values: &[&str]| {
-            Some(Place::Values("mail".into(), values.iter().map(|&value| value.to_owned()).collect()))
+            Some(EntrySearch::Values("mail".into(), values.iter().map(|&value| value.to_owned()).collect()))
         };
         let mail = identity(Some("mail"));
         assert_eq!(mail.place("a@example.org"), values(&["a@example.org"]));

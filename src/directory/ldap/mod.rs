@@ -42,7 +42,7 @@ use check_queue::Asker;
 use connection::{Found, Search};
 use dial::Security;
 use entry::Meaning;
-use identity::Place;
+use identity::EntrySearch;
 use passwords::Passwords;
 use searches::{Searches, is_away};
 use servers::{As, Servers};
@@ -98,8 +98,8 @@ impl Ldap {
     /// Where the user of this identity lives, as long as the filter still lets the entry through.
     pub(super) async fn find_identity(self: &Arc<Self>, name: &str) -> Result<Option<Route>, Unavailable> {
         let (base, scope, filter) = match self.meaning.identity.place(name) {
-            Some(Place::Dn(dn)) => (dn, Scope::Base, self.filter.anybody()),
-            Some(Place::Values(attribute, values)) => {
+            Some(EntrySearch::Dn(dn)) => (dn, Scope::Base, self.filter.anybody()),
+            Some(EntrySearch::Values(attribute, values)) => {
                 (self.base.clone(), Scope::Subtree, self.filter.anybody_with(&attribute, &values))
             }
             None => return Ok(None),
