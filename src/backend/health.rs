@@ -29,7 +29,7 @@ struct Last {
 /// A protocol by which a server was tried.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reached {
-    /// Which.
+    /// By which protocol.
     pub protocol: Protocol,
     /// At which port of the server.
     pub port: u16,

@@ -38,9 +38,9 @@ pub enum RereadProblem {
     /// The file cannot be read.
     #[error("{}: {error}", file.display())]
     Unreadable {
-        /// Which.
+        /// The secret's file.
         file: PathBuf,
-        /// Why.
+        /// The system's error.
         error: io::Error,
     },
     /// The file holds something that was refused at a start, too. It is never quoted.
