@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use crate::config::{Lookup, LookupProtocol};
 use crate::drain::Drain;
 use crate::metrics::Metrics;
+use crate::proto::Protocol;
 use crate::registry::{Coverage, Registry};
 use crate::wire::slots::{ConnectionSlot, ConnectionSlots};
 
@@ -196,6 +197,10 @@ impl Desk {
     async fn answer(&self, language: &mut dyn Language, address: IpAddr, say: &mut Vec<u8>) -> bool {
         let coverage = self.registry.covers(address).await;
         let (answer, label) = match &coverage {
+            // As on our own submission listener: an administrator has said that this user does not send.
+            Ok(Coverage::User { name, .. }) if self.registry.switched_off(name).contains(Protocol::Submission) => {
+                (Answer::Nobody, "switched_off")
+            }
             Ok(Coverage::User { name, .. }) => (Answer::User(name), "user"),
             Ok(Coverage::Nobody) => (Answer::Nobody, "nobody"),
             Ok(Coverage::TooManyUsers(_)) => (Answer::Nobody, "too_many_users"),

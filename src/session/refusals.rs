@@ -9,7 +9,8 @@ use tokio::time::sleep;
 
 /// The latest of these times, in milliseconds: an unknown user is answered after one of them.
 ///
-/// Until so many were measured, some are a guess; and a wrong password is answered no sooner than an unknown user then.
+/// Before the first one there is a guess. Until all are measured, a wrong password is answered no sooner than an unknown
+/// user.
 #[derive(Debug)]
 pub struct RefusalTime {
     times: [AtomicU32; TIMES],
@@ -25,11 +26,11 @@ impl Default for RefusalTime {
 impl RefusalTime {
     /// A check took this long, and found the password wrong.
     pub(super) async fn took(&self, time: Duration) {
-        let measured = self.measured.fetch_add(1, Ordering::Relaxed);
-        let pick = self.pick();
+        let (measured, pick) = (self.measured.load(Ordering::Relaxed), self.pick());
         if let Some(oldest) = self.times.get(measured % TIMES) {
             oldest.store(u32::try_from(time.as_millis()).unwrap_or(u32::MAX).min(LONGEST_MS), Ordering::Relaxed);
         }
+        self.measured.fetch_add(1, Ordering::Relaxed);
         if measured < TIMES {
             sleep(pick.saturating_sub(time)).await;
         }
@@ -43,7 +44,8 @@ impl RefusalTime {
     /// One of the times, give or take a millisecond's part.
     fn pick(&self) -> Duration {
         let random = RandomState::new().hash_one(());
-        let chosen = usize::try_from(random).unwrap_or_default() % TIMES;
+        let measured = self.measured.load(Ordering::Relaxed).clamp(1, TIMES);
+        let chosen = usize::try_from(random).unwrap_or_default() % measured;
         let chosen = self.times.get(chosen).map_or(AT_FIRST_MS, |time| time.load(Ordering::Relaxed));
         Duration::from_millis(chosen.into()) + Duration::from_micros((random >> 32) % 1000)
     }
@@ -90,6 +92,7 @@ mod tests {
         let asked = Instant::now();
         refusals.took(Duration::from_millis(42)).await;
         assert!(asked.elapsed() >= Duration::from_millis(500 - 42));
+        assert!((42..=44).contains(&imitated(&refusals).await), "one that was measured is no guess any more");
         for _ in 0..TIMES {
             refusals.took(Duration::from_millis(42)).await;
         }

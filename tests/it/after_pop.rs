@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
+use crate::live::{run, with_tokens};
 use crate::support::certs::certs;
 use crate::support::client::Client;
 use crate::support::gateway::Gateway;
@@ -101,6 +102,19 @@ fn log_in_from(mail: Mail, source: &str, gateway: &Gateway, name: &str) -> Clien
     let mut client = mail.open_from(source, gateway);
     mail.login(&mut client, name);
     client
+}
+
+#[test]
+fn a_user_for_whom_submission_is_switched_off_vouches_for_nothing() {
+    let (desk, plan) = Desk::of(with_tokens(site::shared().plan()));
+    let gateway = Gateway::start(&plan);
+    let mut reader = Mail::Imap.open_from("127.0.0.79", &gateway);
+    Mail::Imap.login(&mut reader, "alice");
+    desk.becomes("127.0.0.79", &user("alice@example.org"));
+    run(&gateway, &["disable", "alice", "submission"]);
+    desk.becomes("127.0.0.79", &nobody());
+    run(&gateway, &["enable", "alice", "submission"]);
+    desk.becomes("127.0.0.79", &user("alice@example.org"));
 }
 
 #[test]
