@@ -11,7 +11,7 @@ use super::server::Server;
 use crate::proto::{Denial, Protocol};
 use crate::wire::Lost;
 
-/// See the module. Dropped without a verdict, its client has left meanwhile.
+/// One attempt; see the module. If it is dropped without a verdict, the client has left meanwhile.
 #[derive(Debug)]
 pub(super) struct Attempt<'s> {
     server: &'s Server,

@@ -166,7 +166,7 @@ impl<T: Identified + Send + Sync + 'static> Cache<T> {
         let identity = tables.names.get(name).map(|named| named.identity);
         let known = tables.known.remove(identity.as_deref().unwrap_or(name));
         let unknown = tables.unknown.remove(name);
-        self.remembered.set(i64::try_from(tables.known.len()).unwrap_or(i64::MAX));
+        self.show_size(tables);
         known.is_some() || unknown.is_some()
     }
 
@@ -183,8 +183,13 @@ impl<T: Identified + Send + Sync + 'static> Cache<T> {
             });
             tables.known.retain(|identity, known| keeps_known(identity, known));
             tables.unknown.retain(|name, _| keeps(name.trim_start(), None));
-            self.remembered.set(i64::try_from(tables.known.len()).unwrap_or(i64::MAX));
+            self.show_size(tables);
         }
+    }
+
+    /// In the metric.
+    fn show_size(&self, tables: &Tables<T>) {
+        self.remembered.set(i64::try_from(tables.known.len()).unwrap_or(i64::MAX));
     }
 
     fn fresh(&self, name: &str) -> Option<Option<Arc<T>>> {
@@ -267,7 +272,7 @@ impl<T: Identified + Send + Sync + 'static> Cache<T> {
             }
             tables.unknown.insert(Arc::clone(name), now + self.jittered(self.times.negative_ttl, name));
         }
-        self.remembered.set(i64::try_from(tables.known.len()).unwrap_or(i64::MAX));
+        self.show_size(tables);
     }
 
     /// 90 to 110 %, the same for a name as long as the process lives.

@@ -27,8 +27,8 @@ pub enum Recipient {
 /// Where mail for an address goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lodging {
-    /// By whom a pool chooses its server, and whom limits count: the user whose address it is, by the name that the
-    /// directory has for who logs in there; of a source that names nobody, the address as it was known.
+    /// By whom a pool chooses its server, and whom limits count: the user whose address it is, by the same name as
+    /// at a login; the address as it was known, where the source names no user.
     pub user: User,
     /// Where the user lives. Its standing and its services are about logging in; whether mail is taken is the caller's
     /// to decide.

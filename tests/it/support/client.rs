@@ -222,7 +222,7 @@ impl Client {
         for poured in 0..times {
             match self.try_send(bytes) {
                 Ok(()) => {}
-                // A kernel may take a few bytes a second for long, until the login's time is over.
+                // A full window, or the end of the login's time: what matters is how much was taken before.
                 Err(_) => return poured * bytes.len(),
             }
         }
