@@ -22,6 +22,7 @@ mod denials;
 mod directory;
 mod directory_state;
 mod docker;
+mod failover;
 mod faults;
 mod gate;
 mod grafana;
