@@ -136,11 +136,12 @@ fn a_fault_never_shows_a_secret() {
 }
 
 /// What the shipped files name, beside them, but do not bring: a site's certificates and secrets.
-const A_SITES_OWN: [(&str, Content); 10] = [
+const A_SITES_OWN: [(&str, Content); 11] = [
     ("tls/fullchain.pem", Content::Certificate),
     ("tls/privkey.pem", Content::Key),
     ("demo-certificate.pem", Content::Certificate),
     ("demo-key.pem", Content::Key),
+    ("demo-token", Content::Text("secret-secret-secret\n")),
     ("tls/ldap-ca.pem", Content::Authority),
     ("tls/backends-ca.pem", Content::Authority),
     ("secrets/ldap", Content::Text("secret\n")),

@@ -22,16 +22,25 @@ impl Imap {
         if self.logged_in { "OK [CAPABILITY IMAP4rev1] Logged in" } else { "NO [AUTHENTICATIONFAILED] No" }
     }
 
-    fn fetch(&self, say: &mut String) -> &'static str {
-        let message = &self.store.message;
-        let _ = write!(say, "* 1 FETCH (UID 1 FLAGS (\\Seen) BODY[] {{{}}}\r\n{message})\r\n", message.len());
+    /// Answers with the whole messages of a set, such as `1`, `*` or `1:*`, whatever else was asked for.
+    fn fetch(&self, set: &str, say: &mut String) -> &'static str {
+        let messages = self.store.messages();
+        let number = |text: &str| if text == "*" { Some(messages.len()) } else { text.parse().ok() };
+        let (first, last) = set.split_once(':').unwrap_or((set, set));
+        let (Some(first), Some(last)) = (number(first), number(last)) else { return "BAD Not such a set" };
+        let set = first.min(last)..=first.max(last);
+        for (number, message) in (1..).zip(&messages).filter(|(number, _)| set.contains(number)) {
+            let size = message.len();
+            let _ = write!(say, "* {number} FETCH (UID {number} FLAGS (\\Seen) BODY[] {{{size}}}\r\n{message})\r\n");
+        }
         "OK Fetched"
     }
 
-    fn of_mailbox(&self, command: &str, say: &mut String) -> &'static str {
+    fn of_mailbox(&self, command: &str, arguments: &str, say: &mut String) -> &'static str {
         match command {
             "SELECT" | "EXAMINE" => {
-                say.push_str("* 1 EXISTS\r\n* 0 RECENT\r\n* FLAGS (\\Seen)\r\n* OK [UIDVALIDITY 1] Valid\r\n");
+                let _ = write!(say, "* {} EXISTS\r\n", self.store.messages().len());
+                say.push_str("* 0 RECENT\r\n* FLAGS (\\Seen)\r\n* OK [UIDVALIDITY 1] Valid\r\n");
                 "OK [READ-ONLY] Selected"
             }
             "LIST" | "LSUB" => {
@@ -39,10 +48,14 @@ impl Imap {
                 "OK Listed"
             }
             "SEARCH" | "UID SEARCH" => {
-                say.push_str("* SEARCH 1\r\n");
+                say.push_str("* SEARCH");
+                (1..=self.store.messages().len()).for_each(|number| {
+                    let _ = write!(say, " {number}");
+                });
+                say.push_str("\r\n");
                 "OK Searched"
             }
-            "FETCH" | "UID FETCH" => self.fetch(say),
+            "FETCH" | "UID FETCH" => self.fetch(arguments.split(' ').next().unwrap_or_default(), say),
             _ => "BAD Unknown command",
         }
     }
@@ -55,10 +68,12 @@ impl Conversation for Imap {
 
     fn answer(&mut self, line: &str, say: &mut String) -> Option<()> {
         let (tag, rest) = line.split_once(' ').unwrap_or((line, ""));
-        let (first, arguments) = rest.split_once(' ').unwrap_or((rest, ""));
-        let mut command = first.to_ascii_uppercase();
+        let (first, mut arguments) = rest.split_once(' ').unwrap_or((rest, ""));
+        let mut command = first.trim_end().to_ascii_uppercase();
         if command == "UID" {
-            command = format!("UID {}", arguments.split(' ').next().unwrap_or_default().to_ascii_uppercase());
+            let (second, rest) = arguments.split_once(' ').unwrap_or((arguments, ""));
+            command = format!("UID {}", second.to_ascii_uppercase());
+            arguments = rest;
         }
         let answer = match command.as_str() {
             "CAPABILITY" => {
@@ -75,7 +90,7 @@ impl Conversation for Imap {
                 let _ = write!(say, "* BYE\r\n{tag} OK Logged out\r\n");
                 return None;
             }
-            _ if self.logged_in => self.of_mailbox(&command, say),
+            _ if self.logged_in => self.of_mailbox(&command, arguments, say),
             _ => "NO Log in first",
         };
         let _ = write!(say, "{tag} {answer}\r\n");

@@ -8,14 +8,22 @@ use anyhow::{Context, anyhow};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 
 use super::serve;
-use crate::config::{self, Config, ListenerTls};
+use crate::config::{self, Config};
 use crate::gateway::Gateway;
 use crate::proto::Protocol;
 
 mod imap;
+mod instructions;
+mod mail_program;
+mod mailboxes;
 mod pop3;
 mod store;
+mod submission;
+mod transaction;
 
+use instructions::{instructions, port};
+use mail_program::MailProgram;
+use mailboxes::Mailboxes;
 use store::Store;
 
 pub(super) fn demo(free_ports: bool) -> anyhow::Result<()> {
@@ -29,8 +37,13 @@ pub(super) fn demo(free_ports: bool) -> anyhow::Result<()> {
     let _logging = serve::start_logging(&config);
     serve::on_control(async {
         open_stores(&mut config).await?;
-        let ports_taken = "if a port is taken, try: portcullis demo --free-ports";
-        serve::run(config, |gateway| print!("{}", instructions(gateway))).await.context(ports_taken)
+        let token = fs::read_to_string(folder.0.join(TOKEN))?;
+        let mail_program = MailProgram::new(&folder.0.join(CERTIFICATE))?;
+        let started = |gateway: &Gateway| {
+            print!("{}", instructions(gateway, &token));
+            tokio::spawn(mail_program.run(port(gateway, Protocol::Imap)));
+        };
+        serve::run(config, started).await.context("if a port is taken, try: portcullis demo --free-ports")
     })
 }
 
@@ -58,7 +71,10 @@ impl Drop for Folder {
 fn write_configuration(folder: &Path) -> anyhow::Result<Config> {
     let CertifiedKey { cert, signing_key } =
         generate_simple_self_signed(["demo.example.com", "localhost", "127.0.0.1"].map(String::from))?;
-    fs::write(folder.join("demo-certificate.pem"), cert.pem())?;
+    fs::write(folder.join(CERTIFICATE), cert.pem())?;
+    let mut random = [0; 16];
+    getrandom::fill(&mut random)?;
+    fs::write(folder.join(TOKEN), format!("{:032x}", u128::from_ne_bytes(random)))?;
     fs::write(folder.join("demo-key.pem"), signing_key.serialize_pem())?;
     fs::write(folder.join("demo-users.yaml"), include_str!("../../../config/demo-users.yaml"))?;
     let file = folder.join("demo.yaml");
@@ -72,9 +88,10 @@ fn write_configuration(folder: &Path) -> anyhow::Result<Config> {
 /// One store for each server of the configuration, on all its ports.
 async fn open_stores(config: &mut Config) -> anyhow::Result<()> {
     let people = [("alice", "wonderland"), ("bob", "builder")];
+    let mailboxes = Mailboxes::default();
     for pool in &mut config.backends {
         for (server, (user, password)) in pool.servers.iter().zip(people) {
-            let store = Store::new(&server.name, user, password);
+            let store = Store::new(&server.name, user, password, mailboxes.clone());
             for (&protocol, port) in pool.ports.iter_mut().filter(|(protocol, _)| Store::speaks(**protocol)) {
                 *port = store.serve(protocol, &server.address, *port).await.with_context(|| {
                     format!(
@@ -88,18 +105,8 @@ async fn open_stores(config: &mut Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn instructions(gateway: &Gateway) -> String {
-    let port = |protocol: Protocol| {
-        let mut implicit = gateway.addresses().filter(|(entrance, _)| entrance.tls == ListenerTls::Implicit);
-        implicit.find(|(entrance, _)| entrance.protocol() == protocol).map_or(0, |(_, address)| address.port())
-    };
-    let (imap, pop3) = (port(Protocol::Imap), port(Protocol::Pop3));
-    let admin = gateway.admin_address().map(|address| address.to_string()).unwrap_or_default();
-    format!(
-        "\nPortcullis stands in front of two mail stores. In another terminal, fetch a message from each:\n\n\
-         \x20 curl --insecure --user alice@example.com:wonderland 'imaps://127.0.0.1:{imap}/INBOX;MAILINDEX=1'\n\
-         \x20 curl --insecure --user bob@example.com:builder 'pop3s://127.0.0.1:{pop3}/1'\n\n\
-         --insecure, because the demo made its certificate just now. Who is on: http://{admin}/ and the metrics: http://{admin}/metrics\n\
-         Ctrl-C ends the demo.\n\n"
-    )
-}
+const CERTIFICATE: &str = "demo-certificate.pem";
+const TOKEN: &str = "demo-token";
+
+#[cfg(test)]
+mod tests;

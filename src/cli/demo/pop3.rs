@@ -17,19 +17,43 @@ impl Pop3 {
     }
 
     fn of_maildrop(&self, command: &str, arguments: &str, say: &mut String) {
-        let (size, message) = (self.store.message.len(), &self.store.message);
-        let _ = match command {
-            "STAT" => write!(say, "+OK 1 {size}\r\n"),
-            "LIST" if arguments.is_empty() => write!(say, "+OK\r\n1 {size}\r\n.\r\n"),
-            "LIST" => write!(say, "+OK 1 {size}\r\n"),
-            "UIDL" if arguments.is_empty() => write!(say, "+OK\r\n1 hello\r\n.\r\n"),
-            "UIDL" => write!(say, "+OK 1 hello\r\n"),
-            // No line of the message begins with a dot.
-            "RETR" if arguments == "1" => write!(say, "+OK {size} octets\r\n{message}.\r\n"),
-            "RETR" => write!(say, "-ERR no such message\r\n"),
-            _ => write!(say, "-ERR unknown command\r\n"),
-        };
+        let messages = self.store.messages();
+        if command == "STAT" {
+            let size: usize = messages.iter().map(|message| message.len()).sum();
+            let _ = write!(say, "+OK {} {size}\r\n", messages.len());
+            return;
+        }
+        if arguments.is_empty() && matches!(command, "LIST" | "UIDL") {
+            say.push_str("+OK\r\n");
+            for (number, message) in (1..).zip(&messages) {
+                let _ = write!(say, "{}\r\n", listing(command, number, message));
+            }
+            say.push_str(".\r\n");
+            return;
+        }
+        let number: usize = arguments.parse().unwrap_or_default();
+        let message = number.checked_sub(1).and_then(|index| messages.get(index));
+        match (command, message) {
+            ("LIST" | "UIDL", Some(message)) => {
+                let _ = write!(say, "+OK {}\r\n", listing(command, number, message));
+            }
+            ("RETR", Some(message)) => {
+                let _ = write!(say, "+OK {} octets\r\n", message.len());
+                for line in message.split_inclusive('\n') {
+                    say.push_str(if line.starts_with('.') { "." } else { "" });
+                    say.push_str(line);
+                }
+                say.push_str(".\r\n");
+            }
+            ("LIST" | "UIDL" | "RETR", None) => say.push_str("-ERR no such message\r\n"),
+            _ => say.push_str("-ERR unknown command\r\n"),
+        }
     }
+}
+
+/// A message's line in the answer to LIST or UIDL.
+fn listing(command: &str, number: usize, message: &str) -> String {
+    if command == "LIST" { format!("{number} {}", message.len()) } else { format!("{number} message-{number}") }
 }
 
 impl Conversation for Pop3 {
@@ -54,7 +78,7 @@ impl Conversation for Pop3 {
                 say.push_str("+OK\r\n");
                 return None;
             }
-            command if self.logged_in => self.of_maildrop(command, arguments, say),
+            command if self.logged_in => self.of_maildrop(command, arguments.trim_end(), say),
             _ => say.push_str("-ERR log in first\r\n"),
         }
         Some(())
