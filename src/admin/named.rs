@@ -15,8 +15,7 @@ impl Admin {
 }
 
 pub(super) fn protocol(name: &str) -> Result<Protocol, Refusal> {
-    let known = Protocol::ALL.into_iter().find(|protocol| protocol.name() == name);
-    known.ok_or_else(|| {
+    Protocol::named(name).ok_or_else(|| {
         let names = Protocol::ALL.map(Protocol::name).join(", ");
         Refusal::bad(format!("the protocol is not one of {names}"))
     })
