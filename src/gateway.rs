@@ -212,9 +212,9 @@ impl Gateway {
         self.admin
     }
 
-    /// Reads certificates, users files and secrets that are files again, each by itself; what cannot be read stays as it
-    /// was. No session notices.
-    pub fn reload(&self) {
+    /// Reads certificates, users files and secrets that are files again, each by itself; what cannot be used stays as it
+    /// was. No session notices. It may take as long as a question to the directory.
+    pub async fn reload(&self) {
         let certificates =
             self.config.tls.iter().flat_map(|tls| self.acceptors.iter().map(|acceptor| acceptor.reload(tls)));
         let mut problems: Vec<String> = certificates.filter_map(|reloaded| Some(reloaded.err()?.to_string())).collect();
@@ -223,14 +223,14 @@ impl Gateway {
         if self.config.tls.is_some() && problems.is_empty() {
             read.push("certificates".to_owned());
         }
-        let directory = self.parts.directory.reload();
+        let directory = self.parts.directory.reload().await;
         read.extend(directory.read);
         // One line a problem of a users file.
         let lines = directory.problems.iter().map(ToString::to_string);
         problems.extend(lines.flat_map(|problem| problem.lines().map(str::to_owned).collect::<Vec<_>>()));
         for (what, secret) in self.secrets() {
             match secret.read_again() {
-                Ok(Reread::Changed) => read.push(format!("{what} (changed)")),
+                Ok(Reread::Changed(_)) => read.push(format!("{what} (changed)")),
                 Ok(Reread::Unchanged) => read.push(format!("{what} (unchanged)")),
                 Ok(Reread::NotAFile) => {}
                 Err(problem) => problems.push(format!("{what}: {problem}")),

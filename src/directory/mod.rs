@@ -232,12 +232,13 @@ impl Directory {
     }
 
     /// Reads users files and the passwords of our own binds again, each by itself: what cannot be used stays as it was.
-    /// Only the answers are forgotten that a changed users file would give otherwise. Call it on the control runtime.
+    /// Only the answers are forgotten that a changed users file would give otherwise. Call it on the control runtime; a
+    /// new password is tried at the server, all at once and each in its source's time.
     #[must_use]
-    pub fn reload(&self) -> Reloaded {
+    pub async fn reload(&self) -> Reloaded {
         let mut told = Reloaded::default();
         let sources = self.0.sources.iter().enumerate();
-        let changes: Vec<_> = sources.filter_map(|(place, source)| source.reload(place, &mut told)).collect();
+        let changes: Vec<_> = sources.filter_map(|(place, source)| source.reload_users(place, &mut told)).collect();
         if !changes.is_empty() {
             self.0.users.retain(|name, route| changes.iter().all(|change| change.keeps_user(name, route)));
             let domains = &self.0.domains;
@@ -245,6 +246,11 @@ impl Directory {
                 changes.iter().all(|change| change.keeps_recipient(domains, address, home))
             };
             self.0.recipients.retain(keeps);
+        }
+        let binds: Vec<_> =
+            self.0.sources.iter().filter_map(Source::reload_bind).map(|bind| self.0.control.spawn(bind)).collect();
+        for bind in binds {
+            told.add(bind.await.unwrap_or_default());
         }
         told
     }

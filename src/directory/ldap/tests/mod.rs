@@ -7,6 +7,7 @@ mod filters;
 mod malformed;
 mod passwords;
 mod recipients;
+mod rotation;
 mod tls;
 
 use std::collections::HashMap;
