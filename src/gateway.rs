@@ -169,12 +169,13 @@ impl Gateway {
             let listener = TcpListener::from_std(bind(asked.address)?);
             let listener = listener.map_err(|error| StartProblem::Bind(asked.address, error))?;
             tracing::info!(protocol = asked.protocol.name(), address = %asked.address, "answering other MTAs");
-            let (registry, metrics) = (self.parts.registry.clone(), self.parts.metrics.clone());
+            let parts = &self.parts;
             self.chores.push(tokio::spawn(lookup::serve(
                 listener,
                 asked.clone(),
-                registry,
-                metrics,
+                parts.registry.clone(),
+                parts.directory.clone(),
+                parts.metrics.clone(),
                 self.drain.clone(),
             )));
         }

@@ -38,7 +38,7 @@ pub use name::{NAME_MAX, NameProblem, User};
 pub use problem::{SetupProblem, TemplateProblem, Unavailable};
 pub use recipient::{Lodging, Recipient};
 pub use reload::{ReloadProblem, Reloaded};
-pub use route::Route;
+pub use route::{NotPermitted, Route};
 pub use state::{DirectoryState, Reach, SourceState, utc};
 
 use cache::Cache;
@@ -138,6 +138,13 @@ impl Directory {
         };
         let route = self.0.users.find(&identity_key(&user), question).await?;
         Ok(route.map(|route| (user, route)))
+    }
+
+    /// What is remembered of the user of this identity, by whatever name that was asked for; perhaps an answer that is due to
+    /// be asked for again. Nobody is asked.
+    #[must_use]
+    pub fn remembered_identity(&self, name: &str) -> Option<Arc<Route>> {
+        self.0.users.known(name)
     }
 
     /// Whom an administrator means by a name: the user who logs in with it, else the user whose identity it is.

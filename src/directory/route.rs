@@ -27,6 +27,20 @@ pub struct Route {
     pub(super) entry: Option<Entry>,
 }
 
+/// Why the directory does not let a user use a protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotPermitted {
+    /// The user may not log in at all.
+    #[error("status")]
+    Denied,
+    /// The user may not log in now.
+    #[error("status")]
+    Unavailable,
+    /// The user may use other services only.
+    #[error("service not allowed")]
+    Service,
+}
+
 /// An LDAP entry: its DN is never empty, and comes from a search result only.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Entry {
@@ -59,7 +73,20 @@ impl Route {
         }
     }
 
-    /// Whether the user may use this protocol.
+    /// Whether the user may use this protocol now.
+    ///
+    /// # Errors
+    /// [`NotPermitted`]: why not.
+    pub fn permits(&self, protocol: Protocol) -> Result<(), NotPermitted> {
+        match self.standing {
+            Standing::Active if self.allows(protocol) => Ok(()),
+            Standing::Active => Err(NotPermitted::Service),
+            Standing::Deny => Err(NotPermitted::Denied),
+            Standing::Unavailable => Err(NotPermitted::Unavailable),
+        }
+    }
+
+    /// Whether this protocol is one of the services that the user may use.
     #[must_use]
     pub fn allows(&self, protocol: Protocol) -> bool {
         self.services.as_ref().is_none_or(|services| services.allow(protocol))

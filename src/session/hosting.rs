@@ -6,10 +6,11 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::Session;
+use super::permission::{Forbidden, may_use};
 use super::record::Record;
 use crate::backend::{Failure, Lease, Server};
-use crate::config::{BackendLogin, PasswordCheck, Standing};
-use crate::directory::{PasswordAnswer, Route, User};
+use crate::config::{BackendLogin, PasswordCheck};
+use crate::directory::{NotPermitted, PasswordAnswer, Route, User};
 use crate::proto::{Credential, Denial, Errand, Granted, Identity, Login, Protocol};
 use crate::secret::Secret;
 use crate::wire::Wire;
@@ -45,6 +46,17 @@ impl Denied {
 impl From<Failure> for Denied {
     fn from(failure: Failure) -> Self {
         Self::new(failure.denial, failure.stage, failure.detail)
+    }
+}
+
+impl From<Forbidden> for Denied {
+    fn from(why: Forbidden) -> Self {
+        let (denial, stage) = match &why {
+            Forbidden::SwitchedOff => (Denial::Policy, "registry"),
+            Forbidden::NotPermitted(NotPermitted::Denied | NotPermitted::Service) => (Denial::Policy, "directory"),
+            Forbidden::NotPermitted(NotPermitted::Unavailable) => (Denial::Unavailable, "directory"),
+        };
+        Self::new(denial, stage, why)
     }
 }
 
@@ -99,19 +111,8 @@ impl Session {
     }
 
     fn may_log_in(&self, user: &User, route: &Route) -> Result<(), Denied> {
-        if self.parts.registry.switched_off(user.name()).contains(self.entrance.protocol().login()) {
-            return Err(Denied::new(
-                Denial::Policy,
-                "registry",
-                "an administrator has switched this protocol off for the user",
-            ));
-        }
-        match route.standing {
-            Standing::Active if route.allows(self.entrance.protocol().login()) => Ok(()),
-            Standing::Active => Err(Denied::new(Denial::Policy, "directory", "service not allowed")),
-            Standing::Deny => Err(Denied::new(Denial::Policy, "directory", "status")),
-            Standing::Unavailable => Err(Denied::new(Denial::Unavailable, "directory", "status")),
-        }
+        let protocol = self.entrance.protocol().login();
+        may_use(&self.parts.registry, user.name(), route, protocol).map_err(Denied::from)
     }
 
     /// Checks the password at the directory, at a server, or both; and whether the user may log in as soon as the
@@ -128,9 +129,9 @@ impl Session {
         };
         if is_proven {
             self.may_log_in(user, route)?;
-        } else if route.standing == Standing::Unavailable {
+        } else if let Err(why @ NotPermitted::Unavailable) = route.permits(self.entrance.protocol().login()) {
             // The mailbox may be moving: its server is left alone, although a stranger learns that there is one.
-            return Err(Denied::new(Denial::Unavailable, "directory", "status"));
+            return Err(Forbidden::from(why).into());
         }
         let hosted = self.try_servers(login, user, route, record).await?;
         if !is_proven {

@@ -34,6 +34,7 @@ mod counts;
 mod early;
 mod ending;
 mod hosting;
+pub mod permission;
 mod reception;
 mod record;
 mod refusals;
