@@ -91,12 +91,14 @@ impl Directory {
         Ok(Self(Arc::new(Inner { default_domain, domains, sources, users, recipients, counts, control })))
     }
 
-    /// What is wrong with the users files; no server is asked.
+    /// What is wrong with the users files, warnings included; no server is asked.
     #[must_use]
     pub fn check(config: &config::Directory) -> Vec<config::Problem> {
-        let problems = config.sources.iter().filter_map(|source| match source {
-            config::Source::File(path) => file::File::new(path, config).err(),
-            config::Source::Ldap(_) | config::Source::Pool(_) => None,
+        let problems = config.sources.iter().map(|source| match source {
+            config::Source::File(path) => {
+                file::File::new(path, config).map_or_else(|problems| problems, |file| file.warnings())
+            }
+            config::Source::Ldap(_) | config::Source::Pool(_) => Vec::new(),
         });
         problems.flatten().collect()
     }

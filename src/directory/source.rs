@@ -82,7 +82,9 @@ impl Source {
             }
             config::Source::File(path) => {
                 counts.up(place).set(1);
-                Self::File(File::new(path, config)?)
+                let file = File::new(path, config)?;
+                file.log_warnings();
+                Self::File(file)
             }
             config::Source::Pool(name) => {
                 counts.up(place).set(1);
@@ -119,6 +121,7 @@ impl Source {
             }
         };
         let before = file.replace(Arc::clone(&now));
+        file.log_warnings();
         let changes = now.changes_since(&before);
         let noun = if changes == 1 { "change" } else { "changes" };
         told.read.push(format!("users file {} ({changes} {noun})", file.path().display()));

@@ -18,6 +18,7 @@ pub(super) fn config(sources: Vec<Written>) -> config::Directory {
         domains: vec!["example.com".into(), "example.org".into()],
         recipient_delimiter: Some('+'),
         hosts: Arc::default(),
+        protocols: Vec::new(),
         sources,
         cache,
     }

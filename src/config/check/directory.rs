@@ -10,6 +10,7 @@ use super::ldap;
 use super::sheet::Fields;
 use super::values::{self, DAY, MILLISECOND, Reading};
 use crate::config::{Cache, Directory, KnownHosts, Source};
+use crate::proto::Protocol;
 
 /// The directory, and what the cross checks ask about it.
 pub(super) struct Lives {
@@ -19,8 +20,10 @@ pub(super) struct Lives {
     pub(super) has_ldap: bool,
 }
 
-/// `takes_mail`: whether a listener takes mail by its recipients.
-pub(super) fn directory(root: &mut Fields<'_>, pools: &Pools, takes_mail: bool) -> Lives {
+/// `bound`: the protocols of the listeners.
+pub(super) fn directory(root: &mut Fields<'_>, pools: &Pools, bound: &[Protocol]) -> Lives {
+    let protocols: Vec<Protocol> = Protocol::ALL.into_iter().filter(|protocol| bound.contains(protocol)).collect();
+    let takes_mail = protocols.contains(&Protocol::Smtp);
     let mut fields = root.section("directory");
     let default = fields.take("default_domain");
     let written = fields.take("domains");
@@ -53,6 +56,7 @@ pub(super) fn directory(root: &mut Fields<'_>, pools: &Pools, takes_mail: bool) 
         recipient_delimiter,
         sources,
         hosts,
+        protocols,
         cache,
     });
     Lives { directory, has_ldap }
