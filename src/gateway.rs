@@ -1,5 +1,6 @@
 //! The running program: builds the parts from the configuration, starts workers and admin, reloads, drains.
 
+use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -97,11 +98,14 @@ impl Gateway {
             .filter_map(|protocol| Some((*protocol, config.tls.as_ref()?)))
             .map(|(protocol, tls)| Ok((protocol, tls::Acceptor::new(tls, protocol.alpn())?)))
             .collect::<Result<Vec<_>, StartProblem>>()?;
+        let mut refusals: HashMap<Protocol, Arc<RefusalTime>> = HashMap::new();
         let listeners: Vec<Arc<Listener>> = std::iter::zip(&config.listeners, sockets)
             .map(|(listener, socket)| {
                 let protocol = listener.service.protocol;
                 let acceptor = acceptors.iter().find(|(of, _)| *of == protocol).map(|(_, acceptor)| acceptor.clone());
                 let address = socket.local_addr().unwrap_or(listener.address);
+                let refusals =
+                    refusals.entry(protocol).or_insert_with(|| Arc::new(RefusalTime::new(listener.service.check)));
                 let entrance = Entrance {
                     name: format!("{} {address}", protocol.name()).into(),
                     address,
@@ -119,7 +123,7 @@ impl Gateway {
                         },
                     }),
                     greeting: session::greeting(&parts.hostname, &listener.service),
-                    refusals: RefusalTime::default(),
+                    refusals: refusals.clone(),
                     proxy_protocol: listener.proxy_protocol.clone(),
                 };
                 Arc::new(Listener::new(Arc::new(entrance), socket))
