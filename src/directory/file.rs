@@ -17,10 +17,11 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use super::User;
+use super::problem::quoted;
 use super::recipient::{Domains, Home, Mailbox};
 use super::route::Route;
 use super::services::Services;
-use crate::config::{self, KnownHosts, Problem, Severity, WrittenAddress, WrittenUser, WrittenUsers};
+use crate::config::{self, KnownHosts, Problem, Severity, Standing, WrittenAddress, WrittenUser, WrittenUsers};
 use crate::proto::Protocol;
 
 pub(super) struct File {
@@ -164,9 +165,14 @@ impl Users {
         if !user.addresses.is_empty() && key.starts_with('@') {
             return Err("has `addresses`, but only a user has them".to_owned());
         }
-        let services = user.services.clone().map(Services::only);
-        let there = user.user.clone();
-        let route = Route { user: there, standing: user.standing, services, ..Route::to(user.host.as_str()) };
+        let services = user.services.clone().map(|allowed| {
+            let names: Vec<&str> = allowed.iter().map(|protocol| protocol.name()).collect();
+            Services::only(allowed.clone()).said_by("services", &names)
+        });
+        let (there, standing) = (user.user.clone(), user.standing);
+        let status = user.status.as_deref().filter(|_| standing != Standing::Active);
+        let status = status.map(|status| quoted("status", status));
+        let route = Route { user: there, standing, status, services, ..Route::to(user.host.as_str()) };
         match self.routes.insert(key.clone(), route) {
             Some(_) => Err(format!("is the same user as another line's: both are {key}")),
             None => Ok(key),

@@ -1,7 +1,6 @@
 //! Users files, good and bad.
 
 use super::*;
-use crate::config::Standing;
 use crate::proto::Protocol;
 
 fn parse(text: &str, default_domain: Option<&str>) -> Result<Users, Vec<Problem>> {
@@ -66,6 +65,17 @@ fn every_status_has_a_meaning_and_others_are_refused() {
     assert_eq!(standing("locked"), Standing::Deny);
     assert_eq!(standing("disabled"), Standing::Deny);
     assert_eq!(standing("maintenance"), Standing::Unavailable);
+    let told = |keys: &str| {
+        let route = route(&format!("a: {{ host: h, {keys} }}"), "a").expect("known");
+        route.permits(Protocol::Pop3).map_or_else(|why| why.to_string(), |()| "nothing".to_owned())
+    };
+    assert_eq!(told("status: Disabled"), "status deny (status=`disabled`)");
+    assert_eq!(told("status: maintenance"), "status unavailable (status=`maintenance`)");
+    assert_eq!(
+        told("status: active, services: [imap, submission]"),
+        "service not allowed (services=`imap, submission`)"
+    );
+    assert_eq!(told("status: active"), "nothing");
     assert!(problems("a: { host: h, status: gone }")[0].starts_with("users.yaml:1: a.status: `gone` is not"));
 }
 

@@ -212,10 +212,10 @@ impl Desk {
             Ok(Coverage::User { name, .. }) => match self.may_send(name).await {
                 Ok(()) => (Answer::User(name), "user"),
                 Err(Forbidden::SwitchedOff) => (Answer::Nobody, "switched_off"),
-                Err(Forbidden::NotPermitted(NotPermitted::Denied | NotPermitted::Service)) => {
+                Err(Forbidden::NotPermitted(NotPermitted::Denied(_) | NotPermitted::Service(_))) => {
                     (Answer::Nobody, "not_permitted")
                 }
-                Err(Forbidden::NotPermitted(NotPermitted::Unavailable)) => (Answer::Later, "not_now"),
+                Err(Forbidden::NotPermitted(NotPermitted::Unavailable(_))) => (Answer::Later, "not_now"),
             },
             Ok(Coverage::Nobody) => (Answer::Nobody, "nobody"),
             Ok(Coverage::TooManyUsers(_)) => (Answer::Nobody, "too_many_users"),

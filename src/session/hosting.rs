@@ -53,8 +53,10 @@ impl From<Forbidden> for Denied {
     fn from(why: Forbidden) -> Self {
         let (denial, stage) = match &why {
             Forbidden::SwitchedOff => (Denial::Policy, "registry"),
-            Forbidden::NotPermitted(NotPermitted::Denied | NotPermitted::Service) => (Denial::Policy, "directory"),
-            Forbidden::NotPermitted(NotPermitted::Unavailable) => (Denial::Unavailable, "directory"),
+            Forbidden::NotPermitted(NotPermitted::Denied(_) | NotPermitted::Service(_)) => {
+                (Denial::Policy, "directory")
+            }
+            Forbidden::NotPermitted(NotPermitted::Unavailable(_)) => (Denial::Unavailable, "directory"),
         };
         Self::new(denial, stage, why)
     }
@@ -129,7 +131,7 @@ impl Session {
         };
         if is_proven {
             self.may_log_in(user, route)?;
-        } else if let Err(why @ NotPermitted::Unavailable) = route.permits(self.entrance.protocol().login()) {
+        } else if let Err(why @ NotPermitted::Unavailable(_)) = route.permits(self.entrance.protocol().login()) {
             // The mailbox may be moving: its server is left alone, although a stranger learns that there is one.
             return Err(Forbidden::from(why).into());
         }

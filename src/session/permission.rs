@@ -7,7 +7,7 @@ use crate::proto::Protocol;
 use crate::registry::Registry;
 
 /// Why a user may not use a protocol.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Forbidden {
     /// An administrator has said so.
     #[error("an administrator has switched this protocol off for the user")]
