@@ -1,5 +1,6 @@
 //! The running program: builds the parts from the configuration, starts workers and admin, reloads, drains.
 
+use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -97,11 +98,14 @@ impl Gateway {
             .filter_map(|protocol| Some((*protocol, config.tls.as_ref()?)))
             .map(|(protocol, tls)| Ok((protocol, tls::Acceptor::new(tls, protocol.alpn())?)))
             .collect::<Result<Vec<_>, StartProblem>>()?;
+        let mut refusals: HashMap<Protocol, Arc<RefusalTime>> = HashMap::new();
         let listeners: Vec<Arc<Listener>> = std::iter::zip(&config.listeners, sockets)
             .map(|(listener, socket)| {
                 let protocol = listener.service.protocol;
                 let acceptor = acceptors.iter().find(|(of, _)| *of == protocol).map(|(_, acceptor)| acceptor.clone());
                 let address = socket.local_addr().unwrap_or(listener.address);
+                let refusals =
+                    refusals.entry(protocol).or_insert_with(|| Arc::new(RefusalTime::new(listener.service.check)));
                 let entrance = Entrance {
                     name: format!("{} {address}", protocol.name()).into(),
                     address,
@@ -119,7 +123,7 @@ impl Gateway {
                         },
                     }),
                     greeting: session::greeting(&parts.hostname, &listener.service),
-                    refusals: RefusalTime::default(),
+                    refusals: refusals.clone(),
                     proxy_protocol: listener.proxy_protocol.clone(),
                 };
                 Arc::new(Listener::new(Arc::new(entrance), socket))
@@ -169,12 +173,13 @@ impl Gateway {
             let listener = TcpListener::from_std(bind(asked.address)?);
             let listener = listener.map_err(|error| StartProblem::Bind(asked.address, error))?;
             tracing::info!(protocol = asked.protocol.name(), address = %asked.address, "answering other MTAs");
-            let (registry, metrics) = (self.parts.registry.clone(), self.parts.metrics.clone());
+            let parts = &self.parts;
             self.chores.push(tokio::spawn(lookup::serve(
                 listener,
                 asked.clone(),
-                registry,
-                metrics,
+                parts.registry.clone(),
+                parts.directory.clone(),
+                parts.metrics.clone(),
                 self.drain.clone(),
             )));
         }
@@ -214,9 +219,9 @@ impl Gateway {
         self.admin
     }
 
-    /// Reads certificates, users files and secrets that are files again, each by itself; what cannot be read stays as it
-    /// was. No session notices.
-    pub fn reload(&self) {
+    /// Reads certificates, users files and secrets that are files again, each by itself; what cannot be used stays as it
+    /// was. No session notices. It may take as long as a question to the directory.
+    pub async fn reload(&self) {
         let certificates =
             self.config.tls.iter().flat_map(|tls| self.acceptors.iter().map(|acceptor| acceptor.reload(tls)));
         let mut problems: Vec<String> = certificates.filter_map(|reloaded| Some(reloaded.err()?.to_string())).collect();
@@ -225,14 +230,14 @@ impl Gateway {
         if self.config.tls.is_some() && problems.is_empty() {
             read.push("certificates".to_owned());
         }
-        let directory = self.parts.directory.reload();
+        let directory = self.parts.directory.reload().await;
         read.extend(directory.read);
         // One line a problem of a users file.
         let lines = directory.problems.iter().map(ToString::to_string);
         problems.extend(lines.flat_map(|problem| problem.lines().map(str::to_owned).collect::<Vec<_>>()));
         for (what, secret) in self.secrets() {
             match secret.read_again() {
-                Ok(Reread::Changed) => read.push(format!("{what} (changed)")),
+                Ok(Reread::Changed(_)) => read.push(format!("{what} (changed)")),
                 Ok(Reread::Unchanged) => read.push(format!("{what} (unchanged)")),
                 Ok(Reread::NotAFile) => {}
                 Err(problem) => problems.push(format!("{what}: {problem}")),

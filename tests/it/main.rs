@@ -32,6 +32,7 @@ mod identity;
 mod live;
 mod lock_out;
 mod login;
+mod lookup_permission;
 mod machine;
 mod nodes;
 mod nodes_store;

@@ -234,6 +234,11 @@ impl<'a> Fields<'a> {
         Some(self.item(entry).place)
     }
 
+    /// Whether it is a map, in which no key is left that nobody has asked for.
+    pub(super) fn is_all_taken(&self) -> bool {
+        !self.void && self.left.is_empty()
+    }
+
     /// Notes a problem with the map as a whole.
     pub(super) fn fault(&self, message: impl AsRef<str>) {
         self.sheet.fault(&self.place, message);
