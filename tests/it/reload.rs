@@ -77,6 +77,12 @@ fn change_password(slapd: &Slapd, folder: &Path, new: &str) {
     program::run("ldapmodify", "ldap-utils", &admin).fine();
 }
 
+/// How often the gateway has shown its own password.
+fn binds(slapd: &Slapd) -> usize {
+    let bind = "BIND dn=\"cn=portcullis,dc=example,dc=org\" method=128";
+    slapd.log().lines().filter(|line| line.contains(bind)).count()
+}
+
 #[test]
 fn the_password_of_the_ldap_bind_is_rotated_without_a_restart() {
     let mut slapd = Slapd::start();
@@ -92,12 +98,15 @@ fn the_password_of_the_ldap_bind_is_rotated_without_a_restart() {
 
     reload(&gateway, "completed");
     gateway.logged(&["reloaded", "bind_password of ldap", "(unchanged)"]);
+    let before = binds(&slapd);
     change_password(&slapd, &folder, "rotated-secret");
     std::fs::write(&secret, "rotated-secret\n").unwrap();
     reload(&gateway, "completed");
     gateway.logged(&["reloaded", "bind_password of ldap", "(changed)"]);
     gateway.logged(&["the new bind_password is right"]);
     Mail::Imap.session(&gateway, "alice");
+    // To try the new password, and on the one connection, which is another one now.
+    wait::until_true("the connection to be renewed", wait::SOON, || binds(&slapd) >= before + 2);
 
     // All connections are gone.
     slapd.kill();
