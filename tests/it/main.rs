@@ -60,6 +60,7 @@ mod sending_after_pop;
 mod server_state;
 mod silent;
 mod smuggling;
+mod starttls_after_login;
 mod storage;
 mod store_file;
 mod strangers;
