@@ -8,6 +8,7 @@ mod support;
 
 mod active_directory;
 mod after_pop;
+mod aliases_at_once;
 mod announced;
 mod backends;
 mod bad_backends;

@@ -13,14 +13,14 @@ use crate::support::smtp;
 const USERS: [&str; 3] = ["judy", "kim", "leo"];
 
 /// The user's own address, and six more.
-fn addresses(user: &str) -> Vec<String> {
+pub fn addresses(user: &str) -> Vec<String> {
     let others = ["first", "second", "third", "fourth", "fifth", "sixth"];
     let others = others.map(|which| format!("{which}.{user}@example.net"));
     [vec![format!("{user}@example.org")], others.to_vec()].concat()
 }
 
 /// They live in the pool, and the directory does not say at which server.
-fn people() -> String {
+pub fn people() -> String {
     USERS.iter().fold(String::new(), |mut ldif, user| {
         write!(
             ldif,
