@@ -62,6 +62,12 @@ fn a_users_file_that_changes_while_ldap_is_away_changes_its_own_users_only() {
     Mail::Imap.refused(&answer("carol2"), Refusal::Unavailable);
 }
 
+/// How often the gateway has shown its own password.
+fn binds(slapd: &Slapd) -> usize {
+    let bind = "BIND dn=\"cn=portcullis,dc=example,dc=org\" method=128";
+    slapd.log().lines().filter(|line| line.contains(bind)).count()
+}
+
 #[test]
 fn the_password_of_the_ldap_bind_is_rotated_without_a_restart() {
     let mut slapd = Slapd::start();
@@ -77,12 +83,15 @@ fn the_password_of_the_ldap_bind_is_rotated_without_a_restart() {
 
     reload(&gateway, "completed");
     gateway.logged(&["reloaded", "bind_password of ldap", "(unchanged)"]);
+    let before = binds(&slapd);
     slapd.modify(BIND_DN, "replace: userPassword\nuserPassword: rotated-secret");
     std::fs::write(&secret, "rotated-secret\n").unwrap();
     reload(&gateway, "completed");
     gateway.logged(&["reloaded", "bind_password of ldap", "(changed)"]);
     gateway.logged(&["the new bind_password is right"]);
     Mail::Imap.session(&gateway, "alice");
+    // To try the new password, and on the one connection, which is another one now.
+    wait::until_true("the connection to be renewed", wait::SOON, || binds(&slapd) >= before + 2);
 
     // All connections are gone.
     slapd.kill();

@@ -180,6 +180,20 @@ async fn a_damaged_file_is_read_as_it_was_written_or_is_an_error_and_never_a_pan
 }
 
 #[tokio::test]
+async fn a_name_with_a_letter_that_has_changed_is_nobody_elses() {
+    let folder = folder();
+    let (mut bytes, said) = written(folder.path(), true).await;
+    for name in ["off3", "user3"] {
+        let places: Vec<_> = memchr::memmem::find_iter(&bytes, name).collect();
+        assert!(!places.is_empty(), "{name} is in the file");
+        places.into_iter().for_each(|at| bytes[at] ^= 1);
+        let path = folder.path().join(name);
+        std::fs::write(&path, &bytes).expect("a file");
+        is_read_or_refused(&path, &said);
+    }
+}
+
+#[tokio::test]
 async fn bits_all_over_the_first_page_may_change() {
     let folder = folder();
     let (good, said) = written(folder.path(), true).await;
