@@ -23,6 +23,7 @@ use crate::proto::Protocol;
 use crate::session::Parts;
 use crate::wire::slots::{ConnectionSlot, ConnectionSlots};
 
+mod acted_on;
 mod acts;
 mod api;
 mod directory;

@@ -103,6 +103,21 @@ fn dropped(done: &Value) -> String {
     format!("sessions dropped: {here}{elsewhere}")
 }
 
+/// The user that was acted on, and the name that was typed where it is another one.
+fn acted_on(done: &Value, typed: &str) -> String {
+    match at(done, "user").as_str() {
+        Some(user) if user != typed => format!("{} (typed: {typed})", shown(at(done, "user"))),
+        // An older gateway says nothing of the kind.
+        Some(_) | None => typed.to_owned(),
+    }
+}
+
+/// What the operator must know besides, on a line of its own.
+fn note(done: &Value) -> String {
+    let note = at(done, "note");
+    if note.is_null() { String::new() } else { format!("\nnote: {}", shown(note)) }
+}
+
 /// Behind what is of one gateway, though there may be others.
 const PARTIAL: &str = " (of this gateway only: the registry's store is away)";
 
@@ -115,7 +130,10 @@ pub(super) fn kick(remote: &Remote, whom: &Whom) -> anyhow::Result<()> {
         (_, _, _, backend) => format!("/backends/{}/sessions", part(backend.as_deref().unwrap_or_default())),
     };
     let done = &remote.delete(&path)?;
-    tell(remote, done, || dropped(done))
+    tell(remote, done, || match user {
+        Some(user) => format!("{}: {}{}", acted_on(done, user), dropped(done), note(done)),
+        None => dropped(done),
+    })
 }
 
 /// Which protocol of a user is switched.
@@ -144,7 +162,7 @@ pub(super) fn switch(remote: &Remote, asked: &Switch, on: bool, now: bool) -> an
         let kept =
             if at(done, "kept") == true { "" } else { ", until the gateway restarts (registry.store is memory)" };
         let dropped = if now { format!("; {}", dropped(done)) } else { String::new() };
-        format!("{protocol} is {word} for {user}{kept}{dropped}")
+        format!("{protocol} is {word} for {}{kept}{dropped}{}", acted_on(done, user), note(done))
     })
 }
 
@@ -157,7 +175,8 @@ pub(super) fn forget(remote: &Remote, name: &str) -> anyhow::Result<()> {
             (false, 0) => String::new(),
             (false, nodes) => format!(", {nodes} other gateway{} told", if nodes == 1 { "" } else { "s" }),
         };
-        format!("the route of {name}: {here}{elsewhere}; the next login asks the directory")
+        let of = acted_on(done, name);
+        format!("the route of {of}: {here}{elsewhere}; the next login asks the directory{}", note(done))
     })
 }
 

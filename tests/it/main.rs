@@ -6,6 +6,7 @@
 
 mod support;
 
+mod acted_on;
 mod active_directory;
 mod after_pop;
 mod announced;

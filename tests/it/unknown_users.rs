@@ -69,7 +69,10 @@ fn while_the_directory_is_away_a_name_is_switched_only_by_force() {
     drop(Mail::Imap.session(&gateway, "alice"));
     site.slapd.kill();
     wait::until_true("an answer that is stale", wait::SOON, || run(&gateway, &["user", "alice"]).contains("(stale: "));
-    assert!(run(&gateway, &["disable", "alice", "pop3"]).contains("pop3 is disabled for alice"), "she is remembered");
+    assert!(
+        run(&gateway, &["disable", "alice", "pop3"]).contains("pop3 is disabled for alice@example.org (typed: alice)"),
+        "she is remembered"
+    );
 
     let (status, answer) = call(&gateway, VIEW, "GET", "/users/bob", "");
     assert!(status == 200 && answer.contains("\"answer\":\"unavailable\""), "{answer}");
@@ -84,7 +87,7 @@ fn while_the_directory_is_away_a_name_is_switched_only_by_force() {
     let form = format!("csrf={csrf}&user=bob&protocol=pop3&to=off&back=/");
     let question = ask(&gateway, "POST", "/switch", &ops, &form);
     assert_eq!(question.status, 200, "{}", question.body);
-    assert!(question.body.contains("Disable pop3 for bob all the same?"), "{}", question.body);
+    assert!(question.body.contains("Disable pop3 for bob@example.org (typed: bob) all the same?"), "{}", question.body);
     assert!(!gateway.log().contains("what=\"bob@example.org\""), "{}", gateway.log());
     assert_eq!(ask(&gateway, "POST", "/switch", &ops, &format!("{form}&force=yes")).status, 303);
     gateway.logged(&["act=\"disable\"", "what=\"bob@example.org\"", "protocol=\"pop3\""]);
@@ -118,7 +121,8 @@ fn an_operator_sees_where_a_user_lives_and_why_logins_were_refused() {
 
     let searches = || site::shared().slapd.searches("mail=bob@example.org");
     let before = searches();
-    assert_eq!(run(&gateway, &["forget", "bob"]), "the route of bob: forgotten; the next login asks the directory\n");
+    let forgotten = "the route of bob@example.org (typed: bob): forgotten; the next login asks the directory\n";
+    assert_eq!(run(&gateway, &["forget", "bob"]), forgotten);
     assert!(run(&gateway, &["forget", "bob"]).contains("nothing was remembered"));
     run(&gateway, &["user", "bob"]);
     wait::until_true("a search for bob", wait::SOON, || searches() > before);

@@ -6,6 +6,8 @@ use utoipa::ToSchema;
 
 use super::sessions::{LIMIT_MAX, Sessions, matching};
 use super::{Admin, Caller, Dropped, Refusal, State, Whose};
+use crate::admin::acted_on::ActedOn;
+use crate::admin::acts::ForgottenRoute;
 use crate::admin::directory::{DirectoryAnswer, Verdict};
 use crate::admin::refusal::{Body, Path};
 use crate::admin::{acts, named};
@@ -108,6 +110,8 @@ pub(super) struct Wish {
 /// What it is now.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Switched {
+    #[serde(flatten)]
+    of: ActedOn,
     enabled: bool,
     /// Whether a restart leaves it so: with `registry.store: memory` it does not.
     kept: bool,
@@ -115,9 +119,20 @@ pub(super) struct Switched {
     dropped: Dropped,
 }
 
+/// What became of a user's sessions.
+#[derive(Serialize, ToSchema)]
+pub(super) struct DroppedOfUser {
+    #[serde(flatten)]
+    of: ActedOn,
+    #[serde(flatten)]
+    dropped: Dropped,
+}
+
 /// What was forgotten.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Forgotten {
+    #[serde(flatten)]
+    of: ActedOn,
     /// Whether there was something to forget here.
     forgotten: bool,
     /// Other gateways that were told; they forget it within a second or so.
@@ -216,19 +231,21 @@ pub(super) async fn switch(
     let (user, answer) = admin.look_up_for_act(&name).await?;
     let Wish { enabled, now, force } = wish;
     let done = admin.switch(&caller, &user, &answer, acts::Wish { protocol, enabled, now, force }).await?;
-    Ok(Json(Switched { enabled, kept: done.kept, dropped: done.dropped.into() }))
+    let of = ActedOn::looked_up(&name, &user, &answer);
+    Ok(Json(Switched { of, enabled, kept: done.kept, dropped: done.dropped.into() }))
 }
 
 /// Drops a user's sessions.
 #[utoipa::path(delete, path = "/users/{name}/sessions", operation_id = "drop_sessions_of_user", params(("name" = String, Path, description = "A user's name")),
-    responses((status = 200, body = Dropped), (status = "4XX", body = Refusal)))]
+    responses((status = 200, body = DroppedOfUser), (status = "4XX", body = Refusal)))]
 pub(super) async fn drop_sessions(
     State(admin): State<Admin>,
     Extension(caller): Extension<Caller>,
     Path(name): Path<String>,
-) -> Result<Json<Dropped>, Refusal> {
-    let user = admin.user(&name).await?;
-    Ok(Json(admin.drop_sessions(&caller, &Whose::user(&user, None)).await?.into()))
+) -> Result<Json<DroppedOfUser>, Refusal> {
+    let (user, answer) = admin.look_up(&name).await?;
+    let dropped = admin.drop_sessions(&caller, &Whose::user(&user, None)).await?.into();
+    Ok(Json(DroppedOfUser { of: ActedOn::looked_up(&name, &user, &answer), dropped }))
 }
 
 /// Forgets where the user lives, at all gateways that share the registry's store: the next login asks the directory.
@@ -239,7 +256,7 @@ pub(super) async fn forget_route(
     Extension(caller): Extension<Caller>,
     Path(name): Path<String>,
 ) -> Result<Json<Forgotten>, Refusal> {
-    let (forgotten, told) = admin.forget_route(&caller, &name).await?;
+    let ForgottenRoute { forgotten, told, of } = admin.forget_route(&caller, &name).await?;
     let nodes_told = if told.is_partial { 0 } else { told.nodes };
-    Ok(Json(Forgotten { forgotten, nodes_told, partial: told.is_partial }))
+    Ok(Json(Forgotten { of, forgotten, nodes_told, partial: told.is_partial }))
 }
