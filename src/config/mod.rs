@@ -26,7 +26,8 @@ mod warnings;
 pub use address::AddressRange;
 pub use certificate::{CertificateProblem, CertificateStatus};
 pub use check::{
-    Problem, Severity, WrittenAddress, WrittenUser, WrittenUsers, load, parse, parse_users, presets, read_users,
+    Problem, Severity, WrittenAddress, WrittenUser, WrittenUsers, load, login_protocol, parse, parse_users, presets,
+    read_users,
 };
 pub use hosts::KnownHosts;
 pub use pool::{BackendLogin, BackendTls, Pool, Server, Storage};

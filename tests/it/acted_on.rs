@@ -90,3 +90,18 @@ fn while_the_directory_is_away_an_act_says_that_it_is_for_exactly_the_name() {
         assert!(page.contains(words), "{words} is not in {page}");
     }
 }
+
+#[test]
+fn a_protocol_that_cannot_be_switched_is_told_which_can() {
+    let gateway = gateway(&site::shared().slapd);
+    let imap = "the protocol `imaps` is not one of imap, pop3, submission; `imap` is IMAP with and without TLS";
+    let smtp =
+        ["smtp is port 25, which takes mail from strangers", "To keep the user from sending mail, switch submission"];
+    for (protocol, words) in
+        [("imaps", &[imap][..]), ("gopher", &["is not one of imap, pop3, submission"]), ("smtp", &smtp)]
+    {
+        let refused = run_as_is(&gateway, &["disable", "alice", protocol]);
+        assert!(refused.code == Some(1) && words.iter().all(|words| refused.err.contains(words)), "{refused:?}");
+        assert!(protocol == "smtp" || !refused.err.contains("smtp"), "{refused:?}");
+    }
+}

@@ -219,7 +219,7 @@ impl From<roster::RefusedLogin> for RefusedLogin {
 /// Switches a protocol off or on for a user, from the next login on. 404: the directory does not know the user, and
 /// nothing is switched off for that name.
 #[utoipa::path(put, path = "/users/{name}/protocols/{protocol}", operation_id = "switch_protocol", request_body = Wish,
-    params(("name" = String, Path, description = "A user's name"), ("protocol" = String, Path, pattern = "^(imap|pop3|submission|smtp)$")),
+    params(("name" = String, Path, description = "A user's name"), ("protocol" = String, Path, pattern = "^(imap|pop3|submission)$")),
     responses((status = 200, body = Switched), (status = "4XX", body = Refusal), (status = 503, body = Refusal), (status = 507, body = Refusal)))]
 pub(super) async fn switch(
     State(admin): State<Admin>,
