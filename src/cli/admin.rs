@@ -183,9 +183,13 @@ pub(super) fn forget(remote: &Remote, name: &str) -> anyhow::Result<()> {
 pub(super) fn user(remote: &Remote, name: &str) -> anyhow::Result<()> {
     let one = &remote.get(&format!("/users/{}", part(name)))?;
     tell(remote, one, || {
+        let is_nobody = at(at(one, "directory"), "answer") == "unknown";
         let switch = |each: &Value| {
-            let allowed = if at(each, "allowed").is_null() { "-".to_owned() } else { yes(at(each, "allowed")) };
-            vec![shown(at(each, "protocol")), yes(at(each, "enabled")), allowed, ago(at(each, "last_login"))]
+            let (enabled, allowed) = (at(each, "enabled"), at(each, "allowed"));
+            // Of a name that nobody has, only what was switched off for it says something.
+            let enabled = if is_nobody && *enabled == true { &Value::Null } else { enabled };
+            let allowed = if is_nobody { &Value::Null } else { allowed };
+            vec![shown(at(each, "protocol")), yes(enabled), yes(allowed), ago(at(each, "last_login"))]
         };
         format!(
             "user           {}{}\ndirectory      {}\nlast address   {}\nfailed logins  {}\n\n{}\n{}{}\n{}",
@@ -327,8 +331,14 @@ fn rows(list: &Value, row: impl Fn(&Value) -> Vec<String>) -> Vec<Vec<String>> {
     list.as_array().into_iter().flatten().map(row).collect()
 }
 
+/// `-` where nobody can say.
 fn yes(value: &Value) -> String {
-    if *value == true { "yes" } else { "no" }.to_owned()
+    match value {
+        Value::Null => "-",
+        Value::Bool(true) => "yes",
+        _ => "no",
+    }
+    .to_owned()
 }
 
 fn tell(remote: &Remote, answer: &Value, words: impl Fn() -> String) -> anyhow::Result<()> {

@@ -114,6 +114,15 @@ fn an_operator_sees_where_a_user_lives_and_why_logins_were_refused() {
     }
     let nosuch = run(&gateway, &["user", "nosuch"]);
     assert!(nosuch.contains("there is no such user") && nosuch.contains("unknown user"), "{nosuch}");
+    assert!(nosuch.contains("failed logins  1 (the last ") && nosuch.contains(" ago from 127.0.0.89)\n"), "{nosuch}");
+    for protocol in ["imap", "pop3", "submission"] {
+        let row = nosuch.lines().find(|line| line.starts_with(protocol)).expect("a row");
+        assert_eq!(row.split_whitespace().collect::<Vec<_>>(), [protocol, "-", "-", "-"], "{nosuch}");
+    }
+    let ops = sign_in(&gateway, OPS);
+    let page = ask(&gateway, "GET", "/user?name=nosuch", &ops, "").body;
+    assert!(page.contains("<strong>1</strong> failed login, the last") && !page.contains("No failed logins"), "{page}");
+    assert!(page.matches(">no such user</span>").count() >= 2 && !page.contains(">enabled<"), "{page}");
     let (_, detail) = call(&gateway, VIEW, "GET", "/users/bob", "");
     assert!(detail.contains("\"refused_logins\":[{\"at\":") && !detail.contains("wrong\""), "no password: {detail}");
     let (_, detail) = call(&gateway, VIEW, "GET", "/users/frank", "");

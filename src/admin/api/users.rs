@@ -10,7 +10,7 @@ use crate::admin::acted_on::ActedOn;
 use crate::admin::acts::ForgottenRoute;
 use crate::admin::directory::{DirectoryAnswer, Verdict};
 use crate::admin::refusal::{Body, Path};
-use crate::admin::{acts, named};
+use crate::admin::{acts, failures, named};
 use crate::config::Standing;
 use crate::nodes::Remembered;
 use crate::proto::Protocol;
@@ -89,6 +89,7 @@ struct Address {
 #[derive(Serialize, ToSchema)]
 struct Failures {
     /// About so many, where several gateways share the registry's store: what it did not confirm in time is told again.
+    /// Not fewer than are in `refused_logins`, which has those of unknown names too.
     count: u64,
     last_at: Option<u64>,
     last_address: Option<String>,
@@ -158,6 +159,7 @@ pub(super) async fn one(State(admin): State<Admin>, Path(name): Path<String>) ->
     let address =
         |visit: &Visit| Address { address: visit.address.to_string(), at: visit.at, protocol: visit.protocol.name() };
     let filter = Filter { user: Some(user.shared_name()), ..Filter::default() };
+    let refused = admin.parts.roster.refused_logins(user.name());
     let mut sessions = matching(&admin, &filter, None, LIMIT_MAX).await?;
     sessions.partial |= is_partial;
     Ok(Json(Detail {
@@ -165,12 +167,8 @@ pub(super) async fn one(State(admin): State<Admin>, Path(name): Path<String>) ->
         protocols: Protocol::ALL.into_iter().filter(|protocol| protocol.login() == *protocol).map(switch).collect(),
         last_address: known.addresses.last().map(|visit| visit.address.to_string()),
         addresses: known.addresses.iter().rev().map(address).collect(),
-        failed_logins: Failures {
-            count: known.failures,
-            last_at: known.last_failure.map(|(at, _)| at),
-            last_address: known.last_failure.map(|(_, address)| address.to_string()),
-        },
-        refused_logins: admin.parts.roster.refused_logins(user.name()).into_iter().map(RefusedLogin::from).collect(),
+        failed_logins: failures::Failures::of(&known, &refused).into(),
+        refused_logins: refused.into_iter().map(RefusedLogin::from).collect(),
         directory: answer.into(),
         sessions,
     }))
@@ -201,6 +199,12 @@ const fn status(standing: Standing) -> &'static str {
         Standing::Active => "active",
         Standing::Deny => "deny",
         Standing::Unavailable => "unavailable",
+    }
+}
+
+impl From<failures::Failures> for Failures {
+    fn from(failures::Failures { count, last }: failures::Failures) -> Self {
+        Self { count, last_at: last.map(|(at, _)| at), last_address: last.map(|(_, address)| address.to_string()) }
     }
 }
 
