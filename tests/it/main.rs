@@ -23,6 +23,7 @@ mod denials;
 mod directory;
 mod directory_state;
 mod docker;
+mod environment;
 mod faults;
 mod gate;
 mod grafana;
