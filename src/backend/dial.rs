@@ -15,7 +15,7 @@ use crate::wire::socket;
 use crate::wire::{Lost, Wire};
 
 impl Lease {
-    /// Connects; `deadline` of the wire is that of the whole login. Implicit TLS is spoken before it returns.
+    /// Connects; `deadline` of the wire is that of the server's first word. Implicit TLS is spoken before it returns.
     pub(super) async fn dial(&self, attempt: &mut Attempt<'_>, protocol: Protocol) -> Result<Wire, Failure> {
         let settings = &self.server().settings;
         let connected = self.connect(protocol, attempt.started + settings.config.connect_timeout).await;
@@ -24,7 +24,8 @@ impl Lease {
             return Err(attempt.is_a_loop(format!("a loop: {peer} is the gateway itself")));
         }
         attempt.connected();
-        let wire = Wire::new(stream, attempt.started + settings.config.login_timeout);
+        let first_word = Instant::now() + settings.config.greeting_timeout;
+        let wire = Wire::new(stream, first_word.min(attempt.started + settings.config.login_timeout));
         match settings.config.tls.of(protocol) {
             BackendTls::None | BackendTls::StartTls => Ok(wire),
             BackendTls::Implicit => self.secure(attempt, wire).await,

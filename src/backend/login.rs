@@ -34,7 +34,7 @@ impl Lease {
     /// Connects and logs in; what the server said after its OK is in the wire's `heard`.
     ///
     /// # Errors
-    /// [`Failure`], within the pool's `login_timeout`.
+    /// [`Failure`], within the pool's `login_timeout`; a server that says nothing fails within `greeting_timeout`.
     pub async fn log_in(&self, protocol: Protocol, errand: Errand) -> Result<(Wire, Granted), Failure> {
         self.attempt(protocol, protocol.back(errand)).await
     }
@@ -65,6 +65,7 @@ impl Lease {
                 Ask::Input => {
                     wire.hear().await.map_err(|lost| attempt.lost(stage, &lost))?;
                     attempt.spoke();
+                    wire.deadline = attempt.started + self.server().settings.config.login_timeout;
                 }
                 Ask::StartTls if !wire.heard.is_empty() => {
                     return Err(Failure::new(Denial::Unavailable, "starttls", "bytes behind the answer, in the clear"));

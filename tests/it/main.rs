@@ -55,6 +55,7 @@ mod reload;
 mod sending_after_pop;
 mod server_state;
 mod silent;
+mod silent_servers;
 mod smuggling;
 mod storage;
 mod store_file;
