@@ -229,8 +229,8 @@ impl Gateway {
     }
 
     /// Stops accepting, tells who has not logged in goodbye, lets sessions finish for `shutdown.grace` (or until
-    /// `hurry` is ready), then cuts. Returns how many workers had to be cut.
-    pub async fn stop(self, hurry: impl Future<Output = ()>) -> usize {
+    /// `hurry` is ready), then cuts. Returns how many sessions were still open and had to be cut.
+    pub async fn stop(self, hurry: impl Future<Output = ()>) -> i64 {
         let Self { config, parts, listeners, drain, chores, .. } = self;
         drain.stop();
         listeners.iter().for_each(|listener| listener.close());
@@ -244,7 +244,7 @@ impl Gateway {
             _ = drain.finished() => {}
             () = patience => {}
         }
-        let cut = drain.busy();
+        let cut = Protocol::ALL.map(|protocol| parts.metrics.open.with_label_values(&[protocol.name()]).get());
         drain.cut();
         let _ = tokio::time::timeout(FAREWELL, async {
             while drain.busy() > 0 {
@@ -256,7 +256,7 @@ impl Gateway {
         // What a chore tells other gateways at this moment, of at most a hundred users, may be lost.
         chores.iter().for_each(JoinHandle::abort);
         let _ = tokio::time::timeout(FAREWELL, parts.nodes.leave()).await;
-        cut
+        cut.iter().sum()
     }
 }
 

@@ -69,7 +69,7 @@ pub struct Metrics {
     pub records: IntCounterVec,
     /// Addresses written to the registry's store, by outcome.
     pub registry_writes: IntCounterVec,
-    /// Whether the registry's store is there.
+    /// Whether the registry's store answers.
     pub registry_up: IntGauge,
     /// Sessions that an administrator ended, by what was named.
     pub kicks: IntCounterVec,
@@ -165,7 +165,7 @@ impl Metrics {
                 "Addresses written to the registry's store.",
                 &["outcome"],
             )?,
-            registry_up: gauge(&r, "registry_up", "Whether the registry's store is there.")?,
+            registry_up: gauge(&r, "registry_up", "Whether the registry's store answers.")?,
             kicks: counters(&r, "kicks_total", "Sessions that an administrator ended.", &["by"])?,
             lookups: counters(&r, "lookups_total", "Questions of other MTAs.", &["protocol", "answer"])?,
             admin_refusals: counters(

@@ -224,7 +224,11 @@ pub(super) fn status(remote: &Remote) -> anyhow::Result<()> {
     let sessions: Vec<String> = at(status, "sessions").as_array().into_iter().flatten().map(count).collect();
     let stopping = if at(status, "stopping") == true { ", stopping" } else { "" };
     let directory = directory(at(status, "directory"));
-    let registry = if at(status, "registry_up") == true { "there" } else { "away" };
+    let registry = match (at(status, "registry_up") == true, at(status, "registry_kept") == true) {
+        (true, true) => "its store (registry.store) answers",
+        (true, false) => "kept in memory, until a restart (registry.store is memory)",
+        (false, _) => "its store (registry.store) does not answer",
+    };
     let node = |each: &Value| format!("{} ({})", shown(at(each, "node")), shown(at(each, "sessions")));
     let nodes: Vec<String> = at(status, "nodes").as_array().into_iter().flatten().map(node).collect();
     let gateways = match (at(status, "partial") == true, nodes.len()) {

@@ -143,6 +143,7 @@ fn while_the_server_is_away_a_gateway_shows_its_own_sessions_and_says_so() {
         "bob@example.org (typed: bob): sessions dropped: 0 (of this gateway only: the registry's store is away)\n";
     assert_eq!(kicked, told);
     redis.kill();
+    shows(&one, &["status"], |text| text.contains("registry   its store (registry.store) does not answer\n"));
     shows(&one, &["who"], |text| text.ends_with(own));
     // Each gateway's own count decides.
     let _second = open("127.0.0.96", &one, "alice");
