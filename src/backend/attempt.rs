@@ -75,12 +75,12 @@ impl<'s> Attempt<'s> {
     }
 
     /// There is no TLS: nobody gets in until that is mended, or the server is frozen.
-    pub(super) fn not_secured(&mut self, lost: &Lost) {
+    pub(super) fn not_secured(&mut self, lost: &Lost, why: &str) {
         let outcome = match lost {
             Lost::TimedOut => Outcome::TimedOut,
             Lost::Closed | Lost::Flooded | Lost::Broken(_) => Outcome::TlsFailed,
         };
-        self.fail(outcome, "TLS handshake", lost);
+        self.fail(outcome, "TLS handshake", why);
     }
 
     /// The connection was lost while the back half was at this stage. That a server which has spoken closes it is no
@@ -183,7 +183,7 @@ mod tests {
             });
             assert_eq!(silent, (State::Down, Some(format!("{stage}: timed out")), "timed_out"));
         }
-        let secret = ending(|attempt| attempt.not_secured(&Lost::Closed));
+        let secret = ending(|attempt| attempt.not_secured(&Lost::Closed, "closed"));
         assert_eq!(secret, (State::Down, Some("TLS handshake: closed".to_owned()), "tls_failed"));
     }
 

@@ -11,8 +11,7 @@ use super::lease::Lease;
 use super::login::Failure;
 use crate::config::BackendTls;
 use crate::proto::{Denial, Protocol};
-use crate::wire::socket;
-use crate::wire::{Lost, Wire};
+use crate::wire::{Lost, Wire, socket, tls_client};
 
 impl Lease {
     /// Connects; `deadline` of the wire is that of the server's first word. Implicit TLS is spoken before it returns.
@@ -39,12 +38,16 @@ impl Lease {
             return Err(Failure::new(Denial::Misconfigured, "TLS handshake", detail));
         };
         wire.connect_tls(&connector).await.map_err(|lost| {
-            attempt.not_secured(&lost);
+            let why = match &lost {
+                Lost::Broken(error) => tls_client::reason(error),
+                Lost::Closed | Lost::TimedOut | Lost::Flooded => lost.to_string(),
+            };
+            attempt.not_secured(&lost, &why);
             match &lost {
                 Lost::Broken(error) if is_certificate_problem(error) => {
-                    Failure::new(Denial::Misconfigured, "TLS handshake", lost.to_string())
+                    Failure::new(Denial::Misconfigured, "TLS handshake", why)
                 }
-                _ => Failure::down("TLS handshake", lost.to_string()),
+                _ => Failure::down("TLS handshake", why),
             }
         })
     }

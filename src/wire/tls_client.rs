@@ -2,6 +2,7 @@
 //!
 //! It stands apart because it is the only place where verification can be switched off.
 
+use std::io;
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -52,6 +53,36 @@ fn authorities(tls: &config::ClientTls) -> Result<RootCertStore, TlsSetupProblem
     };
     config::pem::authorities(file).map_err(TlsSetupProblem::Authorities)
 }
+
+/// Why a handshake with a server failed, in words for an operator where they are known.
+#[must_use]
+pub fn reason(error: &io::Error) -> String {
+    use rustls::{CertificateError as Certificate, Error};
+    let Some(problem) = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) else {
+        return error.to_string();
+    };
+    let Error::InvalidCertificate(certificate) = problem else { return problem.to_string() };
+    match certificate {
+        Certificate::UnknownIssuer => {
+            "its certificate is of an authority that is not trusted here: name that one's file as `ca` of `tls`"
+                .to_owned()
+        }
+        Certificate::Expired | Certificate::ExpiredContext { .. } => "its certificate has expired".to_owned(),
+        Certificate::NotValidYet | Certificate::NotValidYetContext { .. } => {
+            "its certificate is not valid yet".to_owned()
+        }
+        Certificate::NotValidForName => "its certificate is for other names than that of the server".to_owned(),
+        Certificate::NotValidForNameContext { expected, presented } => {
+            let names = presented.iter().take(NAMES_SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+            let names = if names.is_empty() { "no name at all" } else { &names };
+            format!("its certificate is not for {}, but for {names}", expected.to_str())
+        }
+        other => format!("its certificate cannot be trusted: {other}"),
+    }
+}
+
+/// Of a certificate, which may have thousands.
+const NAMES_SHOWN: usize = 5;
 
 /// Takes any certificate, but wants proof that the server holds its key.
 #[derive(Debug)]
