@@ -199,6 +199,8 @@ impl Gateway {
             }));
         }
         let parts = self.parts.clone();
+        self.chores.push(tokio::spawn(async move { parts.backends.recheck().await }));
+        let parts = self.parts.clone();
         self.chores.push(tokio::spawn(async move {
             loop {
                 tokio::time::sleep(SWEEP).await;

@@ -22,14 +22,14 @@
 //!   session: [PROXY header → door.admit(client)] → [implicit TLS] → conversation.next_wish() ◀───┐
 //!                                                         │ login                                │ deny
 //!     [MAIL without AUTH: registry.covers(address) says whose login it is]                       │
-//!             directory.find → backends.candidates → lease → dial → back half logs in ───────────┘
+//!             directory.find → backends.log_in: choose → lease → dial → back half ───────────────┘
 //!                                                         │ granted
 //!            user_limits: a place · roster: Guest, on from now on · registry.record(user, client address) → Presence
 //!                          relay(client, backend), a task of its own → Tally
 //!                    ── always ──▶ Record, dropped: Ending → metrics, one log line
 //!
 //!   port 25, instead of a login, for each message:
-//!     RCPT ▶ directory.recipient → backends.candidates → Transaction: lease → dial → MAIL, RCPT ▶ its answer
+//!     RCPT ▶ directory.recipient → backends.log_in → Transaction: MAIL, RCPT ▶ its answer
 //!     DATA, BDAT ▶ the text, passed on as it comes ▶ its answer, the only one that acknowledges
 //! ```
 //!
@@ -44,7 +44,7 @@
 //! | word | module | what it is |
 //! |---|---|---|
 //! | `Gateway`, `Workers`, `Listener` | [`gateway`], [`worker`], [`listener`] | the running program · its threads · one bound address speaking one `Protocol` |
-//! | `Session`, `Ending`, `Stage` | [`session`] | one client connection · how it ended · what it was doing then |
+//! | `Session`, `Ending`, [`proto::Stage`] | [`session`] | one client connection · how it ended · what it was doing then |
 //! | `Parts`, `Entrance` | [`session`] | what all sessions share · what those of one listener share |
 //! | `Conversation` | `session` | a `Front` on a `Wire`: `next_wish`, `deny`, `grant`, `answer` |
 //! | `Reception`, `Transaction` | `session` | the messages of port 25: which server each goes to · one message at one server |
@@ -52,7 +52,7 @@
 //! | `Protocol` | [`proto`] | `Imap, Pop3, Submission, Smtp`: the only list; the factory of the halves |
 //! | `Front` / `Back` | [`proto`] | the client-facing / back-end-facing half of a protocol |
 //! | `Need` / `Ask` | [`proto`] | what a front / a back needs next |
-//! | `Login`, `Granted`, `Denial` | [`proto`] | a wish to log in · what the back-end said · why not |
+//! | `Login`, `Granted`, `LoginFailure`, `Denial` | [`proto`] | a wish to log in · what the back-end said · why not, for the log · why not, for the client |
 //! | `Post`, `Answer` | [`proto`] | a part of a message, to be passed on · what the client is told of it |
 //! | `Mail`, `Recipient` | [`proto`] | who sends, and what is said of the message · one who is to get it |
 //! | `Text`, `Chunks` | [`proto::smtp::text`] | a message's text up to its end, the one place that decides where that is · the same in chunks |
@@ -61,7 +61,7 @@
 //! | `Gate`, `Door`, `Permit`, `Refusal` | [`gate`] | admission · its part for one listener · a place inside, given back when dropped · why not |
 //! | `Directory`, `User`, `Route` | [`directory`] | answers "where does this user live?" · who it is, by the one name that the directory has for the entry · host, name there, standing |
 //! | `Recipient`, `Lodging` | [`directory`] | whose mail is this? · where it goes, and to which address there |
-//! | `Backends`, `Server`, `Lease` | [`backend`] | the servers behind a name · one of them · a place there, given back when dropped |
+//! | `Backends`, `Server`, `Lease` | [`backend`] | the servers behind a name, and the only place that decides to try another · one of them · a place there, given back when dropped |
 //! | `Registry`, `Presence`, `Coverage` | [`registry`] | who logged in from where · a session that keeps that so · what an address may be taken for |
 //! | `Roster`, `Guest`, `Entry` | [`roster`] | who is on, and what is remembered of users · a session's own hold of its entry · what others see of it |
 //! | `Nodes` | [`nodes`] | all gateways that share a store as one: who is on at any of them, what they remember of users, and orders that reach each |

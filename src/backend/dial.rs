@@ -8,14 +8,14 @@ use tokio::time::{Instant, timeout_at};
 
 use super::attempt::Attempt;
 use super::lease::Lease;
-use super::login::Failure;
 use crate::config::BackendTls;
-use crate::proto::{Denial, Protocol};
-use crate::wire::{Lost, Wire, socket, tls_client};
+use crate::proto::{Denial, LoginFailure, Protocol, Stage};
+use crate::wire::{Lost, Wire, socket};
 
 impl Lease {
     /// Connects; `deadline` of the wire is that of the server's first word. Implicit TLS is spoken before it returns.
-    pub(super) async fn dial(&self, attempt: &mut Attempt<'_>, protocol: Protocol) -> Result<Wire, Failure> {
+    pub(super) async fn dial(&self, attempt: &mut Attempt<'_>) -> Result<Wire, LoginFailure> {
+        let protocol = attempt.protocol;
         let settings = &self.server().settings;
         let connected = self.connect(protocol, attempt.started + settings.config.connect_timeout).await;
         let (stream, peer) = connected.map_err(|error| attempt.not_connected(&error))?;
@@ -32,23 +32,14 @@ impl Lease {
     }
 
     /// TLS with the server, verified as the pool says.
-    pub(super) async fn secure(&self, attempt: &mut Attempt<'_>, wire: Wire) -> Result<Wire, Failure> {
+    pub(super) async fn secure(&self, attempt: &mut Attempt<'_>, wire: Wire) -> Result<Wire, LoginFailure> {
         let Some(connector) = self.server().connector() else {
             let detail = "no certificate can be for this name";
-            return Err(Failure::new(Denial::Misconfigured, "TLS handshake", detail));
+            return Err(LoginFailure::new(Denial::Misconfigured, Stage::TlsHandshake, detail));
         };
-        wire.connect_tls(&connector).await.map_err(|lost| {
-            let why = match &lost {
-                Lost::Broken(error) => tls_client::reason(error),
-                Lost::Closed | Lost::TimedOut | Lost::Flooded => lost.to_string(),
-            };
-            attempt.not_secured(&lost, &why);
-            match &lost {
-                Lost::Broken(error) if is_certificate_problem(error) => {
-                    Failure::new(Denial::Misconfigured, "TLS handshake", why)
-                }
-                _ => Failure::down("TLS handshake", why),
-            }
+        wire.connect_tls(&connector).await.map_err(|lost| match &lost {
+            Lost::Broken(error) if is_certificate_problem(error) => attempt.not_trusted(&lost),
+            Lost::Broken(_) | Lost::Closed | Lost::Flooded | Lost::TimedOut => attempt.not_secured(&lost),
         })
     }
 

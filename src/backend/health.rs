@@ -1,18 +1,32 @@
 //! Whether a server answers, by each protocol: each has a port of its own there, and often a program of its own.
+//!
+//! ```text
+//! Reachable ── a login got no connection, or not a word ──▶ Suspect ── nor does a recheck ──▶ Unreachable
+//!     ▲                                                        │                                  │
+//!     └──────────────── whatever answers a login, or a recheck ┴──────────────────────────────────┘
+//! ```
+//!
+//! While it is not reachable, logins go to other servers first where others can serve, and once it is unreachable nobody
+//! else waits for it either. A server that speaks and then fails is shown as down, and still tried.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use prometheus::IntCounter;
 use tokio::time::Instant;
 
-use crate::metrics::Metrics;
+use super::series::Series;
 use crate::proto::Protocol;
 
 /// What the attempts to reach one server came to.
 #[derive(Debug)]
 pub(super) struct Health {
     protocols: Mutex<BTreeMap<Protocol, Last>>,
+    /// What [`Last::reach`] says, so that a login need not wait for the lock: two bits for each protocol.
+    reach: AtomicU8,
+    /// How long the gateway waits before it looks at a server that is away, and between two looks.
+    interval: Duration,
     series: Arc<Series>,
 }
 
@@ -24,6 +38,50 @@ struct Last {
     /// When an attempt was answered last.
     answered: Option<Instant>,
     tried: Option<Instant>,
+    reach: Reach,
+    recheck: Recheck,
+}
+
+/// Whether connecting to it makes sense, worst last.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Reach {
+    #[default]
+    Reachable = 0,
+    Suspect = 1,
+    Unreachable = 2,
+}
+
+/// What a failed attempt says of the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sign {
+    /// It said something, and is there.
+    Spoke,
+    /// The client left while it said nothing: for that alone nobody is sent elsewhere, but the gateway looks for itself.
+    LeftEarly,
+    /// It gave a login no connection, or not a word.
+    Silent,
+    /// Nor did it give that to a recheck.
+    StillSilent,
+}
+
+impl Reach {
+    const fn after(self, sign: Sign) -> Self {
+        match (self, sign) {
+            (_, Sign::Spoke) => Self::Reachable,
+            (reach, Sign::LeftEarly) => reach,
+            (Self::Reachable | Self::Suspect, Sign::Silent) => Self::Suspect,
+            (Self::Unreachable, Sign::Silent) | (_, Sign::StillSilent) => Self::Unreachable,
+        }
+    }
+}
+
+/// The gateway's own look at a server that is not reachable, where logins do not find out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Recheck {
+    #[default]
+    Unneeded,
+    Due(Instant),
+    Running,
 }
 
 /// A protocol by which a server was tried.
@@ -82,13 +140,13 @@ pub(super) enum Change {
 }
 
 impl Health {
-    pub(super) fn new(series: &Arc<Series>) -> Self {
-        Self { protocols: Mutex::default(), series: series.clone() }
+    pub(super) fn new(interval: Duration, series: &Arc<Series>) -> Self {
+        Self { protocols: Mutex::default(), reach: AtomicU8::new(0), interval, series: series.clone() }
     }
 
     /// The same series; nothing is known of this port yet.
     pub(super) fn of_another_port(&self) -> Self {
-        Self::new(&self.series)
+        Self::new(self.interval, &self.series)
     }
 
     pub(super) fn series(&self) -> &Series {
@@ -97,21 +155,32 @@ impl Health {
 
     /// An attempt that began at `started` has ended. One that failed tells nothing new when a later one was answered
     /// before that: a server that is slow to refuse a wrong password is there all the same.
-    pub(super) fn note(&self, protocol: Protocol, started: Instant, problem: Option<&str>) -> Change {
+    pub(super) fn note(&self, protocol: Protocol, started: Instant, failed: Option<(&str, Sign)>) -> Change {
         let mut protocols = self.lock();
         let is_new = !protocols.contains_key(&protocol);
         let last = protocols.entry(protocol).or_default();
         let now = Instant::now();
         last.tried = Some(now);
         let was_down = last.problem.is_some();
-        match problem {
+        match failed {
             None => {
-                last.answered = Some(now);
-                last.problem = None;
+                *last = Last { answered: Some(now), tried: last.tried, ..Last::default() };
             }
             Some(_) if last.answered.is_some_and(|answered| answered > started) => {}
-            Some(problem) => last.problem = Some(problem.into()),
+            Some((problem, sign)) => {
+                last.problem = Some(problem.into());
+                last.reach = last.reach.after(sign);
+                last.recheck = match (sign, last.recheck) {
+                    (Sign::Spoke, _) => Recheck::Unneeded,
+                    (_, Recheck::Unneeded) => Recheck::Due(now + self.interval),
+                    (_, wanted) => wanted,
+                };
+            }
         }
+        let (shift, reach) = (shift(protocol), last.reach as u8);
+        // Under the lock: nobody else writes.
+        let others = self.reach.load(Ordering::Relaxed) & !(0b11 << shift);
+        self.reach.store(others | reach << shift, Ordering::Relaxed);
         let change = match (was_down, last.problem.is_some()) {
             (false, true) => Change::Down,
             (true, false) => Change::UpAgain,
@@ -121,6 +190,41 @@ impl Health {
             self.series.moved(protocol, change);
         }
         change
+    }
+
+    /// Whether a login by this protocol has something to wait for, as far as is known.
+    pub(super) fn reach(&self, protocol: Protocol) -> Reach {
+        match self.reach.load(Ordering::Relaxed) >> shift(protocol) & 0b11 {
+            0 => Reach::Reachable,
+            1 => Reach::Suspect,
+            _ => Reach::Unreachable,
+        }
+    }
+
+    /// Why the last attempt by this protocol failed, if it did.
+    pub(super) fn problem(&self, protocol: Protocol) -> Option<Arc<str>> {
+        self.lock().get(&protocol)?.problem.clone()
+    }
+
+    /// The protocols by which it is to be rechecked now; each is owed a [`rechecked`](Self::rechecked).
+    pub(super) fn start_rechecks(&self) -> Vec<Protocol> {
+        let now = Instant::now();
+        let mut protocols = self.lock();
+        let due = protocols.iter_mut().filter(|(_, last)| matches!(last.recheck, Recheck::Due(at) if at <= now));
+        due.map(|(protocol, last)| {
+            last.recheck = Recheck::Running;
+            *protocol
+        })
+        .collect()
+    }
+
+    /// A recheck is over; if the server is still away, it is left alone for a while.
+    pub(super) fn rechecked(&self, protocol: Protocol) {
+        if let Some(last) = self.lock().get_mut(&protocol)
+            && last.recheck == Recheck::Running
+        {
+            last.recheck = Recheck::Due(Instant::now() + self.interval);
+        }
     }
 
     /// The protocols that were tried, each with why the last attempt failed.
@@ -148,127 +252,15 @@ impl Drop for Health {
     }
 }
 
-/// Servers that the metrics show as one. The labels come from the configuration alone: a server that it names, or a
-/// pattern by which the directory may name any number of hosts.
-#[derive(Debug)]
-pub(super) struct Series {
-    label: Box<str>,
-    /// How many of them are down.
-    down: Mutex<BTreeMap<Protocol, usize>>,
-    /// Looked up once.
-    connected: IntCounter,
-    metrics: Arc<Metrics>,
-}
-
-impl Series {
-    pub(super) fn new(label: &str, metrics: &Arc<Metrics>) -> Arc<Self> {
-        let connected = metrics.backend_connects.with_label_values(&[label, Outcome::Connected.label()]);
-        Arc::new(Self { label: label.into(), down: Mutex::default(), connected, metrics: metrics.clone() })
-    }
-
-    pub(super) fn count(&self, outcome: Outcome) {
-        match outcome {
-            Outcome::Connected => self.connected.inc(),
-            other => self.metrics.backend_connects.with_label_values(&[&self.label, other.label()]).inc(),
-        }
-    }
-
-    fn moved(&self, protocol: Protocol, change: Change) {
-        let mut down = self.down.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = down.entry(protocol).or_default();
-        *count = match change {
-            Change::Same => *count,
-            Change::Down => count.saturating_add(1),
-            Change::UpAgain => count.saturating_sub(1),
-        };
-        // Under the lock, so that the last to change it is the last to say so.
-        let gauge = self.metrics.backend_up.with_label_values(&[&self.label, protocol.name()]);
-        gauge.set(i64::from(*count == 0));
-    }
-}
-
-/// What an attempt came to; the label is a metric's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Outcome {
-    Connected,
-    Failed,
-    TimedOut,
-    TlsFailed,
-    Loop,
-}
-
-impl Outcome {
-    const fn label(self) -> &'static str {
-        match self {
-            Self::Connected => "connected",
-            Self::Failed => "failed",
-            Self::TimedOut => "timed_out",
-            Self::TlsFailed => "tls_failed",
-            Self::Loop => "loop",
-        }
+/// Where a protocol's bits are.
+const fn shift(protocol: Protocol) -> u8 {
+    match protocol {
+        Protocol::Imap => 0,
+        Protocol::Pop3 => 2,
+        Protocol::Submission => 4,
+        Protocol::Smtp => 6,
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-
-    fn health() -> (Health, Arc<Metrics>) {
-        let metrics = Arc::new(Metrics::new().expect("metrics"));
-        (Health::new(&Series::new("mail1.example.com", &metrics)), metrics)
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn each_protocol_has_a_state_of_its_own_and_only_changes_are_told() {
-        let (health, metrics) = health();
-        let note = |protocol, problem| health.note(protocol, Instant::now(), problem);
-        let up =
-            |protocol: Protocol| metrics.backend_up.with_label_values(&["mail1.example.com", protocol.name()]).get();
-        assert_eq!(note(Protocol::Imap, Some("refused")), Change::Down);
-        assert_eq!(note(Protocol::Submission, None), Change::Same, "it was not down before");
-        assert_eq!(note(Protocol::Imap, Some("refused")), Change::Same);
-        assert_eq!((up(Protocol::Imap), up(Protocol::Submission)), (0, 1));
-        let reached = |health: &Health| {
-            let known = health.known().into_iter();
-            known.map(|(protocol, problem)| Reached { protocol, port: 1, problem }).collect::<Vec<_>>()
-        };
-        assert_eq!(State::of(&reached(&health)), State::Degraded);
-        assert_eq!(note(Protocol::Imap, None), Change::UpAgain);
-        assert_eq!((up(Protocol::Imap), State::of(&reached(&health))), (1, State::Up));
-        note(Protocol::Imap, Some("refused"));
-        note(Protocol::Submission, Some("refused"));
-        assert_eq!(State::of(&reached(&health)), State::Down);
-        assert_eq!(State::of(&[]), State::Unknown);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_failure_is_old_news_where_a_later_attempt_was_answered() {
-        let (health, _) = health();
-        let before = Instant::now();
-        tokio::time::advance(Duration::from_secs(5)).await;
-        health.note(Protocol::Imap, Instant::now(), None);
-        tokio::time::advance(Duration::from_secs(5)).await;
-        assert_eq!(health.note(Protocol::Imap, before, Some("login: timed out")), Change::Same);
-        assert_eq!(health.note(Protocol::Imap, Instant::now(), Some("greeting: timed out")), Change::Down);
-        assert_eq!(health.note(Protocol::Imap, before, Some("login: timed out")), Change::Same, "and it stays down");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn servers_of_one_pattern_are_up_together_and_one_that_is_forgotten_counts_no_more() {
-        let metrics = Arc::new(Metrics::new().expect("metrics"));
-        let series = Series::new("*.stores.example.com", &metrics);
-        let (one, two) = (Health::new(&series), Health::new(&series));
-        let up = || metrics.backend_up.with_label_values(&["*.stores.example.com", "imap"]).get();
-        one.note(Protocol::Imap, Instant::now(), None);
-        two.note(Protocol::Imap, Instant::now(), Some("refused"));
-        one.note(Protocol::Imap, Instant::now(), Some("refused"));
-        one.note(Protocol::Imap, Instant::now(), None);
-        assert_eq!(up(), 0, "the other is still down");
-        drop(two);
-        assert_eq!(up(), 1);
-        drop(one);
-        assert_eq!(up(), 1);
-    }
-}
+mod tests;

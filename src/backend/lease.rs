@@ -6,9 +6,8 @@ use std::sync::atomic::Ordering;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-use super::login::Failure;
 use super::server::Server;
-use crate::proto::{Denial, Protocol};
+use crate::proto::{LoginFailure, Protocol, Stage};
 
 /// The places at a server. Mail from other servers has at most half of them: a stranger who has named one recipient
 /// holds a place, and may say nothing more for long, while users want to log in.
@@ -76,8 +75,8 @@ impl Server {
     /// Takes a place, waiting for one as long as the pool's `wait` says. Cancel safe.
     ///
     /// # Errors
-    /// [`Denial::Unavailable`] when the server stayed full, or mail had its share of it.
-    pub async fn lease(self: &Arc<Self>, protocol: Protocol) -> Result<Lease, Failure> {
+    /// `Unavailable` when the server stayed full, or mail had its share of it.
+    pub async fn lease(self: &Arc<Self>, protocol: Protocol) -> Result<Lease, LoginFailure> {
         let place = match &self.places {
             None => None,
             Some(places) => match places.try_take(protocol) {
@@ -90,9 +89,9 @@ impl Server {
         Ok(Lease { server: self.clone(), _place: place })
     }
 
-    async fn wait_for(&self, places: &Places, protocol: Protocol) -> Result<Place, Failure> {
+    async fn wait_for(&self, places: &Places, protocol: Protocol) -> Result<Place, LoginFailure> {
         let taken = timeout(self.settings.config.wait, places.take(protocol)).await.ok().flatten();
-        taken.ok_or_else(|| Failure::new(Denial::Unavailable, "waiting for a place", places.what_is_full(protocol)))
+        taken.ok_or_else(|| LoginFailure::of_this_server(Stage::WaitingForPlace, places.what_is_full(protocol)))
     }
 }
 

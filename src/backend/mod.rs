@@ -10,24 +10,27 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::time::Instant;
 
-use crate::config;
+use crate::config::{self, Storage};
 use crate::metrics::Metrics;
 use crate::proto::Protocol;
 use crate::wire::tls_client::TlsSetupProblem;
 
 mod attempt;
 mod dial;
+mod failover;
 mod health;
 mod lease;
 mod login;
 mod offers;
 mod rank;
+mod recheck;
 mod resolve;
+mod series;
 mod server;
 
+pub use failover::{LoggedIn, LoginRequest};
 pub use health::{Reached, State};
 pub use lease::Lease;
-pub use login::Failure;
 pub use server::Server;
 
 use server::Settings;
@@ -47,6 +50,52 @@ pub struct Backends {
 struct Pool {
     settings: Arc<Settings>,
     servers: Vec<Arc<Server>>,
+}
+
+/// The servers that may serve a user.
+#[derive(Debug)]
+pub struct Candidates {
+    /// The user's own, which comes first while it is there.
+    home: Arc<Server>,
+    /// The others of a pool with shared storage, best first.
+    others: Vec<Arc<Server>>,
+    /// How many may be tried, at least 1.
+    tries: usize,
+}
+
+impl Candidates {
+    fn single(home: Arc<Server>) -> Self {
+        Self { home, others: Vec::new(), tries: 1 }
+    }
+
+    /// `None` = the pool has no servers.
+    fn of_pool(pool: &Pool, user: &str) -> Option<Self> {
+        let mut ranked = rank::rank(&pool.servers, user).into_iter();
+        let home = ranked.next()?;
+        Some(match pool.settings.config.storage {
+            Storage::Separate => Self::single(home),
+            Storage::Shared => Self { home, others: ranked.collect(), tries: 1 + pool.settings.config.retry as usize },
+        })
+    }
+
+    /// The user's own server, whether it is there or not.
+    #[must_use]
+    pub fn home(&self) -> &Arc<Server> {
+        &self.home
+    }
+
+    /// Whether no other server may stand in.
+    fn is_single(&self) -> bool {
+        self.others.is_empty()
+    }
+
+    /// Those to try, best first: servers that are known to be away now come behind all others.
+    fn in_order(&self, protocol: Protocol) -> Vec<&Arc<Server>> {
+        let mut servers: Vec<_> = std::iter::once(&self.home).chain(&self.others).collect();
+        servers.sort_by_key(|server| server.health.reach(protocol));
+        servers.truncate(self.tries);
+        servers
+    }
 }
 
 /// The directory named a host that no pool knows or allows.
@@ -74,22 +123,24 @@ impl Backends {
         Ok(Self { pools, by_name, found: Mutex::default(), extensions })
     }
 
-    /// The servers to try for this user, best first, never empty. It is one, the user's own, but for a user of a whole
-    /// pool with shared storage: there `retry` more may stand in for it.
+    /// The servers that may serve this user. It is one, the user's own, but for a user of a whole pool with shared
+    /// storage: there others may stand in for it.
     ///
     /// `host` is a server's name, a pool's name, or one of these with `:port`.
     ///
     /// # Errors
     /// [`Unroutable`].
-    pub fn candidates(&self, host: &str, user: &str) -> Result<Vec<Arc<Server>>, Unroutable> {
+    pub fn candidates(&self, host: &str, user: &str) -> Result<Candidates, Unroutable> {
         let host = host.to_ascii_lowercase();
         if let Some(server) = self.by_name.get(&host) {
-            return Ok(vec![server.clone()]);
+            return Ok(Candidates::single(server.clone()));
         }
-        if let Some(pool) = self.pools.iter().find(|pool| pool.settings.name() == host && !pool.servers.is_empty()) {
-            return Ok(rank::rank(&pool.servers, user, pool.settings.choices()));
+        if let Some(pool) = self.pools.iter().find(|pool| pool.settings.name() == host)
+            && let Some(candidates) = Candidates::of_pool(pool, user)
+        {
+            return Ok(candidates);
         }
-        self.found(&host).map(|server| vec![server]).ok_or(Unroutable(host))
+        self.found(&host).map(Candidates::single).ok_or(Unroutable(host))
     }
 
     /// Every server that is known now, with its pool's name; those that only the directory named come last.

@@ -7,18 +7,18 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::Backends;
 use super::server::Server;
-use super::{Backends, Failure};
-use crate::proto::Protocol;
 use crate::proto::smtp::extension;
 use crate::proto::smtp::probe::Probe;
+use crate::proto::{LoginFailure, Protocol};
 
 /// The EHLO lines of one server that may be shown; none for a protocol by which it was never reached.
 pub(super) type Offered = Arc<Mutex<HashMap<Protocol, Vec<String>>>>;
 
 impl Server {
     /// Takes note of what it said to EHLO, if that is what it was asked.
-    pub fn offers(&self, protocol: Protocol, extensions: &[String]) {
+    pub(super) fn set_extensions(&self, protocol: Protocol, extensions: &[String]) {
         if !SENDING.contains(&protocol) {
             return;
         }
@@ -40,11 +40,11 @@ impl Server {
     }
 
     /// Asks it, without a login.
-    async fn probe(self: &Arc<Self>, protocol: Protocol, hostname: Arc<str>) -> Result<(), Failure> {
+    async fn probe(self: &Arc<Self>, protocol: Protocol, hostname: Arc<str>) -> Result<(), LoginFailure> {
         let lease = self.lease(protocol).await?;
         let probe = Box::new(Probe::new(hostname, self.wants_starttls(protocol)));
         let (_, granted) = lease.attempt(protocol, probe).await?;
-        self.offers(protocol, &granted.extensions);
+        self.set_extensions(protocol, &granted.extensions);
         Ok(())
     }
 }
@@ -66,7 +66,7 @@ impl Backends {
                 tracing::debug!(
                     protocol = protocol.name(),
                     backend = server.name(),
-                    stage = failure.stage,
+                    stage = failure.stage.name(),
                     detail = failure.detail,
                     "no EHLO learnt"
                 );

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use super::server::Server;
 
-/// The `most` best servers for this user, best first.
-pub(super) fn rank(servers: &[Arc<Server>], user: &str, most: usize) -> Vec<Arc<Server>> {
+/// The servers for this user, best first.
+pub(super) fn rank(servers: &[Arc<Server>], user: &str) -> Vec<Arc<Server>> {
     let mut scored: Vec<_> = servers.iter().map(|server| (score(server.name(), server.weight, user), server)).collect();
     scored.sort_by(|(a, _), (b, _)| b.total_cmp(a));
-    scored.into_iter().take(most).map(|(_, server)| server.clone()).collect()
+    scored.into_iter().map(|(_, server)| server.clone()).collect()
 }
 
 /// Weighted rendezvous: −weight ÷ ln(h) with h uniform in (0, 1).

@@ -7,11 +7,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rustls::pki_types::ServerName;
 use tokio::time::Instant;
 
-use super::health::{Change, Health, Reached, Series, State};
+use super::health::{Change, Health, Reached, Sign, State};
 use super::lease::Places;
 use super::offers::Offered;
 use super::resolve::Resolved;
-use crate::config::{self, BackendLogin, BackendTls, Storage};
+use super::series::Series;
+use crate::config::{self, BackendLogin, BackendTls};
 use crate::metrics::Metrics;
 use crate::proto::Protocol;
 use crate::wire::tls::Connector;
@@ -81,7 +82,7 @@ impl Server {
             weight,
             places,
             resolved: Arc::default(),
-            health: Health::new(series),
+            health: Health::new(settings.config.recheck_interval, series),
             open: Arc::default(),
             offered: Offered::default(),
             settings: settings.clone(),
@@ -89,10 +90,10 @@ impl Server {
     }
 
     /// Takes note of how an attempt ended that began at `started`; only a change is logged.
-    pub(super) fn note(&self, protocol: Protocol, started: Instant, problem: Option<&str>) {
-        let change = self.health.note(protocol, started, problem);
+    pub(super) fn note(&self, protocol: Protocol, started: Instant, failed: Option<(&str, Sign)>) {
+        let change = self.health.note(protocol, started, failed);
         let (backend, address, port) = (&*self.name, &*self.address, self.port(protocol));
-        let (protocol, problem) = (protocol.name(), problem.unwrap_or_default());
+        let (protocol, problem) = (protocol.name(), failed.map_or("", |(problem, _)| problem));
         match change {
             Change::Same => {}
             Change::Down => tracing::warn!(backend, protocol, address, port, problem, "the back-end is down"),
@@ -226,14 +227,6 @@ impl Settings {
 
     pub fn name(&self) -> &str {
         &self.config.name
-    }
-
-    /// How many servers may be tried for one user.
-    pub fn choices(&self) -> usize {
-        match self.config.storage {
-            Storage::Separate => 1,
-            Storage::Shared => 1 + self.config.retry as usize,
-        }
     }
 
     /// Whether the directory may name this host, the very name or one or more labels for a leading `*`; and what counts

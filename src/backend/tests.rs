@@ -1,5 +1,6 @@
 //! Which servers a host leads to, and which hosts lead nowhere.
 
+use super::health::Sign;
 use super::*;
 use crate::config::{BackendLogin, BackendTls, ClientTls, Storage};
 use crate::proto::Protocol;
@@ -19,6 +20,7 @@ fn pool(name: &str, servers: &[&str], matches: &[&str]) -> config::Pool {
         connect_timeout: Duration::from_secs(1),
         greeting_timeout: Duration::from_secs(1),
         login_timeout: Duration::from_secs(1),
+        recheck_interval: Duration::from_secs(5),
         max_connections: Some(2),
         wait: Duration::from_secs(2),
         source_addresses: vec!["127.0.0.5".parse().expect("v4"), "::1".parse().expect("v6")],
@@ -42,8 +44,14 @@ pub(super) fn backends() -> (Backends, Arc<Metrics>) {
     (backends, metrics)
 }
 
-fn names(found: Result<Vec<Arc<Server>>, Unroutable>) -> Vec<String> {
-    found.expect("routable").iter().map(|server| server.name().to_owned()).collect()
+/// The server that comes first there.
+pub(super) fn home(backends: &Backends, host: &str) -> Arc<Server> {
+    backends.candidates(host, "u").expect("routable").home().clone()
+}
+
+/// In the order in which they are tried.
+fn names(found: Result<Candidates, Unroutable>) -> Vec<String> {
+    found.expect("routable").in_order(Protocol::Imap).iter().map(|server| server.name().to_owned()).collect()
 }
 
 #[test]
@@ -71,6 +79,29 @@ fn with_separate_storage_there_is_no_server_but_the_users_own() {
         assert_eq!(own.len(), 1);
         assert_eq!(own, names(backends().0.candidates("stores", user))[..1], "the one that comes first elsewhere, too");
     }
+}
+
+#[test]
+fn servers_that_are_away_are_tried_last_and_only_by_the_protocol_by_which_they_are() {
+    let (backends, _) = backends();
+    let candidates = || backends.candidates("stores", "alice@example.com");
+    let all = names(candidates());
+    let note = |name: &str, failed| {
+        home(&backends, name).note(Protocol::Imap, tokio::time::Instant::now(), failed);
+    };
+    note(&all[0], Some(("refused", Sign::StillSilent)));
+    let now = names(candidates());
+    assert_eq!((now.len(), &now[0]), (2, &all[1]));
+    assert!(!now.contains(&all[0]), "two others serve, and `retry` allows no more");
+    assert_eq!(candidates().expect("routable").home().name(), all[0], "home it is still");
+    let by_pop3 = candidates().expect("routable");
+    assert_eq!(by_pop3.in_order(Protocol::Pop3)[0].name(), all[0]);
+    for name in &now {
+        note(name, Some(("refused", Sign::StillSilent)));
+    }
+    assert_eq!(names(candidates()), all, "with none left, as if all were there");
+    note(&all[0], None);
+    assert_eq!(names(candidates())[0], all[0], "home again");
 }
 
 #[test]
@@ -106,8 +137,8 @@ fn the_directory_may_name_only_hosts_that_match() {
 fn a_host_that_only_the_directory_names_is_no_label_of_a_metric() {
     let (backends, metrics) = backends();
     for host in ["n1.stores.example.com", "n2.stores.example.com:2143", "lone.example.com", "mail1.example.com:2143"] {
-        let server = backends.candidates(host, "u").expect("routable").remove(0);
-        server.note(Protocol::Imap, tokio::time::Instant::now(), Some("refused"));
+        let server = home(&backends, host);
+        server.note(Protocol::Imap, tokio::time::Instant::now(), Some(("refused", Sign::StillSilent)));
         assert_eq!(server.state(), State::Down, "{host}");
     }
     let page = String::from_utf8(metrics.render().expect("renders")).expect("text");
@@ -115,7 +146,7 @@ fn a_host_that_only_the_directory_names_is_no_label_of_a_metric() {
         assert!(page.contains(&format!("portcullis_backend_up{{protocol=\"imap\",server=\"{label}\"}} 0")), "{page}");
     }
     assert!(!page.contains("n1.stores") && !page.contains("n2.stores") && !page.contains("2143"), "{page}");
-    let other_port = backends.candidates("mail1.example.com", "u").expect("routable").remove(0);
+    let other_port = home(&backends, "mail1.example.com");
     assert_eq!(other_port.state(), State::Unknown, "another port may be another program");
 }
 
@@ -124,8 +155,8 @@ async fn a_host_that_only_the_directory_named_is_forgotten_after_an_hour_without
     let (backends, metrics) = backends();
     let up = || metrics.backend_up.with_label_values(&["*.stores.example.com", "imap"]).get();
     let lease = {
-        let server = backends.candidates("n1.stores.example.com", "u").expect("routable").remove(0);
-        server.note(Protocol::Imap, tokio::time::Instant::now(), Some("refused"));
+        let server = home(&backends, "n1.stores.example.com");
+        server.note(Protocol::Imap, tokio::time::Instant::now(), Some(("refused", Sign::StillSilent)));
         server.lease(Protocol::Imap).await.expect("a place")
     };
     tokio::time::advance(UNTRIED * 2).await;
@@ -139,9 +170,9 @@ async fn a_host_that_only_the_directory_named_is_forgotten_after_an_hour_without
 #[test]
 fn a_port_behind_the_host_is_taken_and_the_places_are_still_the_servers() {
     let (backends, _) = backends();
-    let server = &backends.candidates("mail1.example.com:2143", "u").expect("routable")[0];
+    let server = &home(&backends, "mail1.example.com:2143");
     assert_eq!((server.name(), server.port(Protocol::Imap)), ("mail1.example.com", 2143));
-    let known = &backends.candidates("mail1.example.com", "u").expect("routable")[0];
+    let known = &home(&backends, "mail1.example.com");
     assert_eq!((known.port(Protocol::Imap), known.port(Protocol::Pop3)), (1143, 110));
     assert!(Arc::ptr_eq(server.places.as_ref().expect("places"), known.places.as_ref().expect("places")));
 }
@@ -149,12 +180,15 @@ fn a_port_behind_the_host_is_taken_and_the_places_are_still_the_servers() {
 #[tokio::test(start_paused = true)]
 async fn a_full_server_makes_a_login_wait_then_fail_as_unavailable() {
     let (backends, _) = backends();
-    let server = &backends.candidates("mail1.example.com", "u").expect("routable")[0];
+    let server = &home(&backends, "mail1.example.com");
     let (first, _second) =
         (server.lease(Protocol::Imap).await.expect("a place"), server.lease(Protocol::Imap).await.expect("a place"));
     let started = tokio::time::Instant::now();
     let failure = server.lease(Protocol::Imap).await.expect_err("full");
-    assert_eq!((failure.denial, failure.down), (crate::proto::Denial::Unavailable, false));
+    assert_eq!(
+        (failure.denial, failure.stage),
+        (crate::proto::Denial::Unavailable, crate::proto::Stage::WaitingForPlace)
+    );
     assert_eq!(started.elapsed().as_secs(), 2);
     let (third, ()) = tokio::join!(server.lease(Protocol::Imap), async {
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -174,8 +208,8 @@ impl crate::proto::Back for Listening {
 
     fn secured(&mut self) {}
 
-    fn stage(&self) -> &'static str {
-        "greeting"
+    fn stage(&self) -> crate::proto::Stage {
+        crate::proto::Stage::Greeting
     }
 }
 
@@ -191,7 +225,7 @@ async fn wait_at_a_server_that_says(words: &'static [u8]) -> (u64, State, bool) 
         ..pool("stores", &["mail1.example.com"], &[])
     };
     let backends = Backends::new(&[pool], &[], &Arc::new(Metrics::new().expect("metrics"))).expect("backends");
-    let server = backends.candidates("mail1.example.com", "u").expect("routable").remove(0);
+    let server = home(&backends, "mail1.example.com");
     let lease = server.lease(Protocol::Imap).await.expect("a place");
     let (asked, attempt) = (tokio::time::Instant::now(), lease.attempt(Protocol::Imap, Box::new(Listening)));
     let serve = async {
@@ -204,7 +238,7 @@ async fn wait_at_a_server_that_says(words: &'static [u8]) -> (u64, State, bool) 
         () = serve => unreachable!("it stays"),
     };
     assert_eq!((failure.denial, failure.detail.as_str()), (crate::proto::Denial::Unavailable, "timed out"));
-    (asked.elapsed().as_secs(), server.state(), failure.down)
+    (asked.elapsed().as_secs(), server.state(), failure.retry == crate::proto::Retry::Elsewhere)
 }
 
 #[tokio::test(start_paused = true)]
@@ -219,7 +253,7 @@ async fn mail_from_other_servers_holds_half_of_the_places_and_logins_may_have_al
         let metrics = Arc::new(Metrics::new().expect("metrics"));
         let pool = config::Pool { max_connections: Some(places), ..pool("stores", &["mail1.example.com"], &[]) };
         let backends = Backends::new(&[pool], &[], &metrics).expect("backends");
-        let server = &backends.candidates("mail1.example.com", "u").expect("routable")[0];
+        let server = &home(&backends, "mail1.example.com");
         let mut held = Vec::new();
         for number in 0..share {
             held.push(server.lease(Protocol::Smtp).await.unwrap_or_else(|failure| panic!("{number}: {failure:?}")));
@@ -249,7 +283,7 @@ async fn mail_from_other_servers_holds_half_of_the_places_and_logins_may_have_al
 #[test]
 fn source_addresses_are_of_the_right_family() {
     let (backends, _) = backends();
-    let server = &backends.candidates("mail1.example.com", "u").expect("routable")[0];
+    let server = &home(&backends, "mail1.example.com");
     let source = |to: &str| server.settings.source_for(to.parse().expect("address")).map(|ip| ip.to_string());
     assert_eq!(source("127.0.0.1").as_deref(), Some("127.0.0.5"));
     assert_eq!(source("::1").as_deref(), Some("::1"));
@@ -258,7 +292,7 @@ fn source_addresses_are_of_the_right_family() {
 #[test]
 fn the_gateway_recognises_itself() {
     let (backends, _) = backends();
-    let settings = &backends.candidates("mail1.example.com", "u").expect("routable")[0].settings;
+    let settings = &home(&backends, "mail1.example.com").settings;
     let is_own = |local: &str, peer: &str| settings.is_own(peer.parse().expect("peer"), || local.parse().ok());
     assert!(is_own("127.0.0.1:40000", "127.0.0.9:1143"), "a listener's own address");
     assert!(is_own("127.0.0.1:40000", "127.0.0.2:1110"), "any address, and this is the machine itself");

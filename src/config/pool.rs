@@ -31,6 +31,8 @@ pub struct Pool {
     pub greeting_timeout: Duration,
     /// From the connection to the login's answer.
     pub login_timeout: Duration,
+    /// How long a server that was away is left alone before the gateway looks whether it is back; 1 s to 1 h.
+    pub recheck_interval: Duration,
     /// At one server; `None` = no limit.
     pub max_connections: Option<u32>,
     /// How long a login waits for a place at a full server.

@@ -9,7 +9,7 @@
 use bytes::BytesMut;
 
 use super::smtp::text::{BareNewline, Text};
-use super::{Answer, Ask, Back, Credential, Denial, Front, Granted, HEARD_MAX, Login, Need, Post};
+use super::{Answer, Ask, Back, Credential, Denial, Front, Granted, HEARD_MAX, Login, Need, Post, Stage};
 
 /// A front's conversation, the same under every cut; `judge` says what becomes of a login. The greeting is left out.
 pub(crate) fn front(
@@ -336,8 +336,8 @@ fn a_half_that_looks_at_half_a_command_fails_the_cut_test() {
             Ask::Input
         }
         fn secured(&mut self) {}
-        fn stage(&self) -> &'static str {
-            "haste"
+        fn stage(&self) -> Stage {
+            Stage::Login
         }
     }
     back(|| Box::new(Hasty), &[b"ab"]);

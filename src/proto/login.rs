@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::Mechanism;
+use super::{Mechanism, Stage};
 use crate::secret::Secret;
 
 /// A login that nobody needs to be asked about.
@@ -136,11 +136,50 @@ pub struct Refused {
     pub detail: String,
 }
 
+/// Why a user could not be logged in: from the back half to the log line, the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoginFailure {
+    /// What the client is told.
+    pub denial: Denial,
+    /// What was being done.
+    pub stage: Stage,
+    /// For the log; never shown to a client.
+    pub detail: String,
+    /// Whether another server may be tried.
+    pub retry: Retry,
+}
+
+/// Whether another server of a pool with shared storage may stand in for one that failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retry {
+    /// The server is away or full.
+    Elsewhere,
+    /// The server, or the gateway, has decided: above all a refused password is never tried elsewhere.
+    Never,
+}
+
+impl LoginFailure {
+    /// One that no other server mends.
+    #[must_use]
+    pub fn new(denial: Denial, stage: Stage, detail: impl ToString) -> Self {
+        Self { denial, stage, detail: detail.to_string(), retry: Retry::Never }
+    }
+
+    /// A server is away, or has no room: another may serve.
+    #[must_use]
+    pub fn of_this_server(stage: Stage, detail: impl ToString) -> Self {
+        Self { denial: Denial::Unavailable, stage, detail: detail.to_string(), retry: Retry::Elsewhere }
+    }
+}
+
 /// Why a login is refused; every protocol has its own words for it (the table is in the README).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Denial {
     /// Wrong password, or no such user: the two look the same.
     BadCredentials,
+    /// No password was shown, and the client's address stands for no user (SMTP-after-POP). Programs that look for wrong
+    /// passwords in the log or the metrics must not find one here.
+    Unvouched,
     /// The directory or the back-end is away, or full: try later, the password may be right.
     Unavailable,
     /// The user or the address is at a limit.
@@ -157,6 +196,7 @@ impl Denial {
     pub const fn label(self) -> &'static str {
         match self {
             Self::BadCredentials => "bad_credentials",
+            Self::Unvouched => "unvouched",
             Self::Unavailable => "unavailable",
             Self::Limit => "limit",
             Self::Policy => "policy",
@@ -167,6 +207,9 @@ impl Denial {
     /// Whether it counts against the client; what is our fault or the back-end's never does.
     #[must_use]
     pub const fn counts_as_failed_login(self) -> bool {
-        matches!(self, Self::BadCredentials | Self::Policy)
+        match self {
+            Self::BadCredentials | Self::Unvouched | Self::Policy => true,
+            Self::Unavailable | Self::Limit | Self::Misconfigured => false,
+        }
     }
 }

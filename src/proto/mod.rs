@@ -10,6 +10,7 @@ use bytes::BytesMut;
 
 #[cfg(test)]
 pub(crate) mod cut;
+pub mod greeting;
 pub mod imap;
 pub mod line;
 mod login;
@@ -18,12 +19,14 @@ pub mod pop3;
 pub mod post;
 pub mod sasl;
 pub mod smtp;
+mod stage;
 
-pub use login::{Credential, Denial, Errand, Granted, Identity, Login, Refused, RefusedHere};
+pub use login::{Credential, Denial, Errand, Granted, Identity, Login, LoginFailure, Refused, RefusedHere, Retry};
 pub use post::{Answer, Mail, Post, Recipient};
 pub use sasl::Mechanism;
 use smtp::pipelining::UnauthorizedPipelining;
 use smtp::text::BareNewline;
+pub use stage::Stage;
 
 /// Every protocol that Portcullis speaks: the only list of them, and the factory of their halves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -281,8 +284,8 @@ pub trait Back: Send {
     /// TLS is now active.
     fn secured(&mut self);
 
-    /// What it is waiting for now, for time-outs and logs: "greeting", "ehlo", "starttls", "xclient", "login".
-    fn stage(&self) -> &'static str;
+    /// What it is waiting for now.
+    fn stage(&self) -> Stage;
 }
 
 /// What a back half needs next.

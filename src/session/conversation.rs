@@ -3,8 +3,8 @@
 use tokio::time::{Duration, Instant};
 
 use super::record::Record;
-use super::{Ending, LAST_WORDS, Session, Stage};
-use crate::proto::{Answer, Denial, Front, Granted, Login, Need, Post};
+use super::{Ending, LAST_WORDS, Session};
+use crate::proto::{Answer, Denial, Front, Granted, Login, Need, Post, Stage};
 use crate::wire::{Wire, tls};
 
 /// What a client wants that a front cannot decide. Boxed: its place is in every session that waits for it.
@@ -35,12 +35,12 @@ impl<'s> Conversation<'s> {
     /// `front` has not heard yet what the wire has.
     pub(super) fn open(session: &'s Session, wire: &'s mut Option<Wire>, front: Box<dyn Front>) -> Self {
         let tls = wire.as_ref().and_then(Wire::tls_facts);
-        Self { session, wire, tls, front, say: Vec::new(), stage: Stage::Talking }
+        Self { session, wire, tls, front, say: Vec::new(), stage: Stage::BeforeLogin }
     }
 
     /// TLS from now on.
     async fn secure(&mut self) -> Result<(), Ending> {
-        let wire = self.wire.take().ok_or(Ending::Left(Stage::Talking))?;
+        let wire = self.wire.take().ok_or(Ending::Left(Stage::BeforeLogin))?;
         let wire = self.session.secure(wire, &[]).await?;
         self.tls = wire.tls_facts();
         *self.wire = Some(wire);
@@ -86,7 +86,7 @@ impl<'s> Conversation<'s> {
         let wire = self.wire()?;
         wire.deadline = wire.deadline.max(Instant::now() + LAST_WORDS);
         self.flush().await?;
-        self.wire.take().ok_or(Ending::Left(Stage::Talking))
+        self.wire.take().ok_or(Ending::Left(Stage::BeforeLogin))
     }
 
     /// Until when the client may take to log in.
@@ -106,7 +106,7 @@ impl<'s> Conversation<'s> {
 
     async fn talk(&mut self, record: &Record) -> Result<Wish, Ending> {
         loop {
-            let Some(wire) = self.wire.as_mut() else { return Err(Ending::Left(Stage::Talking)) };
+            let Some(wire) = self.wire.as_mut() else { return Err(Ending::Left(Stage::BeforeLogin)) };
             let need = self.front.step(&mut wire.heard, &mut self.say);
             self.front.refused_here().into_iter().for_each(|refused| record.refused_here(refused));
             if matches!(need, Need::StartTls) && !wire.heard.is_empty() {
@@ -133,7 +133,7 @@ impl<'s> Conversation<'s> {
 
     async fn flush(&mut self) -> Result<(), Ending> {
         if !self.say.is_empty() {
-            let Some(wire) = self.wire.as_mut() else { return Err(Ending::Left(Stage::Talking)) };
+            let Some(wire) = self.wire.as_mut() else { return Err(Ending::Left(Stage::BeforeLogin)) };
             wire.say(&self.say).await.map_err(|lost| Ending::lost(self.stage, lost))?;
             self.say = Vec::new();
         }
@@ -149,7 +149,7 @@ impl<'s> Conversation<'s> {
 
     /// The client's side, to read what the front does not.
     pub(super) fn wire(&mut self) -> Result<&mut Wire, Ending> {
-        self.wire.as_mut().ok_or(Ending::Left(Stage::Talking))
+        self.wire.as_mut().ok_or(Ending::Left(Stage::BeforeLogin))
     }
 
     /// The last words that this ending has for the client, and a polite close.

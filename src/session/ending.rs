@@ -1,11 +1,9 @@
 //! How a session ends: exactly one [`Ending`]; its metric label, log level, blame and last words are methods of it.
 
-use std::fmt;
-
 use tracing::Level;
 
 use crate::gate::Refusal;
-use crate::proto::{Closing, Goodbye};
+use crate::proto::{Closing, Goodbye, Stage};
 use crate::wire::relay::End;
 use crate::wire::{Lost, Side, Tally};
 
@@ -40,36 +38,6 @@ pub enum Ending {
     Cut(u64, u64),
     /// Our own fault.
     Panicked,
-}
-
-/// What a session is doing; every time-out names it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stage {
-    /// A load balancer must say who is there.
-    ProxyHeader,
-    /// TLS with the client.
-    TlsHandshake,
-    /// Before the login.
-    Talking,
-    /// While the login was looked after.
-    LoggingIn,
-    /// Between the commands of who sends mail.
-    Mail,
-    /// Inside a message's text.
-    Message,
-}
-
-impl fmt::Display for Stage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::ProxyHeader => "reading PROXY header",
-            Self::TlsHandshake => "TLS handshake",
-            Self::Talking => "before login",
-            Self::LoggingIn => "while logging in",
-            Self::Mail => "between commands",
-            Self::Message => "in a message's text",
-        })
-    }
 }
 
 impl Ending {
@@ -165,7 +133,7 @@ impl Ending {
     #[must_use]
     pub const fn goodbye(&self) -> Option<Goodbye> {
         match self {
-            Self::TimedOut(Stage::Talking | Stage::Mail | Stage::Message) => Some(Goodbye::TimedOut),
+            Self::TimedOut(Stage::BeforeLogin | Stage::Mail | Stage::Message) => Some(Goodbye::TimedOut),
             Self::ShuttingDown => Some(Goodbye::ShuttingDown),
             _ => None,
         }

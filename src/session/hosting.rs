@@ -1,5 +1,6 @@
 //! Finding the user's server and logging in there: directory → password check → place → back half.
 
+use std::fmt::Display;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -7,49 +8,13 @@ use tokio::time::Instant;
 
 use super::Session;
 use super::record::Record;
-use crate::backend::{Failure, Lease, Server};
-use crate::config::{BackendLogin, PasswordCheck, Standing};
+use crate::backend::{LoggedIn, LoginRequest};
+use crate::config::{PasswordCheck, Standing};
 use crate::directory::{PasswordAnswer, Route, User};
-use crate::proto::{Credential, Denial, Errand, Granted, Identity, Login, Protocol};
-use crate::secret::Secret;
-use crate::wire::Wire;
-
-/// A user logged in at a server.
-pub(super) struct Hosted {
-    pub wire: Wire,
-    pub granted: Granted,
-    pub lease: Lease,
-}
-
-/// Why not: what the client is told, and what the log is.
-#[derive(Debug)]
-pub(super) struct Denied {
-    pub denial: Denial,
-    /// In logs and metrics.
-    pub label: &'static str,
-    pub stage: &'static str,
-    pub detail: String,
-}
-
-impl Denied {
-    pub(super) fn new(denial: Denial, stage: &'static str, detail: impl ToString) -> Self {
-        Self { denial, label: denial.label(), stage, detail: detail.to_string() }
-    }
-
-    /// The client's deadline has passed, whatever it was that took so long.
-    pub(super) fn too_late() -> Self {
-        Self::new(Denial::Unavailable, "logging in", "the login deadline has passed")
-    }
-}
-
-impl From<Failure> for Denied {
-    fn from(failure: Failure) -> Self {
-        Self::new(failure.denial, failure.stage, failure.detail)
-    }
-}
+use crate::proto::{Credential, Denial, Identity, Login, LoginFailure, Stage};
 
 impl Session {
-    pub(super) async fn host(&self, login: &Login, record: &mut Record) -> Result<Hosted, Denied> {
+    pub(super) async fn host(&self, login: &Login, record: &mut Record) -> Result<LoggedIn, LoginFailure> {
         record.asks_for(&login.user);
         let found = match login.credential {
             Credential::Trusted => self.vouched(record).await?,
@@ -68,7 +33,7 @@ impl Session {
         // Of one address: a stranger elsewhere who guesses must not keep the user out.
         let Some(_turn) = self.parts.turns.take(user.name(), record.counted_as()) else {
             let why = "too many logins of this user from this address at once, or a loop";
-            return Err(Denied::new(Denial::Limit, "logging in", why));
+            return Err(LoginFailure::new(Denial::Limit, Stage::LoggingIn, why));
         };
         let (asked, route) = (Instant::now(), self.relayed(login, &user, route));
         let hosted = self.lodge(login, &user, &route, record).await;
@@ -85,38 +50,46 @@ impl Session {
     }
 
     /// Who this is, as the directory says, and where they live.
-    async fn find(&self, login: &Login, record: &mut Record) -> Result<(User, Arc<Route>), Denied> {
+    async fn find(&self, login: &Login, record: &mut Record) -> Result<(User, Arc<Route>), LoginFailure> {
         let directory = &self.parts.directory;
-        let asked = directory.user(&login.user).map_err(|e| Denied::new(Denial::BadCredentials, "user name", e))?;
+        let asked =
+            directory.user(&login.user).map_err(|e| LoginFailure::new(Denial::BadCredentials, Stage::UserName, e))?;
         record.set_user(asked.shared_name());
-        let found = directory.find(&asked).await.map_err(|e| Denied::new(Denial::Unavailable, "directory", e))?;
-        let route = found.ok_or_else(|| Denied::new(Denial::BadCredentials, "directory", "unknown user"))?;
+        let found =
+            directory.find(&asked).await.map_err(|e| LoginFailure::new(Denial::Unavailable, Stage::Directory, e))?;
+        let route = found.ok_or_else(|| LoginFailure::new(Denial::BadCredentials, Stage::Directory, "unknown user"))?;
         if route.host.is_none() && self.entrance.service.check == PasswordCheck::Backend {
             // Nobody can check the password, and a stranger is not to learn who has an entry.
-            return Err(Denied::new(Denial::BadCredentials, "directory", NO_HOST));
+            return Err(LoginFailure::new(Denial::BadCredentials, Stage::Directory, NO_HOST));
         }
         Ok((route.identify(&asked), route))
     }
 
-    fn may_log_in(&self, user: &User, route: &Route) -> Result<(), Denied> {
+    fn may_log_in(&self, user: &User, route: &Route) -> Result<(), LoginFailure> {
         if self.parts.registry.switched_off(user.name()).contains(self.entrance.protocol().login()) {
-            return Err(Denied::new(
+            return Err(LoginFailure::new(
                 Denial::Policy,
-                "registry",
+                Stage::Switches,
                 "an administrator has switched this protocol off for the user",
             ));
         }
         match route.standing {
             Standing::Active if route.allows(self.entrance.protocol().login()) => Ok(()),
-            Standing::Active => Err(Denied::new(Denial::Policy, "directory", "service not allowed")),
-            Standing::Deny => Err(Denied::new(Denial::Policy, "directory", "status")),
-            Standing::Unavailable => Err(Denied::new(Denial::Unavailable, "directory", "status")),
+            Standing::Active => Err(LoginFailure::new(Denial::Policy, Stage::Directory, "service not allowed")),
+            Standing::Deny => Err(LoginFailure::new(Denial::Policy, Stage::Directory, "status")),
+            Standing::Unavailable => Err(LoginFailure::new(Denial::Unavailable, Stage::Directory, "status")),
         }
     }
 
     /// Checks the password at the directory, at a server, or both; and whether the user may log in as soon as the
     /// password was right, for until then nobody is to learn more than of a wrong one.
-    async fn lodge(&self, login: &Login, user: &User, route: &Route, record: &mut Record) -> Result<Hosted, Denied> {
+    async fn lodge(
+        &self,
+        login: &Login,
+        user: &User,
+        route: &Route,
+        record: &mut Record,
+    ) -> Result<LoggedIn, LoginFailure> {
         let is_proven = match (self.entrance.service.check, &login.credential) {
             (_, Credential::Trusted) => true,
             (PasswordCheck::Backend, _) => false,
@@ -130,138 +103,80 @@ impl Session {
             self.may_log_in(user, route)?;
         } else if route.standing == Standing::Unavailable {
             // The mailbox may be moving: its server is left alone, although a stranger learns that there is one.
-            return Err(Denied::new(Denial::Unavailable, "directory", "status"));
+            return Err(LoginFailure::new(Denial::Unavailable, Stage::Directory, "status"));
         }
-        let hosted = self.try_servers(login, user, route, record).await?;
+        let hosted = self.log_in(login, user, route, record).await?;
         if !is_proven {
             self.may_log_in(user, route)?;
         }
         Ok(hosted)
     }
 
-    async fn try_servers(
+    /// At the user's server, or at one that may stand in for it.
+    async fn log_in(
         &self,
         login: &Login,
         user: &User,
         route: &Route,
         record: &mut Record,
-    ) -> Result<Hosted, Denied> {
-        let no_host = || Denied::new(Denial::Misconfigured, "directory", NO_HOST);
-        let servers = self.parts.backends.candidates(route.host.as_deref().ok_or_else(no_host)?, user.name());
-        let servers = servers.map_err(|error| Denied::new(Denial::Misconfigured, "directory", error))?;
-        let mut last = Denied::new(Denial::Unavailable, "back-end", "no server");
-        for server in servers {
-            record.goes_to(Some(server.shared_name()));
-            match self.log_in(&server, login, user, route, record).await {
-                Ok(hosted) => return Ok(hosted),
-                Err(failure) if failure.down => last = failure.into(),
-                Err(failure) => return Err(failure.into()),
-            }
-        }
-        Err(last)
+    ) -> Result<LoggedIn, LoginFailure> {
+        let misconfigured = |why: &dyn Display| LoginFailure::new(Denial::Misconfigured, Stage::Directory, why);
+        let host = route.host.as_deref().ok_or_else(|| misconfigured(&NO_HOST))?;
+        let backends = &self.parts.backends;
+        let candidates = backends.candidates(host, user.name()).map_err(|error| misconfigured(&error))?;
+        // Whoever is in front may lower it, never raise it.
+        let Some(ttl) = login.ttl.unwrap_or(HOPS).min(HOPS).checked_sub(1) else {
+            let why = "no hops left: proxies appear to be looping";
+            return Err(LoginFailure::new(Denial::Misconfigured, Stage::Routing, why));
+        };
+        let request = LoginRequest {
+            protocol: self.entrance.protocol().login(),
+            hostname: &self.parts.hostname,
+            given_name: user.given(),
+            backend_name: route.user.as_deref(),
+            credential: &login.credential,
+            identity: &self.identity(login.helo.as_deref(), ttl, record),
+        };
+        backends.log_in(&candidates, &request, |server| record.goes_to(Some(server.shared_name()))).await
     }
 
-    async fn check_password(&self, login: &Login, route: &Route, client: IpAddr) -> Result<(), Denied> {
+    /// The client, as a back-end is told of it.
+    pub(super) fn identity(&self, helo: Option<&str>, ttl: u8, record: &Record) -> Identity {
+        Identity {
+            client: record.client(),
+            gateway: record.reached(),
+            session: record.id(),
+            ttl,
+            helo: helo.map(str::to_owned),
+        }
+    }
+
+    async fn check_password(&self, login: &Login, route: &Route, client: IpAddr) -> Result<(), LoginFailure> {
         let password = match &login.credential {
             Credential::Password(password) => password,
             Credential::Trusted | Credential::Token(..) | Credential::Master { .. } | Credential::Nobody => {
-                return Err(Denied::new(Denial::Misconfigured, "password check", "the directory cannot check a token"));
+                return Err(LoginFailure::new(
+                    Denial::Misconfigured,
+                    Stage::PasswordCheck,
+                    "the directory cannot check a token",
+                ));
             }
         };
         match self.parts.directory.check_password(route, password, client).await {
             Ok(PasswordAnswer::Right) => Ok(()),
-            Ok(PasswordAnswer::Wrong) => Err(Denied::new(Denial::BadCredentials, "password check", "wrong password")),
-            Ok(PasswordAnswer::CannotCheck) => {
-                Err(Denied::new(Denial::Misconfigured, "password check", "the user's source knows no passwords"))
+            Ok(PasswordAnswer::Wrong) => {
+                Err(LoginFailure::new(Denial::BadCredentials, Stage::PasswordCheck, "wrong password"))
             }
-            Err(error) => Err(Denied::new(Denial::Unavailable, "password check", error)),
+            Ok(PasswordAnswer::CannotCheck) => Err(LoginFailure::new(
+                Denial::Misconfigured,
+                Stage::PasswordCheck,
+                "the user's source knows no passwords",
+            )),
+            Err(error) => Err(LoginFailure::new(Denial::Unavailable, Stage::PasswordCheck, error)),
         }
     }
-
-    async fn log_in(
-        &self,
-        server: &Arc<Server>,
-        login: &Login,
-        user: &User,
-        route: &Route,
-        record: &Record,
-    ) -> Result<Hosted, Failure> {
-        // Who is in front may lower it, never raise it.
-        let Some(ttl) = login.ttl.unwrap_or(HOPS).min(HOPS).checked_sub(1) else {
-            return Err(misconfigured("no hops left: proxies appear to be looping"));
-        };
-        let Some(name) = name_there(server.login(), user, route) else {
-            return Err(misconfigured(
-                "the directory's entry has no user name for a login without the user's password",
-            ));
-        };
-        let protocol = self.entrance.protocol().login();
-        if matches!(server.login(), BackendLogin::Xclient) && !protocol.has_login_by_word() {
-            return Err(misconfigured("the pool has login: xclient, which is for submission only"));
-        }
-        let credential = proof(server.login(), login);
-        let mut errand = self.errand(server, protocol, name, credential, login.helo.as_deref(), record);
-        if let Some(identity) = &mut errand.identity {
-            identity.ttl = ttl;
-        }
-        let lease = server.lease(protocol).await?;
-        let (wire, granted) = lease.log_in(protocol, errand).await?;
-        server.offers(protocol, &granted.extensions);
-        Ok(Hosted { wire, granted, lease })
-    }
-
-    /// What a back half has to do for this client.
-    pub(super) fn errand(
-        &self,
-        server: &Server,
-        protocol: Protocol,
-        user: String,
-        credential: Credential,
-        helo: Option<&str>,
-        record: &Record,
-    ) -> Errand {
-        Errand {
-            hostname: self.parts.hostname.clone(),
-            user,
-            credential,
-            starttls: server.wants_starttls(protocol),
-            identity: server.wants_identity().then(|| Identity {
-                client: record.client(),
-                gateway: record.reached(),
-                session: record.id(),
-                ttl: HOPS - 1,
-                helo: helo.map(str::to_owned),
-            }),
-        }
-    }
-}
-
-/// As the directory says, else as given. Where the back-end checks no password, it may be told only whom the directory
-/// has checked, and only the entry's own name is sure to be the one: a filter may have found it by a part of what was
-/// given.
-fn name_there(login: &BackendLogin, user: &User, route: &Route) -> Option<String> {
-    match (login, &route.user) {
-        (_, Some(name)) => Some(name.clone()),
-        (BackendLogin::Replay, None) => Some(user.given().to_owned()),
-        (BackendLogin::Master { .. } | BackendLogin::Xclient, None) => None,
-    }
-}
-
-/// What the back-end is shown.
-fn proof(way: &BackendLogin, login: &Login) -> Credential {
-    match way {
-        BackendLogin::Replay => login.credential.clone(),
-        BackendLogin::Master { user, password } => {
-            Credential::Master { name: user.clone(), password: Secret::clone(&password.current()) }
-        }
-        BackendLogin::Xclient => Credential::Trusted,
-    }
-}
-
-fn misconfigured(detail: &str) -> Failure {
-    Failure { denial: Denial::Misconfigured, stage: "back-end", detail: detail.to_owned(), down: false }
 }
 
 const NO_HOST: &str = "the directory's entry has no host";
 /// Proxies in a row, ours included, as Dovecot 2.3 counts them.
-const HOPS: u8 = 5;
+pub(super) const HOPS: u8 = 5;

@@ -15,14 +15,14 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
-use crate::backend::{Backends, Lease};
+use crate::backend::{Backends, LoggedIn};
 use crate::config::{AddressRange, ListenerTls, Service};
 use crate::directory::Directory;
 use crate::drain::Drain;
 use crate::gate::{Door, Permit};
 use crate::metrics::Metrics;
 use crate::nodes::Nodes;
-use crate::proto::{Login, Protocol};
+use crate::proto::{Denial, Login, LoginFailure, Protocol, Stage};
 use crate::registry::Registry;
 use crate::roster::Roster;
 use crate::wire::announced::HeaderProblem;
@@ -43,12 +43,11 @@ mod vouching;
 
 pub use counts::Counts;
 pub use early::greeting;
-pub use ending::{Ending, Stage};
+pub use ending::Ending;
 pub use refusals::RefusalTime;
 pub use turns::Turns;
 
 use conversation::{Conversation, Wish};
-use hosting::Denied;
 use reception::Reception;
 use record::Record;
 
@@ -120,8 +119,7 @@ pub struct Session {
 /// A login that was granted, and the client told.
 struct Admitted {
     client: Wire,
-    server: Wire,
-    lease: Lease,
+    server: LoggedIn,
 }
 
 /// What comes of a client's wish: `None` = nothing that ends the conversation.
@@ -148,7 +146,7 @@ impl Session {
         // is boxed while it lasts.
         async move {
             let heard = match Box::pin(session.welcome(&mut wire, &mut record)).await {
-                Ok(()) => session.hear(&mut wire, Stage::Talking).await,
+                Ok(()) => session.hear(&mut wire, Stage::BeforeLogin).await,
                 Err(ending) => Err(*ending),
             };
             match Box::pin(session.converse(heard, &mut wire, &mut record)).await {
@@ -174,7 +172,7 @@ impl Session {
         let mut greeting = Vec::with_capacity(256);
         self.front(record).greet(&mut greeting);
         self.expects_silence(&mut clear).await?;
-        Ok(wire.insert(clear).say(&greeting).await.map_err(|lost| Ending::lost(Stage::Talking, lost))?)
+        Ok(wire.insert(clear).say(&greeting).await.map_err(|lost| Ending::lost(Stage::BeforeLogin, lost))?)
     }
 
     /// From the first word, if there was one, to the login or the end.
@@ -243,20 +241,20 @@ impl Session {
             hosted = timeout_at(conversation.deadline(), self.host(&login, record)) => hosted,
             () = gone(conversation.client()) => return Err(Ending::Left(Stage::LoggingIn)),
         };
-        match hosted.unwrap_or_else(|_| Err(Denied::too_late())) {
+        match hosted.unwrap_or_else(|_| Err(too_late())) {
             Ok(hosted) => {
                 record.answered(counts::GRANTED, asked);
                 let client = conversation.grant(&hosted.granted).await?;
                 record.logged_in(&self.parts.registry, &login.user, self.parts.logs_logins);
-                Ok(Some(Box::new(Admitted { client, server: hosted.wire, lease: hosted.lease })))
+                Ok(Some(Box::new(Admitted { client, server: hosted })))
             }
-            Err(denied) => {
-                reception.hears_of(&denied);
+            Err(failure) => {
+                reception.hears_of(failure.denial);
                 // On port 25 nearly everyone is a stranger, and no login was meant.
-                if !reception.is_of_a_stranger(&denied) {
-                    record.denied(&denied, &login.user, asked);
+                if !reception.is_of_a_stranger(failure.denial) {
+                    record.denied(&failure, &login.user, asked);
                 }
-                conversation.deny(denied.denial).await?;
+                conversation.deny(failure.denial).await?;
                 Ok(None)
             }
         }
@@ -312,17 +310,22 @@ impl Session {
     }
 
     /// Hands over to a task that is as small as an idle session should be.
-    fn relay(self, Admitted { client, server, lease }: Admitted, mut record: Record) {
-        record.relaying(lease);
+    fn relay(self, Admitted { client, server }: Admitted, mut record: Record) {
+        record.relaying(server.lease);
         let relay = Relay::new(
             client.into_parts(),
-            server.into_parts(),
+            server.wire.into_parts(),
             self.entrance.service.idle_timeout,
             self.entrance.setting.clone(),
             record.watched(),
         );
         tokio::spawn(record::relayed(relay, Box::new(record)));
     }
+}
+
+/// The client's deadline has passed, whatever it was that took so long.
+fn too_late() -> LoginFailure {
+    LoginFailure::new(Denial::Unavailable, Stage::LoggingIn, "the login deadline has passed")
 }
 
 /// Ready when the client has gone and left no word behind.

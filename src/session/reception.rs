@@ -14,17 +14,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::conversation::Conversation;
-use super::hosting::Denied;
 use super::record::Record;
 use super::transaction::Transaction;
-use super::vouching::UNVOUCHED;
-use super::{Admitted, Ending, Session, Stage};
-use crate::backend::Server;
+use super::{Admitted, Ending, Session};
+use crate::backend::{Candidates, Server};
 use crate::config::Standing;
 use crate::directory::{Lodging, Recipient as Known};
 use crate::proto::smtp::pipelining::SYNCHRONIZATION;
 use crate::proto::smtp::refusal_of_mail;
-use crate::proto::{Answer, Denial, Mail, Post, Protocol, Recipient};
+use crate::proto::{Answer, Denial, Mail, Post, Protocol, Recipient, Stage};
 
 /// See the module.
 pub(super) struct Reception<'s> {
@@ -73,13 +71,16 @@ impl<'s> Reception<'s> {
     }
 
     /// A login was refused: where nobody could say whether the address vouches, it stays in doubt until the next is.
-    pub(super) fn hears_of(&mut self, denied: &Denied) {
-        self.is_in_doubt = !matches!(denied.denial, Denial::BadCredentials | Denial::Policy);
+    pub(super) fn hears_of(&mut self, denial: Denial) {
+        self.is_in_doubt = match denial {
+            Denial::BadCredentials | Denial::Unvouched | Denial::Policy => false,
+            Denial::Unavailable | Denial::Limit | Denial::Misconfigured => true,
+        };
     }
 
     /// Whether a MAIL that nobody vouches for was a stranger's, who may send to our own recipients.
-    pub(super) fn is_of_a_stranger(&self, denied: &Denied) -> bool {
-        self.session.entrance.protocol() == Protocol::Smtp && denied.label == UNVOUCHED
+    pub(super) fn is_of_a_stranger(&self, denial: Denial) -> bool {
+        self.session.entrance.protocol() == Protocol::Smtp && denial == Denial::Unvouched
     }
 
     /// Does what the front asks for, and answers it. Nobody is logged in by it.
@@ -135,20 +136,20 @@ impl<'s> Reception<'s> {
         let Some(host) = lodging.route.host.as_deref() else {
             return Told::ours(Verdict::Unavailable, UNROUTABLE).because("the directory's entry has no host");
         };
-        let servers = match self.session.parts.backends.candidates(host, lodging.user.name()) {
-            Ok(servers) => servers,
+        let candidates = match self.session.parts.backends.candidates(host, lodging.user.name()) {
+            Ok(candidates) => candidates,
             Err(unroutable) => return Told::ours(Verdict::Unavailable, UNROUTABLE).because(unroutable),
         };
-        let Some(home) = servers.first().cloned() else { return Told::ours(Verdict::Unavailable, UNROUTABLE) };
         let Some(_turn) = self.session.parts.recipients.take(lodging.user.name(), record.counted_as()) else {
             return Told::ours(Verdict::Unavailable, BUSY);
         };
         match self.chosen.as_ref().filter(|chosen| Arc::ptr_eq(&chosen.mail, &mail)) {
-            Some(chosen) if chosen.home.is(&home) => {}
+            Some(chosen) if chosen.home.is(candidates.home()) => {}
             Some(chosen) if chosen.has_recipients() => return Told::ours(Verdict::Elsewhere, ELSEWHERE),
             Some(_) | None => {
                 self.give_up().await;
-                let state = self.begin(&mail, &servers, record).await;
+                let state = self.begin(&mail, &candidates, record).await;
+                let home = candidates.home().clone();
                 self.chosen = Some(Box::new(Chosen { mail, home, state }));
             }
         }
@@ -163,8 +164,8 @@ impl<'s> Reception<'s> {
     }
 
     /// The transaction at the first of these servers that is there.
-    async fn begin(&self, mail: &Mail, servers: &[Arc<Server>], record: &mut Record) -> State {
-        let mut transaction = match Transaction::open(self.session, mail, servers, record).await {
+    async fn begin(&self, mail: &Mail, candidates: &Candidates, record: &mut Record) -> State {
+        let mut transaction = match Transaction::open(self.session, mail, candidates, record).await {
             Ok(transaction) => Box::new(transaction),
             Err(answer) => return State::Refused(Verdict::Unavailable, answer),
         };

@@ -16,14 +16,13 @@ use tracing::Level;
 use tracing::field::{DisplayValue, display};
 
 use super::counts::GRANTED;
-use super::hosting::Denied;
 use super::transaction::Transaction;
 use super::{Ending, Entrance};
-use crate::backend::{Failure, Lease};
+use crate::backend::Lease;
 use crate::config::UserLimits;
 use crate::gate::Permit;
 use crate::metrics::Metrics;
-use crate::proto::{Answer, Denial, RefusedHere};
+use crate::proto::{Answer, Denial, LoginFailure, RefusedHere, Stage};
 use crate::registry::{Presence, Protocols, Registry, Seat};
 use crate::roster::{Entry, Guest, Roster};
 use crate::wire::{Relay, Watched, tls};
@@ -163,8 +162,8 @@ impl Record {
     }
 
     /// A place among the user's sessions, here and at all gateways, until the session ends or the login is denied.
-    pub(super) async fn sits_down(&mut self, registry: &Registry, limits: UserLimits) -> Result<(), Denied> {
-        let full = |full: &dyn Display| Denied::new(Denial::Limit, "logging in", full);
+    pub(super) async fn sits_down(&mut self, registry: &Registry, limits: UserLimits) -> Result<(), LoginFailure> {
+        let full = |full: &dyn Display| LoginFailure::new(Denial::Limit, Stage::LoggingIn, full);
         self.guest.sit_down(limits).map_err(|problem| full(&problem))?;
         if self.seat.is_some() || !limits.is_set() {
             return Ok(());
@@ -178,8 +177,9 @@ impl Record {
 
     /// Logged at once and not at the session's end: who watches for attacks must not wait for that.
     /// `name`: as the client gave it.
-    pub(super) fn denied(&mut self, denied: &Denied, name: &str, asked: Instant) {
-        self.answered(denied.label, asked);
+    pub(super) fn denied(&mut self, failure: &LoginFailure, name: &str, asked: Instant) {
+        let label = failure.denial.label();
+        self.answered(label, asked);
         tracing::info!(
             session = %self.id(),
             protocol = self.entrance.protocol().name(),
@@ -188,12 +188,12 @@ impl Record {
             user = said(self.guest.user.as_deref()),
             login_name = self.alias(name),
             backend = said(self.guest.backend.as_deref()),
-            denial = denied.label,
-            stage = denied.stage,
-            detail = denied.detail,
+            denial = label,
+            stage = failure.stage.name(),
+            detail = failure.detail,
             "login denied"
         );
-        self.guest.note_refused_login(denied.label, &denied.detail);
+        self.guest.note_refused_login(label, &failure.detail);
         self.goes_to(None);
         self.vouched_by = None;
         self.seat = None;
@@ -210,7 +210,7 @@ impl Record {
             client = %self.guest.client,
             via = self.via(),
             denial = refused.label(),
-            stage = "before login",
+            stage = Stage::BeforeLogin.name(),
             detail = refused.detail(),
             "login denied"
         );
@@ -233,10 +233,10 @@ impl Record {
     }
 
     /// No transaction could be opened at the server that was tried last.
-    pub(super) fn cannot_deliver(&self, failure: &Failure) {
-        let Failure { denial, stage, detail, .. } = failure;
+    pub(super) fn cannot_deliver(&self, failure: &LoginFailure) {
+        let LoginFailure { denial, stage, detail, .. } = failure;
         let (client, backend, denial) = (self.guest.client, said(self.guest.backend.as_deref()), denial.label());
-        tracing::info!(session = %self.id(), %client, backend, denial, stage, detail, "no transaction at the back-end");
+        tracing::info!(session = %self.id(), %client, backend, denial, stage = stage.name(), detail, "no transaction at the back-end");
     }
 
     /// A message, and the server's word on it.

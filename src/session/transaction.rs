@@ -9,8 +9,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Session;
+use super::hosting::HOPS;
 use super::record::Record;
-use crate::backend::{Failure, Lease, Server};
+use crate::backend::{Candidates, Lease, LoggedIn, LoginRequest, Server};
 use crate::metrics::Metrics;
 use crate::proto::smtp::delivery::Delivery;
 use crate::proto::smtp::text::Chunks;
@@ -51,32 +52,23 @@ impl Transaction {
     pub(super) async fn open(
         session: &Session,
         mail: &Mail,
-        servers: &[Arc<Server>],
+        candidates: &Candidates,
         record: &mut Record,
     ) -> Result<Self, Answer> {
-        let mut denial = Denial::Unavailable;
-        for server in servers {
-            record.goes_to(Some(server.shared_name()));
-            match Self::dial(session, mail, server, record).await {
-                Ok(transaction) => return Ok(transaction),
-                Err(failure) => {
-                    record.cannot_deliver(&failure);
-                    denial = failure.denial;
-                    if !failure.down {
-                        break;
-                    }
-                }
-            }
-        }
-        Err(Answer::denied(denial))
-    }
-
-    async fn dial(session: &Session, mail: &Mail, server: &Arc<Server>, record: &Record) -> Result<Self, Failure> {
-        let protocol = session.entrance.protocol();
-        let lease = server.lease(protocol).await?;
-        let errand = session.errand(server, protocol, String::new(), Credential::Nobody, Some(&mail.helo), record);
-        let (wire, granted) = lease.log_in(protocol, errand).await?;
-        server.offers(protocol, &granted.extensions);
+        let request = LoginRequest {
+            protocol: session.entrance.protocol(),
+            hostname: &session.parts.hostname,
+            given_name: "",
+            backend_name: None,
+            credential: &Credential::Nobody,
+            identity: &session.identity(Some(&mail.helo), HOPS - 1, record),
+        };
+        let goes_to = |server: &Arc<Server>| record.goes_to(Some(server.shared_name()));
+        let opened = session.parts.backends.log_in(candidates, &request, goes_to).await;
+        let LoggedIn { wire, granted, lease } = opened.map_err(|failure| {
+            record.cannot_deliver(&failure);
+            Answer::denied(failure.denial)
+        })?;
         Ok(Self {
             session: record.id(),
             metrics: session.parts.metrics.clone(),

@@ -6,15 +6,14 @@
 use std::sync::Arc;
 
 use super::Session;
-use super::hosting::Denied;
 use super::record::Record;
 use crate::directory::{Route, User};
-use crate::proto::{Credential, Denial, Login};
+use crate::proto::{Credential, Denial, Login, LoginFailure, Stage};
 use crate::registry::{Coverage, is_nobodys};
 
 impl Session {
     /// The user for whom the client's address stands now, and where the user lives.
-    pub(super) async fn vouched(&self, record: &mut Record) -> Result<(User, Arc<Route>), Denied> {
+    pub(super) async fn vouched(&self, record: &mut Record) -> Result<(User, Arc<Route>), LoginFailure> {
         let address = record.client().ip();
         if self.entrance.proxy_protocol.is_some() && is_nobodys(address) {
             return Err(unvouched("no client of a balancer has this address"));
@@ -23,12 +22,12 @@ impl Session {
             Ok(Coverage::User { name, protocols, .. }) => {
                 record.set_vouched(name.clone(), protocols);
                 let found = self.parts.directory.find_identity(&name).await;
-                let found = found.map_err(|error| Denied::new(Denial::Unavailable, "directory", error))?;
-                found.ok_or_else(|| Denied::new(Denial::BadCredentials, "directory", "unknown user"))
+                let found = found.map_err(|error| LoginFailure::new(Denial::Unavailable, Stage::Directory, error))?;
+                found.ok_or_else(|| LoginFailure::new(Denial::BadCredentials, Stage::Directory, "unknown user"))
             }
             Ok(Coverage::Nobody) => Err(unvouched("nobody logged in from this address lately")),
             Ok(Coverage::TooManyUsers(users)) => Err(unvouched(&format!("{users} users share this address"))),
-            Err(away) => Err(Denied::new(Denial::Unavailable, STAGE, away)),
+            Err(away) => Err(LoginFailure::new(Denial::Unavailable, Stage::AfterPop, away)),
         }
     }
 
@@ -47,12 +46,6 @@ impl Session {
     }
 }
 
-/// No wrong password: programs that look for those in the log or the metrics should not find one here.
-fn unvouched(why: &str) -> Denied {
-    Denied { label: UNVOUCHED, ..Denied::new(Denial::BadCredentials, STAGE, why) }
+fn unvouched(why: &str) -> LoginFailure {
+    LoginFailure::new(Denial::Unvouched, Stage::AfterPop, why)
 }
-
-/// In logs and metrics.
-pub(super) const UNVOUCHED: &str = "unvouched";
-
-const STAGE: &str = "smtp after pop";

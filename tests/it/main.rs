@@ -24,6 +24,7 @@ mod directory;
 mod directory_state;
 mod docker;
 mod environment;
+mod failover;
 mod faults;
 mod gate;
 mod grafana;

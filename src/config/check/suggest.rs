@@ -30,7 +30,7 @@ pub(in crate::config) fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k
 }
 
 /// Keys that later versions have: no typing errors, so nothing is suggested in their place.
-const LATER: &[&str] = &["bandwidth", "client_ca", "defence", "health", "http", "rules", "sieve", "warm", "xclient"];
+const LATER: &[&str] = &["bandwidth", "client_ca", "defence", "http", "rules", "sieve", "warm", "xclient"];
 
 /// A value as a message shows it: one line, not too long.
 pub(super) fn quoted(text: &str) -> String {

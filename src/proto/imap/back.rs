@@ -16,7 +16,7 @@ use bytes::BytesMut;
 use super::login::{Script, identification};
 use super::reply::{Capabilities, Condition, Reply, Words, parse};
 use crate::proto::line::{Line, Replies, TooLong};
-use crate::proto::{Ask, Back, Denial, Errand, Granted, Refused};
+use crate::proto::{Ask, Back, Denial, Errand, Granted, Refused, Stage};
 
 /// See the module's head.
 #[derive(Debug)]
@@ -94,12 +94,12 @@ impl Back for ImapBack {
         self.state = State::Secured;
     }
 
-    fn stage(&self) -> &'static str {
+    fn stage(&self) -> Stage {
         match self.state {
-            State::Greeting => "greeting",
-            State::StartTls | State::Handshake => "starttls",
-            State::Secured | State::Capability(_) | State::LoggedIn { .. } => "capability",
-            State::Login(_) | State::Over => "login",
+            State::Greeting => Stage::Greeting,
+            State::StartTls | State::Handshake => Stage::StartTls,
+            State::Secured | State::Capability(_) | State::LoggedIn { .. } => Stage::Capability,
+            State::Login(_) | State::Over => Stage::Login,
         }
     }
 }

@@ -52,7 +52,7 @@ pub(super) fn granted(tag: &str, granted: &Granted) -> String {
 /// A no (RFC 5530). The back-end's own words are never among them: they say which users exist.
 pub(super) const fn denied(denial: Denial) -> &'static str {
     match denial {
-        Denial::BadCredentials => "NO [AUTHENTICATIONFAILED] Authentication failed.",
+        Denial::BadCredentials | Denial::Unvouched => "NO [AUTHENTICATIONFAILED] Authentication failed.",
         Denial::Unavailable => "NO [UNAVAILABLE] Account is temporarily unavailable.",
         Denial::Limit => "NO [LIMIT] Too many sessions, try again later.",
         Denial::Policy => "NO [AUTHORIZATIONFAILED] Not permitted.",

@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 
 use super::reply::{self, Reply};
 use crate::proto::line::{Replies, printable};
-use crate::proto::{Ask, Back, Credential, Denial, Errand, Granted, Identity, Refused, sasl};
+use crate::proto::{Ask, Back, Credential, Denial, Errand, Granted, Identity, Refused, Stage, sasl};
 use crate::secret::Secret;
 
 /// A POP3 client up to the login.
@@ -76,12 +76,12 @@ impl Back for Pop3Back {
         }
     }
 
-    fn stage(&self) -> &'static str {
+    fn stage(&self) -> Stage {
         match self.state {
-            State::Greeting => "greeting",
-            State::Stls { .. } => "starttls",
+            State::Greeting => Stage::Greeting,
+            State::Stls { .. } => Stage::StartTls,
             State::Secured { .. } | State::Identified(_) | State::Opened(_) | State::Proving(_) | State::Over => {
-                "login"
+                Stage::Login
             }
         }
     }

@@ -28,7 +28,7 @@ pub(super) const fn goodbye(why: Goodbye) -> &'static str {
 /// A client asks its user for a new password on `[AUTH]`, and only then (RFC 3206 §4).
 const fn refusal(denial: Denial) -> &'static str {
     match denial {
-        Denial::BadCredentials => "[AUTH] Authentication failed.",
+        Denial::BadCredentials | Denial::Unvouched => "[AUTH] Authentication failed.",
         Denial::Unavailable => "[SYS/TEMP] The mailbox is not available now, please try again later.",
         Denial::Limit => "[IN-USE] Too many connections, please close some or try again later.",
         Denial::Policy => "[AUTH] You may not log in here.",

@@ -19,7 +19,7 @@ use super::opening::{Opening, Step, misconfigured, quiet, refused, unavailable};
 use super::reply::{Offers, Reply};
 use super::{COMMAND_LINE, xclient};
 use crate::proto::line::printable;
-use crate::proto::{Ask, Back, Credential, Denial, Errand, Granted, Refused, sasl};
+use crate::proto::{Ask, Back, Credential, Denial, Errand, Granted, Refused, Stage, sasl};
 
 /// An SMTP client up to the login.
 pub(in crate::proto) struct SmtpBack {
@@ -65,11 +65,11 @@ impl Back for SmtpBack {
         self.opening.secured();
     }
 
-    fn stage(&self) -> &'static str {
+    fn stage(&self) -> Stage {
         match self.state {
             State::Opening => self.opening.stage(),
-            State::Introducing(_) | State::Introduced => "xclient",
-            State::Proving(..) | State::Over => "login",
+            State::Introducing(_) | State::Introduced => Stage::Xclient,
+            State::Proving(..) | State::Over => Stage::Login,
         }
     }
 }

@@ -40,7 +40,7 @@ pub(super) const fn goodbye(why: Goodbye) -> &'static str {
 /// A client asks its user for a new password on 535, and tries again by itself on 454 (RFC 4954 §6).
 const fn refusal(denial: Denial) -> &'static str {
     match denial {
-        Denial::BadCredentials => "535 5.7.8 Authentication failed.",
+        Denial::BadCredentials | Denial::Unvouched => "535 5.7.8 Authentication failed.",
         Denial::Unavailable => "454 4.7.0 The mail server is not available now, please try again later.",
         Denial::Limit => "454 4.7.0 Too many connections, please close some or try again later.",
         Denial::Policy => "535 5.7.1 You may not log in here.",
@@ -51,7 +51,7 @@ const fn refusal(denial: Denial) -> &'static str {
 /// The answer to MAIL, or to all that follows it, where no back-end can be had.
 pub(crate) const fn refusal_of_mail(denial: Denial) -> &'static str {
     match denial {
-        Denial::BadCredentials => AUTHENTICATE_FIRST,
+        Denial::BadCredentials | Denial::Unvouched => AUTHENTICATE_FIRST,
         Denial::Unavailable => "451 4.3.0 The mail server is not available now, please try again later.",
         Denial::Limit => "451 4.7.0 Too many connections, please close some or try again later.",
         Denial::Policy => "550 5.7.1 You may not send here.",

@@ -13,7 +13,7 @@ use bytes::BytesMut;
 
 use super::reply::{Offers, Reader, Reply};
 use crate::proto::line::printable;
-use crate::proto::{Ask, Denial, Refused};
+use crate::proto::{Ask, Denial, Refused, Stage};
 
 /// An SMTP client up to the back-end's offers.
 #[derive(Debug)]
@@ -106,11 +106,11 @@ impl Opening {
         self.reader.next(heard).map_err(|garbled| unavailable(&garbled.to_string(), b""))
     }
 
-    pub(super) const fn stage(&self) -> &'static str {
+    pub(super) const fn stage(&self) -> Stage {
         match self.state {
-            State::Greeting => "greeting",
-            State::StartTls => "starttls",
-            State::Hello | State::Secured => "ehlo",
+            State::Greeting => Stage::Greeting,
+            State::StartTls => Stage::StartTls,
+            State::Hello | State::Secured => Stage::Ehlo,
         }
     }
 }

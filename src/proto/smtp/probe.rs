@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 
 use super::opening::{Opening, Step, unavailable};
-use crate::proto::{Ask, Back, Granted};
+use crate::proto::{Ask, Back, Granted, Stage};
 
 /// An SMTP client that asks and goes. It ends in [`Ask::Granted`] with the extensions, QUIT being said: whatever comes
 /// after that does not matter, and the stream is to be closed.
@@ -46,7 +46,7 @@ impl Back for Probe {
         self.opening.secured();
     }
 
-    fn stage(&self) -> &'static str {
+    fn stage(&self) -> Stage {
         self.opening.stage()
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::proto::cut;
 use crate::proto::imap::back::ImapBack;
-use crate::proto::{Back, Credential, Errand, Identity, Mechanism};
+use crate::proto::{Back, Credential, Errand, Identity, Mechanism, Stage};
 use crate::secret::Secret;
 
 pub(super) fn secret(text: &str) -> Secret {
@@ -389,11 +389,11 @@ fn each_wait_has_a_name() {
         let _ask = back.step(&mut bytes::BytesMut::from(words), &mut say);
         back.stage()
     };
-    assert_eq!(hear(&mut back, ""), "greeting");
-    assert_eq!(hear(&mut back, "* OK hi\r\n"), "starttls");
-    assert_eq!(hear(&mut back, "S OK hi\r\n"), "starttls");
+    assert_eq!(hear(&mut back, ""), Stage::Greeting);
+    assert_eq!(hear(&mut back, "* OK hi\r\n"), Stage::StartTls);
+    assert_eq!(hear(&mut back, "S OK hi\r\n"), Stage::StartTls);
     back.secured();
-    assert_eq!(hear(&mut back, ""), "capability");
-    assert_eq!(hear(&mut back, "* CAPABILITY IMAP4rev1\r\nC OK x\r\n"), "login");
-    assert_eq!(hear(&mut back, "L OK x\r\n"), "capability");
+    assert_eq!(hear(&mut back, ""), Stage::Capability);
+    assert_eq!(hear(&mut back, "* CAPABILITY IMAP4rev1\r\nC OK x\r\n"), Stage::Login);
+    assert_eq!(hear(&mut back, "L OK x\r\n"), Stage::Capability);
 }

@@ -327,16 +327,16 @@ fn a_wait_is_named_by_what_it_waits_for() {
     let errand = Errand { starttls: true, ..errand() };
     let (mut back, mut heard, mut say) = (Pop3Back::new(errand), BytesMut::new(), Vec::new());
     assert!(matches!(back.step(&mut heard, &mut say), Ask::Input));
-    assert_eq!(back.stage(), "greeting");
+    assert_eq!(back.stage(), Stage::Greeting);
     heard.extend_from_slice(b"+OK\r\n");
     assert!(matches!(back.step(&mut heard, &mut say), Ask::Input));
-    assert_eq!(back.stage(), "starttls");
+    assert_eq!(back.stage(), Stage::StartTls);
     heard.extend_from_slice(b"+OK\r\n");
     assert!(matches!(back.step(&mut heard, &mut say), Ask::StartTls));
-    assert_eq!(back.stage(), "starttls");
+    assert_eq!(back.stage(), Stage::StartTls);
     back.secured();
     assert!(matches!(back.step(&mut heard, &mut say), Ask::Input));
-    assert_eq!(back.stage(), "login");
+    assert_eq!(back.stage(), Stage::Login);
 }
 
 proptest! {

@@ -182,18 +182,18 @@ fn a_wait_is_named_by_what_it_waits_for() {
     let (mut back, mut heard, mut say) = (SmtpBack::new(errand), BytesMut::new(), Vec::new());
     let offers = &b"250-mx\r\n250-STARTTLS\r\n250-XCLIENT ADDR\r\n250 AUTH PLAIN\r\n"[..];
     for (round, stage) in [
-        (&b""[..], "greeting"),
-        (b"220 mx\r\n", "ehlo"),
-        (offers, "starttls"),
-        (b"220 go\r\n", "starttls"),
-        (b"", "ehlo"),
-        (offers, "xclient"),
-        (b"220 mx\r\n", "xclient"),
-        (offers, "login"),
+        (&b""[..], Stage::Greeting),
+        (b"220 mx\r\n", Stage::Ehlo),
+        (offers, Stage::StartTls),
+        (b"220 go\r\n", Stage::StartTls),
+        (b"", Stage::Ehlo),
+        (offers, Stage::Xclient),
+        (b"220 mx\r\n", Stage::Xclient),
+        (offers, Stage::Login),
     ] {
         heard.extend_from_slice(round);
         if let Ask::StartTls = back.step(&mut heard, &mut say) {
-            assert_eq!(back.stage(), "starttls");
+            assert_eq!(back.stage(), Stage::StartTls);
             back.secured();
             continue;
         }
