@@ -118,8 +118,10 @@ pub(super) async fn run(config: Config, started: impl FnOnce(&Gateway)) -> anyho
             _ = interrupt.recv() => {}
         }
     };
-    let cut = gateway.stop(hurry).await;
-    tracing::info!(workers_cut = cut, "stopped");
+    match gateway.stop(hurry).await {
+        0 => tracing::info!("stopped; every session had ended"),
+        cut => tracing::info!(sessions_cut = cut, "stopped; the sessions that were still open were cut"),
+    }
     Ok(())
 }
 

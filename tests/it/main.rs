@@ -6,6 +6,7 @@
 
 mod support;
 
+mod acted_on;
 mod active_directory;
 mod after_pop;
 mod aliases_at_once;
@@ -24,6 +25,7 @@ mod denials;
 mod directory;
 mod directory_state;
 mod docker;
+mod environment;
 mod failover;
 mod faults;
 mod gate;
@@ -62,6 +64,7 @@ mod reload_master;
 mod sending_after_pop;
 mod server_state;
 mod silent;
+mod silent_servers;
 mod smuggling;
 mod starttls_after_login;
 mod storage;

@@ -37,7 +37,7 @@ mod values;
 
 pub use presets::presets;
 pub(super) use suggest::nearest;
-pub use users::{WrittenAddress, WrittenUser, WrittenUsers, parse_users, read_users};
+pub use users::{WrittenAddress, WrittenUser, WrittenUsers, login_protocol, parse_users, read_users};
 
 #[cfg(test)]
 mod tests;

@@ -98,7 +98,8 @@ impl Sheet {
         Problem { severity, file, line, path, message: suggest::one_line(message) }
     }
 
-    fn spot(&self, place: &Place) -> warnings::Place {
+    /// The same for whoever keeps it.
+    pub(super) fn spot(&self, place: &Place) -> warnings::Place {
         warnings::Place {
             file: self.file.clone(),
             line: place.line,

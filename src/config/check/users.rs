@@ -127,7 +127,7 @@ fn whole_user(name: &str, line: u64, item: &Item<'_>, hosts: &KnownHosts) -> Opt
     let user = fields.take("user").map(|item| plain(&item, values::words(VALUE_MAX)));
     let status = fields.take("status").map(|item| plain(&item, |text| Ok((standing(text)?, text.to_lowercase()))));
     let services = fields.take("services").map(|list| {
-        let services: Vec<_> = list.items().iter().map(|item| plain(item, service)).collect();
+        let services: Vec<_> = list.items().iter().map(|item| plain(item, login_protocol)).collect();
         services.into_iter().collect::<Option<Vec<Protocol>>>()
     });
     let addresses = fields.take("addresses").map(|list| list.items()).unwrap_or_default();
@@ -182,8 +182,12 @@ fn standing(text: &str) -> Reading<Standing> {
     }
 }
 
-/// The names that `services` of the configuration have, and no others: one thing, one name.
-fn service(text: &str) -> Reading<Protocol> {
+/// A protocol that users log in by, by the names that `services` of the configuration have, and no others: one thing, one
+/// name. Also for acts on the running gateway.
+///
+/// # Errors
+/// What is wrong with the name, to be said behind it.
+pub fn login_protocol(text: &str) -> Result<Protocol, String> {
     let meant = match text.to_ascii_lowercase().as_str() {
         "imap" => return Ok(Protocol::Imap),
         "pop3" => return Ok(Protocol::Pop3),
