@@ -1,10 +1,12 @@
 //! The running program: builds the parts from the configuration, starts workers and admin, reloads, drains.
 
+use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use time::OffsetDateTime;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
@@ -12,7 +14,7 @@ use tokio::task::JoinHandle;
 
 use crate::admin;
 use crate::backend::Backends;
-use crate::config::{BackendLogin, CertificateStatus, Config, ListenerTls, ReloadableSecret, Reread};
+use crate::config::{Config, ListenerTls, Problem};
 use crate::directory::{self, Directory};
 use crate::drain::Drain;
 use crate::gate::Gate;
@@ -28,12 +30,16 @@ use crate::wire::relay::{Meter, Setting};
 use crate::wire::{socket, tls, tls_client};
 use crate::worker::Workers;
 
+mod reload;
+
 /// See the module. Its own runtime is the control runtime: directory questions, supervision and admin run there.
 pub struct Gateway {
     config: Config,
     parts: Arc<Parts>,
     listeners: Vec<Arc<Listener>>,
     acceptors: Vec<tls::Acceptor>,
+    /// Those that clients are shown now.
+    certificates: ArcSwap<tls::Certificates>,
     admin: Option<SocketAddr>,
     drain: Drain,
     chores: Vec<JoinHandle<()>>,
@@ -71,7 +77,7 @@ impl Gateway {
     /// # Errors
     /// [`StartProblem`]; nothing runs then.
     pub async fn start(config: Config) -> Result<Self, StartProblem> {
-        log_warnings(&config);
+        log_warnings(config.warnings.at(OffsetDateTime::now_utc()));
         let metrics = Arc::new(Metrics::new()?);
         let sockets =
             config.listeners.iter().map(|listener| bind(listener.address)).collect::<Result<Vec<_>, StartProblem>>()?;
@@ -92,16 +98,21 @@ impl Gateway {
             recipients: Turns::default(),
         });
         let gate = Gate::new(&config, metrics);
+        let certificates = config.tls.as_ref().map(tls::Certificates::load).transpose();
+        let certificates = certificates.map_err(tls::SetupProblem::from)?.unwrap_or_default();
         let acceptors = Protocol::ALL
             .iter()
             .filter_map(|protocol| Some((*protocol, config.tls.as_ref()?)))
-            .map(|(protocol, tls)| Ok((protocol, tls::Acceptor::new(tls, protocol.alpn())?)))
+            .map(|(protocol, tls)| Ok((protocol, tls::Acceptor::new(tls, &certificates, protocol.alpn())?)))
             .collect::<Result<Vec<_>, StartProblem>>()?;
+        let mut refusals: HashMap<Protocol, Arc<RefusalTime>> = HashMap::new();
         let listeners: Vec<Arc<Listener>> = std::iter::zip(&config.listeners, sockets)
             .map(|(listener, socket)| {
                 let protocol = listener.service.protocol;
                 let acceptor = acceptors.iter().find(|(of, _)| *of == protocol).map(|(_, acceptor)| acceptor.clone());
                 let address = socket.local_addr().unwrap_or(listener.address);
+                let refusals =
+                    refusals.entry(protocol).or_insert_with(|| Arc::new(RefusalTime::new(listener.service.check)));
                 let entrance = Entrance {
                     name: format!("{} {address}", protocol.name()).into(),
                     address,
@@ -119,7 +130,7 @@ impl Gateway {
                         },
                     }),
                     greeting: session::greeting(&parts.hostname, &listener.service),
-                    refusals: RefusalTime::default(),
+                    refusals: refusals.clone(),
                     proxy_protocol: listener.proxy_protocol.clone(),
                 };
                 Arc::new(Listener::new(Arc::new(entrance), socket))
@@ -129,6 +140,7 @@ impl Gateway {
             parts,
             listeners,
             acceptors: acceptors.into_iter().map(|(_, acceptor)| acceptor).collect(),
+            certificates: ArcSwap::from_pointee(certificates),
             admin: None,
             drain: Drain::new(),
             chores: Vec::new(),
@@ -169,12 +181,13 @@ impl Gateway {
             let listener = TcpListener::from_std(bind(asked.address)?);
             let listener = listener.map_err(|error| StartProblem::Bind(asked.address, error))?;
             tracing::info!(protocol = asked.protocol.name(), address = %asked.address, "answering other MTAs");
-            let (registry, metrics) = (self.parts.registry.clone(), self.parts.metrics.clone());
+            let parts = &self.parts;
             self.chores.push(tokio::spawn(lookup::serve(
                 listener,
                 asked.clone(),
-                registry,
-                metrics,
+                parts.registry.clone(),
+                parts.directory.clone(),
+                parts.metrics.clone(),
                 self.drain.clone(),
             )));
         }
@@ -214,59 +227,8 @@ impl Gateway {
         self.admin
     }
 
-    /// Reads certificates, users files and secrets that are files again, each by itself; what cannot be read stays as it
-    /// was. No session notices.
-    pub fn reload(&self) {
-        let certificates =
-            self.config.tls.iter().flat_map(|tls| self.acceptors.iter().map(|acceptor| acceptor.reload(tls)));
-        let mut problems: Vec<String> = certificates.filter_map(|reloaded| Some(reloaded.err()?.to_string())).collect();
-        problems.dedup();
-        let mut read = Vec::new();
-        if self.config.tls.is_some() && problems.is_empty() {
-            read.push("certificates".to_owned());
-        }
-        let directory = self.parts.directory.reload();
-        read.extend(directory.read);
-        // One line a problem of a users file.
-        let lines = directory.problems.iter().map(ToString::to_string);
-        problems.extend(lines.flat_map(|problem| problem.lines().map(str::to_owned).collect::<Vec<_>>()));
-        for (what, secret) in self.secrets() {
-            match secret.read_again() {
-                Ok(Reread::Changed) => read.push(format!("{what} (changed)")),
-                Ok(Reread::Unchanged) => read.push(format!("{what} (unchanged)")),
-                Ok(Reread::NotAFile) => {}
-                Err(problem) => problems.push(format!("{what}: {problem}")),
-            }
-        }
-        self.show_expiry();
-        log_warnings(&self.config);
-        for problem in &problems {
-            tracing::error!(%problem, "reload: the old one stays");
-        }
-        let outcome = if problems.is_empty() { "completed" } else { "failed" };
-        self.parts.metrics.reloads.with_label_values(&[outcome]).inc();
-        let read = if read.is_empty() { "nothing".to_owned() } else { read.join("; ") };
-        tracing::info!(outcome, read, "reloaded; the configuration itself is read at a start only");
-    }
-
-    /// Secrets that may be files, but for those of the directory, which reads its own.
-    fn secrets(&self) -> impl Iterator<Item = (String, &ReloadableSecret)> {
-        let masters = self.config.backends.iter().filter_map(|pool| match &pool.login {
-            BackendLogin::Master { password, .. } => Some((format!("master password of pool {}", pool.name), password)),
-            BackendLogin::Replay | BackendLogin::Xclient => None,
-        });
-        let tokens = self.config.admin.iter().flat_map(|admin| admin.tokens.iter());
-        masters.chain(tokens.map(|token| (format!("token {} of admin.tokens", token.name), &token.secret)))
-    }
-
-    /// The certificates that clients are shown now; none without TLS.
-    #[must_use]
-    pub fn certificates(&self) -> Arc<Vec<CertificateStatus>> {
-        self.acceptors.first().map(tls::Acceptor::certificates).unwrap_or_default()
-    }
-
     fn show_expiry(&self) {
-        for certificate in self.certificates().iter() {
+        for certificate in self.certificates.load().statuses() {
             let file = certificate.file.display().to_string();
             let expiry = self.parts.metrics.certificate_expiry.with_label_values(&[&file]);
             expiry.set(certificate.not_after.unix_timestamp());
@@ -274,8 +236,8 @@ impl Gateway {
     }
 
     /// Stops accepting, tells who has not logged in goodbye, lets sessions finish for `shutdown.grace` (or until
-    /// `hurry` is ready), then cuts. Returns how many workers had to be cut.
-    pub async fn stop(self, hurry: impl Future<Output = ()>) -> usize {
+    /// `hurry` is ready), then cuts. Returns how many sessions were still open and had to be cut.
+    pub async fn stop(self, hurry: impl Future<Output = ()>) -> i64 {
         let Self { config, parts, listeners, drain, chores, .. } = self;
         drain.stop();
         listeners.iter().for_each(|listener| listener.close());
@@ -289,7 +251,7 @@ impl Gateway {
             _ = drain.finished() => {}
             () = patience => {}
         }
-        let cut = drain.busy();
+        let cut = Protocol::ALL.map(|protocol| parts.metrics.open.with_label_values(&[protocol.name()]).get());
         drain.cut();
         let _ = tokio::time::timeout(FAREWELL, async {
             while drain.busy() > 0 {
@@ -301,12 +263,12 @@ impl Gateway {
         // What a chore tells other gateways at this moment, of at most a hundred users, may be lost.
         chores.iter().for_each(JoinHandle::abort);
         let _ = tokio::time::timeout(FAREWELL, parts.nodes.leave()).await;
-        cut
+        cut.iter().sum()
     }
 }
 
-fn log_warnings(config: &Config) {
-    for problem in config.warnings.at(OffsetDateTime::now_utc()) {
+fn log_warnings(warnings: Vec<Problem>) {
+    for problem in warnings {
         tracing::warn!(%problem, "the configuration can be used, but look at this");
     }
 }

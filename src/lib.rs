@@ -48,6 +48,7 @@
 //! | `Parts`, `Entrance` | [`session`] | what all sessions share · what those of one listener share |
 //! | `Conversation` | `session` | a `Front` on a `Wire`: `next_wish`, `deny`, `grant`, `answer` |
 //! | `Reception`, `Transaction` | `session` | the messages of port 25: which server each goes to · one message at one server |
+//! | `may_use`, `Forbidden` | [`session::permission`] | whether a user may use a protocol, for our listeners and for look-ups alike · why not |
 //! | `Record` | `session` | what is remembered of a session until its one log line |
 //! | `Protocol` | [`proto`] | `Imap, Pop3, Submission, Smtp`: the only list; the factory of the halves |
 //! | `Front` / `Back` | [`proto`] | the client-facing / back-end-facing half of a protocol |

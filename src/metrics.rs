@@ -45,7 +45,7 @@ pub struct Metrics {
     pub directory_cached: IntGauge,
     /// Recipients in the directory cache.
     pub directory_cached_recipients: IntGauge,
-    /// Connections tried to back-ends, by server and outcome.
+    /// Connections to back-ends that sessions needed, by server and outcome; of those that are `known_down` none was tried.
     pub backend_connects: IntCounterVec,
     /// Whether a back-end answered the last attempt, by server and protocol; of a pattern's hosts, whether all did.
     pub backend_up: IntGaugeVec,
@@ -69,7 +69,7 @@ pub struct Metrics {
     pub records: IntCounterVec,
     /// Addresses written to the registry's store, by outcome.
     pub registry_writes: IntCounterVec,
-    /// Whether the registry's store is there.
+    /// Whether the registry's store answers.
     pub registry_up: IntGauge,
     /// Sessions that an administrator ended, by what was named.
     pub kicks: IntCounterVec,
@@ -132,7 +132,7 @@ impl Metrics {
             backend_connects: counters(
                 &r,
                 "backend_connects_total",
-                "Connections tried to back-ends.",
+                "Connections to back-ends that sessions needed, by outcome.",
                 &["server", "outcome"],
             )?,
             backend_up: gauges(
@@ -165,7 +165,7 @@ impl Metrics {
                 "Addresses written to the registry's store.",
                 &["outcome"],
             )?,
-            registry_up: gauge(&r, "registry_up", "Whether the registry's store is there.")?,
+            registry_up: gauge(&r, "registry_up", "Whether the registry's store answers.")?,
             kicks: counters(&r, "kicks_total", "Sessions that an administrator ended.", &["by"])?,
             lookups: counters(&r, "lookups_total", "Questions of other MTAs.", &["protocol", "answer"])?,
             admin_refusals: counters(

@@ -3,6 +3,7 @@
 use axum::http::StatusCode;
 
 use super::Admin;
+use super::acted_on::ActedOn;
 use super::directory::DirectoryAnswer;
 use super::guard::Caller;
 use super::named;
@@ -47,6 +48,15 @@ pub(super) struct Ended {
     pub here: usize,
     /// What the other gateways do.
     pub told: Option<Told>,
+}
+
+/// A route that was forgotten.
+pub(super) struct ForgottenRoute {
+    /// Whether there was something to forget here.
+    pub forgotten: bool,
+    /// What the other gateways do.
+    pub told: Told,
+    pub of: ActedOn,
 }
 
 impl Whose {
@@ -126,7 +136,8 @@ impl Admin {
             SwitchProblem::TooMany => Refusal::new(StatusCode::INSUFFICIENT_STORAGE, problem),
         })?;
         let (act, what) = (if enabled { "enable" } else { "disable" }, user.name());
-        tracing::info!(by = &*caller.name, from = %caller.peer, act, what, protocol = protocol.name(), before, "administrator");
+        let typed = typed(user);
+        tracing::info!(by = &*caller.name, from = %caller.peer, act, what, typed, protocol = protocol.name(), before, "administrator");
         let drops = now && !enabled;
         let dropped = match drops {
             true => self.drop_sessions(caller, &Whose::user(user, Some(protocol))).await?,
@@ -135,16 +146,23 @@ impl Admin {
         Ok(Switched { kept: registry.keeps(), dropped })
     }
 
-    /// Forgets where the user of this name lives, here and at the other gateways; whether there was something to forget
-    /// here. The directory is not asked: it would be remembered again.
-    pub(super) async fn forget_route(&self, caller: &Caller, name: &str) -> Result<(bool, Told), Refusal> {
+    /// Forgets where the user of this name lives, here and at the other gateways. The directory is not asked: it would
+    /// be remembered again.
+    pub(super) async fn forget_route(&self, caller: &Caller, name: &str) -> Result<ForgottenRoute, Refusal> {
         let directory = &self.parts.directory;
         let named = directory.named(name).map_err(Refusal::bad)?;
         let user = &directory.remembered(&named);
         let forgotten = directory.forget(&named);
-        tracing::info!(by = &*caller.name, from = %caller.peer, act = "forget_route", what = user.name(), forgotten, "administrator");
-        Ok((forgotten, self.parts.nodes.forget_elsewhere(&caller.name, user).await))
+        let (what, typed) = (user.name(), typed(user));
+        tracing::info!(by = &*caller.name, from = %caller.peer, act = "forget_route", what, typed, forgotten, "administrator");
+        let told = self.parts.nodes.forget_elsewhere(&caller.name, user).await;
+        Ok(ForgottenRoute { forgotten, told, of: ActedOn::forgotten(name, user, self) })
     }
+}
+
+/// For the log: the name as it was typed, where the user has another one.
+fn typed(user: &User) -> Option<&str> {
+    (user.given() != user.name()).then_some(user.given())
 }
 
 fn not_on() -> Refusal {

@@ -66,7 +66,9 @@ impl Doubt {
             Self::Unknown => Refusal::not_found(format!("{about} Nothing was changed.")),
             Self::Unavailable(_) => Refusal::new(
                 StatusCode::SERVICE_UNAVAILABLE,
-                format!("{about} Nothing was changed; --force (in the API `\"force\": true`) does it all the same."),
+                format!(
+                    "{about} Nothing was changed; --force (in the API `\"force\": true`) does it all the same, for exactly {user}."
+                ),
             ),
         }
     }

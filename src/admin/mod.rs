@@ -23,9 +23,11 @@ use crate::proto::Protocol;
 use crate::session::Parts;
 use crate::wire::slots::{ConnectionSlot, ConnectionSlots};
 
+mod acted_on;
 mod acts;
 mod api;
 mod directory;
+mod failures;
 mod guard;
 mod named;
 mod page;

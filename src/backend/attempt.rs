@@ -9,7 +9,7 @@ use super::health::Sign;
 use super::series::Outcome;
 use super::server::Server;
 use crate::proto::{Denial, LoginFailure, Protocol, Stage};
-use crate::wire::Lost;
+use crate::wire::{Lost, tls_client};
 
 /// One attempt; see the module. If it is dropped without a verdict, the client has left meanwhile.
 #[derive(Debug)]
@@ -98,14 +98,16 @@ impl<'s> Attempt<'s> {
             Lost::TimedOut => Outcome::TimedOut,
             Lost::Closed | Lost::Flooded | Lost::Broken(_) => Outcome::TlsFailed,
         };
-        self.fail(outcome, Stage::TlsHandshake, lost);
-        LoginFailure::of_this_server(Stage::TlsHandshake, lost)
+        let why = tls_problem(lost);
+        self.fail(outcome, Stage::TlsHandshake, &why);
+        LoginFailure::of_this_server(Stage::TlsHandshake, why)
     }
 
     /// The server is there, but its certificate cannot be trusted: an administrator has to look, and each login says so.
     pub(super) fn not_trusted(&mut self, lost: &Lost) -> LoginFailure {
-        self.verdict = Some(Verdict::Failed(Outcome::TlsFailed, problem(Stage::TlsHandshake, lost), Sign::Spoke));
-        LoginFailure::new(Denial::Misconfigured, Stage::TlsHandshake, lost)
+        let why = tls_problem(lost);
+        self.verdict = Some(Verdict::Failed(Outcome::TlsFailed, problem(Stage::TlsHandshake, &why), Sign::Spoke));
+        LoginFailure::new(Denial::Misconfigured, Stage::TlsHandshake, why)
     }
 
     /// The connection was lost while the back half was at this stage. That a server which has spoken closes it is no
@@ -163,6 +165,14 @@ impl Drop for Attempt<'_> {
             let failed = failed.as_ref().map(|(problem, sign)| (problem.as_str(), *sign));
             self.server.note(self.protocol, self.started, failed);
         }
+    }
+}
+
+/// In words for an operator, where TLS itself says why.
+fn tls_problem(lost: &Lost) -> String {
+    match lost {
+        Lost::Broken(error) => tls_client::reason(error),
+        Lost::Closed | Lost::TimedOut | Lost::Flooded => lost.to_string(),
     }
 }
 

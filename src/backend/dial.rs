@@ -10,11 +10,10 @@ use super::attempt::Attempt;
 use super::lease::Lease;
 use crate::config::BackendTls;
 use crate::proto::{Denial, LoginFailure, Protocol, Stage};
-use crate::wire::socket;
-use crate::wire::{Lost, Wire};
+use crate::wire::{Lost, Wire, socket};
 
 impl Lease {
-    /// Connects; `deadline` of the wire is that of the whole login. Implicit TLS is spoken before it returns.
+    /// Connects; `deadline` of the wire is that of the server's first word. Implicit TLS is spoken before it returns.
     pub(super) async fn dial(&self, attempt: &mut Attempt<'_>) -> Result<Wire, LoginFailure> {
         let protocol = attempt.protocol;
         let settings = &self.server().settings;
@@ -24,7 +23,8 @@ impl Lease {
             return Err(attempt.is_a_loop(format!("a loop: {peer} is the gateway itself")));
         }
         attempt.connected();
-        let wire = Wire::new(stream, attempt.started + settings.config.login_timeout);
+        let first_word = Instant::now() + settings.config.greeting_timeout;
+        let wire = Wire::new(stream, first_word.min(attempt.started + settings.config.login_timeout));
         match settings.config.tls.of(protocol) {
             BackendTls::None | BackendTls::StartTls => Ok(wire),
             BackendTls::Implicit => self.secure(attempt, wire).await,

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::health::Reach;
 use super::lease::Lease;
+use super::series::Outcome;
 use super::server::Server;
 use super::{Backends, Candidates};
 use crate::config::BackendLogin;
@@ -78,6 +79,7 @@ impl Server {
     async fn log_in(self: &Arc<Self>, request: &LoginRequest<'_>, alone: bool) -> Result<LoggedIn, LoginFailure> {
         let protocol = request.protocol;
         if alone && self.health.reach(protocol) == Reach::Unreachable {
+            self.health.series().count(Outcome::KnownDown);
             let why = self.health.problem(protocol);
             let detail = format!("known to be down: {}", why.as_deref().unwrap_or("it did not answer"));
             return Err(LoginFailure::of_this_server(Stage::Connecting, detail));

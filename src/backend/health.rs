@@ -254,12 +254,7 @@ impl Drop for Health {
 
 /// Where a protocol's bits are.
 const fn shift(protocol: Protocol) -> u8 {
-    match protocol {
-        Protocol::Imap => 0,
-        Protocol::Pop3 => 2,
-        Protocol::Submission => 4,
-        Protocol::Smtp => 6,
-    }
+    2 * protocol.index()
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ impl Lease {
     /// Connects and logs in; what the server said after its OK is in the wire's `heard`.
     ///
     /// # Errors
-    /// [`LoginFailure`], within the pool's `login_timeout`.
+    /// [`LoginFailure`], within the pool's `login_timeout`; a server that says nothing fails within `greeting_timeout`.
     pub(super) async fn log_in(&self, protocol: Protocol, errand: Errand) -> Result<(Wire, Granted), LoginFailure> {
         self.attempt(protocol, protocol.back(errand)).await
     }
@@ -53,6 +53,7 @@ impl Lease {
                 Ask::Input => {
                     wire.hear().await.map_err(|lost| attempt.lost(stage, &lost))?;
                     attempt.spoke();
+                    wire.deadline = attempt.started + self.server().settings.config.login_timeout;
                 }
                 Ask::StartTls if !wire.heard.is_empty() => {
                     let detail = "bytes behind the answer, in the clear";

@@ -52,6 +52,8 @@ impl Series {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
     Connected,
+    /// Not tried: the server was known to be down, and no other could stand in.
+    KnownDown,
     Failed,
     TimedOut,
     TlsFailed,
@@ -62,6 +64,7 @@ impl Outcome {
     const fn label(self) -> &'static str {
         match self {
             Self::Connected => "connected",
+            Self::KnownDown => "known_down",
             Self::Failed => "failed",
             Self::TimedOut => "timed_out",
             Self::TlsFailed => "tls_failed",

@@ -18,6 +18,7 @@ fn pool(name: &str, servers: &[&str], matches: &[&str]) -> config::Pool {
         tls: BackendTls::None,
         verify: ClientTls::default(),
         connect_timeout: Duration::from_secs(1),
+        greeting_timeout: Duration::from_secs(1),
         login_timeout: Duration::from_secs(1),
         recheck_interval: Duration::from_secs(5),
         max_connections: Some(2),
@@ -194,6 +195,56 @@ async fn a_full_server_makes_a_login_wait_then_fail_as_unavailable() {
         drop(first);
     });
     assert!(third.is_ok(), "a place that is given back goes to who waits");
+}
+
+/// A back half that waits for whatever the server says.
+struct Listening;
+
+impl crate::proto::Back for Listening {
+    fn step(&mut self, heard: &mut bytes::BytesMut, _: &mut Vec<u8>) -> crate::proto::Ask {
+        heard.clear();
+        crate::proto::Ask::Input
+    }
+
+    fn secured(&mut self) {}
+
+    fn stage(&self) -> crate::proto::Stage {
+        crate::proto::Stage::Greeting
+    }
+}
+
+/// How long a login waits at a server that takes the connection, says this and nothing more; and what is known then.
+async fn wait_at_a_server_that_says(words: &'static [u8]) -> (u64, State, bool) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a listener");
+    let port = listener.local_addr().expect("an address").port();
+    let pool = config::Pool {
+        ports: HashMap::from([(Protocol::Imap, port)]),
+        connect_timeout: Duration::from_secs(5),
+        greeting_timeout: Duration::from_secs(10),
+        login_timeout: Duration::from_secs(30),
+        ..pool("stores", &["mail1.example.com"], &[])
+    };
+    let backends = Backends::new(&[pool], &[], &Arc::new(Metrics::new().expect("metrics"))).expect("backends");
+    let server = home(&backends, "mail1.example.com");
+    let lease = server.lease(Protocol::Imap).await.expect("a place");
+    let (asked, attempt) = (tokio::time::Instant::now(), lease.attempt(Protocol::Imap, Box::new(Listening)));
+    let serve = async {
+        let (mut stream, _) = listener.accept().await.expect("a connection");
+        tokio::io::AsyncWriteExt::write_all(&mut stream, words).await.expect("said");
+        std::future::pending::<()>().await;
+    };
+    let failure = tokio::select! {
+        ended = attempt => ended.map(|_| ()).expect_err("it never answers"),
+        () = serve => unreachable!("it stays"),
+    };
+    assert_eq!((failure.denial, failure.detail.as_str()), (crate::proto::Denial::Unavailable, "timed out"));
+    (asked.elapsed().as_secs(), server.state(), failure.retry == crate::proto::Retry::Elsewhere)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_says_nothing_is_given_up_long_before_one_that_spoke() {
+    assert_eq!(wait_at_a_server_that_says(b"").await, (10, State::Down, true));
+    assert_eq!(wait_at_a_server_that_says(b"* OK here\r\n").await, (30, State::Down, true));
 }
 
 #[tokio::test(start_paused = true)]

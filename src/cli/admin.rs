@@ -103,6 +103,21 @@ fn dropped(done: &Value) -> String {
     format!("sessions dropped: {here}{elsewhere}")
 }
 
+/// The user that was acted on, and the name that was typed where it is another one.
+fn acted_on(done: &Value, typed: &str) -> String {
+    match at(done, "user").as_str() {
+        Some(user) if user != typed => format!("{} (typed: {typed})", shown(at(done, "user"))),
+        // An older gateway says nothing of the kind.
+        Some(_) | None => typed.to_owned(),
+    }
+}
+
+/// What the operator must know besides, on a line of its own.
+fn note(done: &Value) -> String {
+    let note = at(done, "note");
+    if note.is_null() { String::new() } else { format!("\nnote: {}", shown(note)) }
+}
+
 /// Behind what is of one gateway, though there may be others.
 const PARTIAL: &str = " (of this gateway only: the registry's store is away)";
 
@@ -115,7 +130,10 @@ pub(super) fn kick(remote: &Remote, whom: &Whom) -> anyhow::Result<()> {
         (_, _, _, backend) => format!("/backends/{}/sessions", part(backend.as_deref().unwrap_or_default())),
     };
     let done = &remote.delete(&path)?;
-    tell(remote, done, || dropped(done))
+    tell(remote, done, || match user {
+        Some(user) => format!("{}: {}{}", acted_on(done, user), dropped(done), note(done)),
+        None => dropped(done),
+    })
 }
 
 /// Which protocol of a user is switched.
@@ -144,7 +162,7 @@ pub(super) fn switch(remote: &Remote, asked: &Switch, on: bool, now: bool) -> an
         let kept =
             if at(done, "kept") == true { "" } else { ", until the gateway restarts (registry.store is memory)" };
         let dropped = if now { format!("; {}", dropped(done)) } else { String::new() };
-        format!("{protocol} is {word} for {user}{kept}{dropped}")
+        format!("{protocol} is {word} for {}{kept}{dropped}{}", acted_on(done, user), note(done))
     })
 }
 
@@ -157,16 +175,21 @@ pub(super) fn forget(remote: &Remote, name: &str) -> anyhow::Result<()> {
             (false, 0) => String::new(),
             (false, nodes) => format!(", {nodes} other gateway{} told", if nodes == 1 { "" } else { "s" }),
         };
-        format!("the route of {name}: {here}{elsewhere}; the next login asks the directory")
+        let of = acted_on(done, name);
+        format!("the route of {of}: {here}{elsewhere}; the next login asks the directory{}", note(done))
     })
 }
 
 pub(super) fn user(remote: &Remote, name: &str) -> anyhow::Result<()> {
     let one = &remote.get(&format!("/users/{}", part(name)))?;
     tell(remote, one, || {
+        let is_nobody = at(at(one, "directory"), "answer") == "unknown";
         let switch = |each: &Value| {
-            let allowed = if at(each, "allowed").is_null() { "-".to_owned() } else { yes(at(each, "allowed")) };
-            vec![shown(at(each, "protocol")), yes(at(each, "enabled")), allowed, ago(at(each, "last_login"))]
+            let (enabled, allowed) = (at(each, "enabled"), at(each, "allowed"));
+            // Of a name that nobody has, only what was switched off for it says something.
+            let enabled = if is_nobody && *enabled == true { &Value::Null } else { enabled };
+            let allowed = if is_nobody { &Value::Null } else { allowed };
+            vec![shown(at(each, "protocol")), yes(enabled), yes(allowed), ago(at(each, "last_login"))]
         };
         format!(
             "user           {}{}\ndirectory      {}\nlast address   {}\nfailed logins  {}\n\n{}\n{}{}\n{}",
@@ -201,7 +224,11 @@ pub(super) fn status(remote: &Remote) -> anyhow::Result<()> {
     let sessions: Vec<String> = at(status, "sessions").as_array().into_iter().flatten().map(count).collect();
     let stopping = if at(status, "stopping") == true { ", stopping" } else { "" };
     let directory = directory(at(status, "directory"));
-    let registry = if at(status, "registry_up") == true { "there" } else { "away" };
+    let registry = match (at(status, "registry_up") == true, at(status, "registry_kept") == true) {
+        (true, true) => "its store (registry.store) answers",
+        (true, false) => "kept in memory, until a restart (registry.store is memory)",
+        (false, _) => "its store (registry.store) does not answer",
+    };
     let node = |each: &Value| format!("{} ({})", shown(at(each, "node")), shown(at(each, "sessions")));
     let nodes: Vec<String> = at(status, "nodes").as_array().into_iter().flatten().map(node).collect();
     let gateways = match (at(status, "partial") == true, nodes.len()) {
@@ -308,8 +335,14 @@ fn rows(list: &Value, row: impl Fn(&Value) -> Vec<String>) -> Vec<Vec<String>> {
     list.as_array().into_iter().flatten().map(row).collect()
 }
 
+/// `-` where nobody can say.
 fn yes(value: &Value) -> String {
-    if *value == true { "yes" } else { "no" }.to_owned()
+    match value {
+        Value::Null => "-",
+        Value::Bool(true) => "yes",
+        _ => "no",
+    }
+    .to_owned()
 }
 
 fn tell(remote: &Remote, answer: &Value, words: impl Fn() -> String) -> anyhow::Result<()> {

@@ -38,8 +38,9 @@ Examples:
   portcullis kick --from 192.0.2.7             end the sessions from an address
   portcullis disable alice pop3 --now          no POP3 for alice from now on
 
-Those that ask a running gateway find it by --admin URL or PORTCULLIS_ADMIN; to act they need a token with
-`may: admin` of its `admin.tokens`, in a file (--token-file) or in PORTCULLIS_TOKEN.
+Those that ask a running gateway find it by --admin URL or PORTCULLIS_ADMIN, else at http://127.0.0.1:8025; to act
+they need a token with `may: admin` of its `admin.tokens`, in a file (--token-file) or in PORTCULLIS_TOKEN. A variable
+that is empty counts as not set.
 
 config/portcullis.yaml in the source explains every key of a configuration.";
 

@@ -14,10 +14,10 @@ use crate::secret::Secret;
 /// How the gateway is reached.
 #[derive(Debug, Args)]
 pub(super) struct Remote {
-    /// The gateway's `admin.address`, as a URL.
-    #[arg(long, value_name = "URL", env = "PORTCULLIS_ADMIN", default_value = "http://127.0.0.1:8025")]
-    admin: String,
-    /// A file with the token; else the environment's PORTCULLIS_TOKEN is it.
+    /// The gateway's `admin.address`, as a URL [default: PORTCULLIS_ADMIN of the environment, else http://127.0.0.1:8025]
+    #[arg(long, value_name = "URL")]
+    admin: Option<String>,
+    /// A file with the token [default: the token is PORTCULLIS_TOKEN of the environment; empty, it is as if not set]
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
     /// Print what the API answers, for programs.
@@ -39,16 +39,17 @@ impl Remote {
     }
 
     fn ask(&self, method: &str, path: &str, body: Option<String>) -> anyhow::Result<Value> {
-        if self.admin.starts_with("https:") {
+        let admin = self.admin();
+        if admin.starts_with("https:") {
             bail!("the admin side speaks plain HTTP: go through a tunnel, such as ssh -L 8025:127.0.0.1:8025 GATEWAY");
         }
-        if !self.admin.starts_with("http://") {
-            bail!("{} is not a URL (--admin, or PORTCULLIS_ADMIN): it begins with http://", self.admin);
+        if !admin.starts_with("http://") {
+            bail!("{admin} is not a URL (--admin, or PORTCULLIS_ADMIN): it begins with http://");
         }
         let settings = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE));
         let agent = ureq::Agent::new_with_config(settings.build());
         let mut request =
-            Request::builder().method(method).uri(format!("{}/api/v1{path}", self.admin.trim_end_matches('/')));
+            Request::builder().method(method).uri(format!("{}/api/v1{path}", admin.trim_end_matches('/')));
         let token = self.token()?;
         if let Some(token) = &token {
             request = request.header("Authorization", format!("Bearer {}", token.expose()));
@@ -58,10 +59,7 @@ impl Remote {
             None => agent.run(request.body(())?),
         };
         let mut answer = answer.with_context(|| {
-            format!(
-                "no answer from {}: is the gateway running, and is this its `admin.address`? (--admin URL)",
-                self.admin
-            )
+            format!("no answer from {admin}: is the gateway running, and is this its `admin.address`? (--admin URL)")
         })?;
         let text =
             answer.body_mut().with_config().limit(ANSWER_MAX).read_to_string().context("the answer broke off")?;
@@ -78,21 +76,37 @@ impl Remote {
                 "the gateway says no ({status}): {}",
                 super::table::shown(value.get("detail").unwrap_or(&Value::Null))
             ),
-            (status, None) => bail!("what answered at {} is not the gateway's API ({status})", self.admin),
+            (status, None) => bail!("what answered at {admin} is not the gateway's API ({status})"),
         }
     }
 
     fn token(&self) -> anyhow::Result<Option<Secret>> {
         let text = match &self.token_file {
-            Some(file) => std::fs::read_to_string(file)
-                .with_context(|| format!("the token cannot be read from {}", file.display()))?,
-            None => match std::env::var("PORTCULLIS_TOKEN") {
-                Ok(text) => text,
-                Err(_) => return Ok(None),
+            Some(file) => {
+                let text = std::fs::read_to_string(file)
+                    .with_context(|| format!("the token cannot be read from {}", file.display()))?;
+                if text.trim().is_empty() {
+                    bail!("{} is empty: it is to hold one of the gateway's `admin.tokens`", file.display());
+                }
+                text
+            }
+            None => match from_environment("PORTCULLIS_TOKEN") {
+                Some(text) => text,
+                None => return Ok(None),
             },
         };
         Ok(Some(Secret::new(text.trim()).context("the token")?))
     }
+
+    /// Not by clap, which shows an option that the environment sets as one that must be given.
+    fn admin(&self) -> String {
+        self.admin.clone().or_else(|| from_environment("PORTCULLIS_ADMIN")).unwrap_or_else(|| ADMIN.to_owned())
+    }
+}
+
+/// What is empty is not set: many a unit and script has `VARIABLE=` for none.
+fn from_environment(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|text| !text.trim().is_empty())
 }
 
 /// As a part of a path, or behind the `?`.
@@ -100,6 +114,8 @@ pub(super) fn part(text: &str) -> String {
     utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
 }
 
+/// Of the examples.
+const ADMIN: &str = "http://127.0.0.1:8025";
 const PATIENCE: Duration = Duration::from_secs(30);
 /// A page of a thousand sessions is well below.
 const ANSWER_MAX: u64 = 16 * 1024 * 1024;

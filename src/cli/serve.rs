@@ -97,7 +97,11 @@ pub(super) async fn run(config: Config, started: impl FnOnce(&Gateway)) -> anyho
     started(&gateway);
     loop {
         tokio::select! {
-            _ = hang_up.recv() => gateway.reload(),
+            _ = hang_up.recv() => tokio::select! {
+                () = gateway.reload() => {}
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+            },
             _ = first_user.recv() => tracing::info!(
                 "SIGUSR1: there is no log file to reopen; the log goes to standard error, and whoever reads that rotates it"
             ),
@@ -114,8 +118,10 @@ pub(super) async fn run(config: Config, started: impl FnOnce(&Gateway)) -> anyho
             _ = interrupt.recv() => {}
         }
     };
-    let cut = gateway.stop(hurry).await;
-    tracing::info!(workers_cut = cut, "stopped");
+    match gateway.stop(hurry).await {
+        0 => tracing::info!("stopped; every session had ended"),
+        cut => tracing::info!(sessions_cut = cut, "stopped; the sessions that were still open were cut"),
+    }
     Ok(())
 }
 

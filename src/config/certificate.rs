@@ -23,6 +23,8 @@ pub struct CertificateStatus {
     pub not_before: OffsetDateTime,
     /// … up to and including this one.
     pub not_after: OffsetDateTime,
+    /// It is still in use although what its file holds now, or the key's file, could not be used.
+    pub is_former: bool,
     der: CertificateDer<'static>,
 }
 
@@ -58,6 +60,7 @@ impl CertificateStatus {
             names: names(&certificate),
             not_before: validity.not_before.to_datetime(),
             not_after: validity.not_after.to_datetime(),
+            is_former: false,
             der: der.clone().into_owned(),
         })
     }

@@ -42,6 +42,12 @@ impl KnownHosts {
         Some(format!("is a host that no pool of `backends` has or matches{advice}"))
     }
 
+    /// Whether this host, which may be named, has a port of its own; that is used for every protocol.
+    #[must_use]
+    pub fn has_port(host: &str) -> bool {
+        split_port(host).1
+    }
+
     fn is_matched(&self, name: &str) -> bool {
         self.patterns.iter().any(|pattern| match pattern.strip_prefix('*') {
             Some(suffix) => name.strip_suffix(suffix).is_some_and(|labels| !labels.is_empty()),
@@ -96,6 +102,9 @@ mod tests {
             assert!(known().fault(host).is_some(), "{host}");
         }
         assert_eq!(KnownHosts::default().fault("anything"), None);
+        for (host, has_port) in [("mail1:143", true), ("[::1]:143", true), ("mail1", false), ("::1", false)] {
+            assert_eq!(KnownHosts::has_port(host), has_port, "{host}");
+        }
     }
 
     #[test]

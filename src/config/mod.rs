@@ -15,6 +15,7 @@ pub mod address;
 mod certificate;
 pub mod check;
 mod hosts;
+pub mod pem;
 mod pool;
 pub mod raw;
 mod registry;
@@ -26,7 +27,8 @@ mod warnings;
 pub use address::AddressRange;
 pub use certificate::{CertificateProblem, CertificateStatus};
 pub use check::{
-    Problem, Severity, WrittenAddress, WrittenUser, WrittenUsers, load, parse, parse_users, presets, read_users,
+    Problem, Severity, WrittenAddress, WrittenUser, WrittenUsers, load, login_protocol, parse, parse_users, presets,
+    read_users,
 };
 pub use hosts::KnownHosts;
 pub use pool::{BackendLogin, BackendTls, Pool, Server, Storage};
@@ -34,7 +36,7 @@ pub use registry::{AfterPop, Lookup, LookupProtocol, Store};
 pub use reloadable::{ReloadableSecret, Reread, RereadProblem};
 pub use service::{AccessRule, Cleartext, Limits, Listener, ListenerTls, PasswordCheck, Rate, Service, UserLimits};
 pub use source::{Cache, Directory, Ldap, LdapUrl, Source, Standing};
-pub use warnings::Warnings;
+pub use warnings::{Place, Warnings};
 
 /// Everything. Sessions hold it, or a part of it, behind an `Arc`.
 #[derive(Debug)]
@@ -131,12 +133,16 @@ pub struct Tls {
 }
 
 /// PEM files; they were readable and matched each other when the configuration was checked.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Certificate {
     /// The chain, leaf first.
     pub certificate: PathBuf,
     /// The private key.
     pub key: PathBuf,
+    /// Where the configuration names the chain.
+    pub certificate_place: Place,
+    /// The same for the key.
+    pub key_place: Place,
 }
 
 /// TLS versions worth speaking.

@@ -27,6 +27,8 @@ pub struct Pool {
     pub verify: ClientTls,
     /// For the TCP connection, over all addresses of the server.
     pub connect_timeout: Duration,
+    /// From the connection to the server's first word: the kernel takes connections for a server that is frozen, too.
+    pub greeting_timeout: Duration,
     /// From the connection to the login's answer.
     pub login_timeout: Duration,
     /// How long a server that was away is left alone before the gateway looks whether it is back; 1 s to 1 h.

@@ -22,10 +22,10 @@ struct Inner {
 }
 
 /// What reading again came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Reread {
-    /// The file holds another secret than before, which is used from now on.
-    Changed,
+    /// The file holds this secret, which is another than before.
+    Changed(Secret),
     /// The file holds the same secret.
     Unchanged,
     /// The secret is not a file.
@@ -61,11 +61,34 @@ impl ReloadableSecret {
         self.0.current.load_full()
     }
 
-    /// Reads the file again.
+    /// Reads the file again, and uses what it holds from now on.
     ///
     /// # Errors
     /// [`RereadProblem`]; the old secret stays.
     pub fn read_again(&self) -> Result<Reread, RereadProblem> {
+        let reread = self.look()?;
+        if let Reread::Changed(secret) = &reread {
+            self.replace(secret.clone());
+        }
+        Ok(reread)
+    }
+
+    /// Uses this secret from now on.
+    pub fn replace(&self, secret: Secret) {
+        self.0.current.store(Arc::new(secret));
+    }
+
+    /// Where it is read from.
+    #[must_use]
+    pub fn file(&self) -> Option<&Path> {
+        self.0.file.as_deref()
+    }
+
+    /// Reads the file again, and keeps using the old secret: a new one may have to be tried first.
+    ///
+    /// # Errors
+    /// [`RereadProblem`].
+    pub fn look(&self) -> Result<Reread, RereadProblem> {
         let Some(file) = &self.0.file else { return Ok(Reread::NotAFile) };
         let text = contents(file).map_err(|error| RereadProblem::Unreadable { file: file.clone(), error })?;
         let secret = Secret::new(text.as_str()).ok().filter(|secret| !secret.is_empty() && (self.0.fits)(secret));
@@ -73,8 +96,7 @@ impl ReloadableSecret {
         if secret.expose() == self.current().expose() {
             return Ok(Reread::Unchanged);
         }
-        self.0.current.store(Arc::new(secret));
-        Ok(Reread::Changed)
+        Ok(Reread::Changed(secret))
     }
 }
 
@@ -119,14 +141,16 @@ mod tests {
         }
         assert_eq!(clone.current().expose(), "old");
         std::fs::write(&file, "new\r\n").expect("written");
-        assert_eq!(secret.read_again().expect("read"), Reread::Changed);
-        assert_eq!(secret.read_again().expect("read"), Reread::Unchanged);
+        assert!(matches!(secret.look().expect("read"), Reread::Changed(new) if new.expose() == "new"));
+        assert_eq!(clone.current().expose(), "old", "it was only looked at");
+        assert!(matches!(secret.read_again().expect("read"), Reread::Changed(_)));
+        assert!(matches!(secret.read_again().expect("read"), Reread::Unchanged));
         assert_eq!(clone.current().expose(), "new");
     }
 
     #[test]
     fn a_secret_that_is_not_a_file_stays() {
         let secret = ReloadableSecret::from(Secret::new("old").expect("a secret"));
-        assert_eq!(secret.read_again().expect("nothing to read"), Reread::NotAFile);
+        assert!(matches!(secret.read_again().expect("nothing to read"), Reread::NotAFile));
     }
 }

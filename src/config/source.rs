@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{ClientTls, KnownHosts, ReloadableSecret};
+use crate::proto::Protocol;
 
 /// Where users live.
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub struct Directory {
     pub sources: Vec<Source>,
     /// The hosts that a users file may name.
     pub hosts: Arc<KnownHosts>,
+    /// By which listeners reach users: each once.
+    pub protocols: Vec<Protocol>,
     /// What is remembered of the answers.
     pub cache: Cache,
 }

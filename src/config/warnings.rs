@@ -22,17 +22,28 @@ pub struct Warnings {
 }
 
 /// Where a value stands in the configuration.
-#[derive(Debug, Clone)]
-pub(super) struct Place {
-    pub(super) file: PathBuf,
-    pub(super) line: u64,
-    pub(super) path: String,
+#[derive(Debug, Clone, Default)]
+pub struct Place {
+    /// The configuration's file.
+    pub file: PathBuf,
+    /// From 1.
+    pub line: u64,
+    /// Such as `tls.certificates[0].key`.
+    pub path: String,
 }
 
 impl Place {
     fn warning(&self, message: String) -> Problem {
+        self.problem(Severity::Warning, message)
+    }
+
+    pub(super) fn error(&self, message: String) -> Problem {
+        self.problem(Severity::Error, message)
+    }
+
+    fn problem(&self, severity: Severity, message: String) -> Problem {
         let Self { file, line, path } = self.clone();
-        Problem { severity: Severity::Warning, file, line, path, message }
+        Problem { severity, file, line, path, message }
     }
 }
 
@@ -40,19 +51,29 @@ impl Warnings {
     /// All warnings at this time, by line.
     #[must_use]
     pub fn at(&self, now: OffsetDateTime) -> Vec<Problem> {
+        let read: Vec<_> = self.certificates.iter().filter_map(|(_, file)| CertificateStatus::read(file)).collect();
+        self.with(now, &read)
+    }
+
+    /// The same where these are the certificates that clients are shown, whatever their files hold now.
+    #[must_use]
+    pub fn with(&self, now: OffsetDateTime, certificates: &[CertificateStatus]) -> Vec<Problem> {
         let mut warnings = self.found.clone();
-        warnings.extend(self.about_certificates(now));
+        warnings.extend(self.about_certificates(now, certificates));
         warnings.extend(self.about_secrets());
         warnings.sort_by_key(|warning| warning.line);
         warnings
     }
 
-    fn about_certificates(&self, now: OffsetDateTime) -> Vec<Problem> {
-        let read = |(place, file): &(Place, PathBuf)| Some((place.clone(), CertificateStatus::read(file)?));
-        let statuses: Vec<_> = self.certificates.iter().filter_map(read).collect();
+    fn about_certificates(&self, now: OffsetDateTime, certificates: &[CertificateStatus]) -> Vec<Problem> {
+        let of = |file: &PathBuf| certificates.iter().find(|status| status.file == *file);
+        let statuses: Vec<_> = self.certificates.iter().filter_map(|(place, file)| Some((place, of(file)?))).collect();
         let dated = statuses.iter().filter_map(|(place, status)| {
-            let problem = status.problem(now)?;
-            Some(place.warning(format!("the certificate in {} {problem}", status.file.display())))
+            let (problem, file) = (status.problem(now)?, status.file.display());
+            Some(place.warning(match status.is_former {
+                true => format!("the former certificate of {file}, which is still in use, {problem}"),
+                false => format!("the certificate in {file} {problem}"),
+            }))
         });
         let mut warnings: Vec<_> = dated.collect();
         if let Some((place, host)) = &self.hostname

@@ -155,6 +155,12 @@ impl<T: Identified + Send + Sync + 'static> Cache<T> {
         Some(self.tables.as_ref()?.names.peek(name)?.identity)
     }
 
+    /// What is remembered of the user of this identity, fresh or stale.
+    pub(super) fn known(&self, identity: &str) -> Option<Arc<T>> {
+        let known = self.tables.as_ref()?.known.get(identity)?;
+        (Instant::now() < known.stale_until).then_some(known.what)
+    }
+
     /// Forgets the user whom a name leads to, or whose identity it is. A question that is in flight is answered, but its
     /// answer is not remembered, and who asks from now on does not get it. Whether there was something to forget.
     pub(super) fn forget(&self, name: &str) -> bool {

@@ -3,7 +3,8 @@
 //! ```yaml
 //! alice@example.com: mail1.example.com
 //! bob@example.com: { host: mail2.example.com, user: bob, status: locked, services: [imap] }
-//! carol: { host: mail1.example.com, addresses: [c.smith@example.com, "@example.net"] }      # mail for these is hers too
+//! carol: { host: mail1.example.com, addresses: [c.smith@example.com, "@example.net"] }      # mail for these is hers too,
+//!                                                                                           # but they are no login names
 //! "@example.org": stores            # everyone else of this domain; YAML wants the quotes
 //! ```
 //!
@@ -16,16 +17,26 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use super::User;
-use super::recipient::{Home, Mailbox};
+use super::problem::quoted;
+use super::recipient::{Domains, Home, Mailbox};
 use super::route::Route;
 use super::services::Services;
-use crate::config::{self, KnownHosts, Problem, Severity, WrittenAddress, WrittenUser, WrittenUsers};
+use crate::config::{self, KnownHosts, Problem, Severity, Standing, WrittenAddress, WrittenUser, WrittenUsers};
+use crate::proto::Protocol;
 
 pub(super) struct File {
     path: PathBuf,
-    default_domain: Option<String>,
-    hosts: Arc<KnownHosts>,
+    site: Site,
     users: ArcSwap<Users>,
+}
+
+/// What a file's lines are checked against.
+#[derive(Default)]
+struct Site {
+    default_domain: Option<String>,
+    domains: Domains,
+    hosts: Arc<KnownHosts>,
+    protocols: Vec<Protocol>,
 }
 
 #[derive(Debug, Default)]
@@ -34,12 +45,19 @@ pub(super) struct Users {
     routes: HashMap<Box<str>, Route>,
     /// Whose an address is that is no user's name; or all of a domain.
     owners: HashMap<Box<str>, User>,
+    /// What can be used, but somebody should look at.
+    warnings: Vec<Problem>,
 }
 
 impl File {
     pub(super) fn new(path: &Path, config: &config::Directory) -> Result<Self, Vec<Problem>> {
-        let (default_domain, hosts) = (config.default_domain.clone(), Arc::clone(&config.hosts));
-        let file = Self { path: path.to_owned(), default_domain, hosts, users: ArcSwap::default() };
+        let site = Site {
+            default_domain: config.default_domain.clone(),
+            domains: Domains::new(config),
+            hosts: Arc::clone(&config.hosts),
+            protocols: config.protocols.clone(),
+        };
+        let file = Self { path: path.to_owned(), site, users: ArcSwap::default() };
         file.replace(Arc::new(file.read()?));
         Ok(file)
     }
@@ -54,7 +72,19 @@ impl File {
 
     /// The users that the file holds now.
     pub(super) fn read(&self) -> Result<Users, Vec<Problem>> {
-        Users::of(config::read_users(&self.path, &self.hosts), &self.path, self.default_domain.as_deref())
+        Users::of(config::read_users(&self.path, &self.site.hosts), &self.path, &self.site)
+    }
+
+    /// Of the users that it holds now.
+    pub(super) fn warnings(&self) -> Vec<Problem> {
+        self.users.load().warnings.clone()
+    }
+
+    /// In the log.
+    pub(super) fn log_warnings(&self) {
+        for problem in &self.users.load().warnings {
+            tracing::warn!(%problem, "the users file can be used, but look at this");
+        }
     }
 
     /// Uses these from now on; the users before.
@@ -83,27 +113,36 @@ impl Users {
     }
 
     /// All users, or all problems (but no more than [`PROBLEMS_MAX`], and how many others there are).
-    fn of(written: WrittenUsers, file: &Path, default_domain: Option<&str>) -> Result<Self, Vec<Problem>> {
+    fn of(written: WrittenUsers, file: &Path, site: &Site) -> Result<Self, Vec<Problem>> {
         let WrittenUsers { users: written, mut problems } = written;
-        let mut users = Self::default();
-        let mut note = |line, path: &str, message: String| {
-            let (severity, file, path) = (Severity::Error, file.to_owned(), path.to_owned());
-            problems.push(Problem { severity, file, line, path, message });
+        let (mut users, mut warnings) = (Self::default(), Vec::new());
+        let at = |severity, line, path: &str, message: String| {
+            let (file, path) = (file.to_owned(), path.to_owned());
+            Problem { severity, file, line, path, message }
         };
         let mut with_addresses = Vec::new();
         for user in &written {
-            match users.add(user, default_domain) {
+            match users.add(user, site) {
                 Ok(key) => with_addresses.extend((!user.addresses.is_empty()).then_some((user, key))),
-                Err(problem) => note(user.line, &user.name, problem),
+                Err(problem) => problems.push(at(Severity::Error, user.line, &user.name, problem)),
             }
+            warnings.extend(site.port(user).map(|warning| at(Severity::Warning, user.line, &user.name, warning)));
         }
         for (user, key) in with_addresses {
             for WrittenAddress { address, line, path } in &user.addresses {
-                let added = users.add_address(address, &key, default_domain);
-                added.unwrap_or_else(|problem| note(*line, path, format!("`{address}` {problem}")));
+                if let Err(problem) = users.add_address(address, &key, site) {
+                    problems.push(at(Severity::Error, *line, path, format!("`{address}` {problem}")));
+                }
             }
         }
-        if problems.is_empty() { Ok(users) } else { Err(bounded(problems)) }
+        if !problems.is_empty() {
+            return Err(bounded(problems));
+        }
+        if written.is_empty() {
+            warnings.push(at(Severity::Warning, 0, "", "holds no users".to_owned()));
+        }
+        users.warnings = bounded(warnings);
+        Ok(users)
     }
 
     /// Where mail for `name` goes: to the user whose address it is, else to `user`.
@@ -114,14 +153,26 @@ impl Users {
     }
 
     /// Adds what is written about a user.
-    fn add(&mut self, user: &WrittenUser, default_domain: Option<&str>) -> Result<Box<str>, String> {
-        let key = canonical(&user.name, default_domain)?;
+    fn add(&mut self, user: &WrittenUser, site: &Site) -> Result<Box<str>, String> {
+        let key = site.canonical(&user.name)?;
+        if !site.domains.serve(domain(&key)) {
+            return Err(
+                "is in a domain that is neither one of `directory.domains` nor the default domain, so nobody can \
+                        log in by it"
+                    .to_owned(),
+            );
+        }
         if !user.addresses.is_empty() && key.starts_with('@') {
             return Err("has `addresses`, but only a user has them".to_owned());
         }
-        let services = user.services.clone().map(Services::only);
-        let there = user.user.clone();
-        let route = Route { user: there, standing: user.standing, services, ..Route::to(user.host.as_str()) };
+        let services = user.services.clone().map(|allowed| {
+            let names: Vec<&str> = allowed.iter().map(|protocol| protocol.name()).collect();
+            Services::only(allowed.clone()).said_by("services", &names)
+        });
+        let (there, standing) = (user.user.clone(), user.standing);
+        let status = user.status.as_deref().filter(|_| standing != Standing::Active);
+        let status = status.map(|status| quoted("status", status));
+        let route = Route { user: there, standing, status, services, ..Route::to(user.host.as_str()) };
         match self.routes.insert(key.clone(), route) {
             Some(_) => Err(format!("is the same user as another line's: both are {key}")),
             None => Ok(key),
@@ -129,8 +180,11 @@ impl Users {
     }
 
     /// Adds one of the addresses of the user of this canonical name; all users are there.
-    fn add_address(&mut self, address: &str, owner: &str, default_domain: Option<&str>) -> Result<(), String> {
-        let key = canonical(address, default_domain)?;
+    fn add_address(&mut self, address: &str, owner: &str, site: &Site) -> Result<(), String> {
+        let key = site.canonical(address)?;
+        if site.domains.take_mail() && !site.domains.take_mail_for(domain(&key)) {
+            return Err("is in a domain that is not one of `directory.domains`, so no mail is taken for it".to_owned());
+        }
         let owner = User::new(owner, None).map_err(|why| format!("is nobody's address: {why}"))?;
         if self.routes.contains_key(&key) {
             return Err("is a user of this file by itself".to_owned());
@@ -162,14 +216,38 @@ fn bounded(mut problems: Vec<Problem>) -> Vec<Problem> {
     problems
 }
 
-/// `alice`, `alice@example.com` or `@example.com` as [`File::find`] looks them up.
-fn canonical(name: &str, default_domain: Option<&str>) -> Result<Box<str>, String> {
-    if name.starts_with('@') {
-        return Ok(name.to_ascii_lowercase().into());
+impl Site {
+    /// `alice`, `alice@example.com` or `@example.com` as [`File::find`] looks them up.
+    fn canonical(&self, name: &str) -> Result<Box<str>, String> {
+        if name.starts_with('@') {
+            return Ok(name.to_ascii_lowercase().into());
+        }
+        User::new(name, self.default_domain.as_deref())
+            .map(|user| user.name().into())
+            .map_err(|problem| format!("is nobody's name: {problem}"))
     }
-    User::new(name, default_domain)
-        .map(|user| user.name().into())
-        .map_err(|problem| format!("is nobody's name: {problem}"))
+
+    /// What is odd about the port of a user's host.
+    fn port(&self, user: &WrittenUser) -> Option<String> {
+        let is_used = |protocol: &&Protocol| {
+            let is_allowed = |services: &Vec<Protocol>| services.contains(protocol);
+            **protocol == Protocol::Smtp || user.services.as_ref().is_none_or(is_allowed)
+        };
+        let used: Vec<&str> = self.protocols.iter().filter(is_used).map(|protocol| protocol.name()).collect();
+        (used.len() > 1 && KnownHosts::has_port(&user.host)).then(|| {
+            format!(
+                "its host `{}` has a port, which is used for {} alike; name the host alone, and the ports of the protocols in \
+                 `ports` of its pool, or say which protocol is meant, such as `services: [imap]`",
+                user.host,
+                used.join(" and ")
+            )
+        })
+    }
+}
+
+/// What stands behind the `@` of a canonical name; empty where there is none.
+fn domain(key: &str) -> &str {
+    key.rsplit_once('@').map_or("", |(_, domain)| domain)
 }
 
 const PROBLEMS_MAX: usize = 32;

@@ -1,16 +1,27 @@
 //! Users files, good and bad.
 
 use super::*;
-use crate::config::Standing;
 use crate::proto::Protocol;
 
 fn parse(text: &str, default_domain: Option<&str>) -> Result<Users, Vec<Problem>> {
     let path = Path::new("users.yaml");
-    Users::of(config::parse_users(text, path, &KnownHosts::default()), path, default_domain)
+    let site = Site { default_domain: default_domain.map(str::to_owned), ..Site::default() };
+    Users::of(config::parse_users(text, path, &KnownHosts::default()), path, &site)
 }
 
 fn file(users: Users) -> File {
-    File { path: PathBuf::new(), default_domain: None, hosts: Arc::default(), users: ArcSwap::from_pointee(users) }
+    File { path: PathBuf::new(), site: Site::default(), users: ArcSwap::from_pointee(users) }
+}
+
+/// The same for a site of example.com, which is the default, and example.org; the problems, or the warnings.
+fn found_at_a_site(text: &str, protocols: &[Protocol]) -> Vec<String> {
+    let path = Path::new("users.yaml");
+    let config = crate::directory::tests::config(Vec::new());
+    let default_domain = config.default_domain.clone();
+    let domains = Domains::new(&config);
+    let site = Site { default_domain, domains, hosts: Arc::default(), protocols: protocols.to_vec() };
+    let users = Users::of(config::parse_users(text, path, &KnownHosts::default()), path, &site);
+    users.map_or_else(|problems| problems, |users| users.warnings).iter().map(ToString::to_string).collect()
 }
 
 fn route(text: &str, name: &str) -> Option<Route> {
@@ -54,6 +65,17 @@ fn every_status_has_a_meaning_and_others_are_refused() {
     assert_eq!(standing("locked"), Standing::Deny);
     assert_eq!(standing("disabled"), Standing::Deny);
     assert_eq!(standing("maintenance"), Standing::Unavailable);
+    let told = |keys: &str| {
+        let route = route(&format!("a: {{ host: h, {keys} }}"), "a").expect("known");
+        route.permits(Protocol::Pop3).map_or_else(|why| why.to_string(), |()| "nothing".to_owned())
+    };
+    assert_eq!(told("status: Disabled"), "status deny (status=`disabled`)");
+    assert_eq!(told("status: maintenance"), "status unavailable (status=`maintenance`)");
+    assert_eq!(
+        told("status: active, services: [imap, submission]"),
+        "service not allowed (services=`imap, submission`)"
+    );
+    assert_eq!(told("status: active"), "nothing");
     assert!(problems("a: { host: h, status: gone }")[0].starts_with("users.yaml:1: a.status: `gone` is not"));
 }
 
@@ -82,6 +104,39 @@ fn all_problems_are_listed_with_their_lines_and_keys() {
     for (found, expected) in found.iter().zip(expected) {
         assert!(found.starts_with(expected), "{found} does not begin with {expected}");
     }
+}
+
+#[test]
+fn a_line_for_a_domain_that_is_not_served_is_a_problem() {
+    let text = "alice: { host: h, addresses: [a@example.org, a@example.net] }\nbob@Example.NET: h\n\
+                \"@example.net\": h\n\"@example.org\": h\ncarol@example.org.: h\n";
+    let expected = [
+        "users.yaml:1: alice.addresses[1]: `a@example.net` is in a domain that is not one of `directory.domains`, so no mail is taken for it",
+        "users.yaml:2: bob@Example.NET: is in a domain that is neither one of `directory.domains` nor the default domain, so nobody can log in by it",
+        "users.yaml:3: @example.net: is in a domain that is neither",
+        "users.yaml:5: carol@example.org.: is ",
+    ];
+    let found = found_at_a_site(text, &[]);
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+    for (found, expected) in found.iter().zip(expected) {
+        assert!(found.starts_with(expected), "{found} does not begin with {expected}");
+    }
+    parse(text.trim_end_matches("carol@example.org.: h\n"), Some("example.com")).expect("every domain is served");
+}
+
+#[test]
+fn a_port_that_several_protocols_would_use_is_a_warning() {
+    let text = "alice: mail1:993\nbob: { host: \"mail1:993\", services: [imap] }\ncarol: mail1\n\
+                dave:\n  host: \"[::1]:993\"\n  services: [imap, pop3]\n";
+    let found = found_at_a_site(text, &[Protocol::Imap, Protocol::Pop3]);
+    assert_eq!(found.len(), 2, "{found:#?}");
+    assert!(found[0].starts_with(
+        "users.yaml:1: warning: alice: its host `mail1:993` has a port, which is used for imap and pop3 alike; "
+    ));
+    assert!(found[1].starts_with("users.yaml:4: warning: dave: its host `[::1]:993` has a port, "), "{found:#?}");
+    assert_eq!(found_at_a_site(text, &[Protocol::Imap]), [""; 0]);
+    let found = found_at_a_site(text, &[Protocol::Imap, Protocol::Smtp]);
+    assert_eq!(found.len(), 3, "mail for bob goes there too: {found:#?}");
 }
 
 #[test]
@@ -142,6 +197,7 @@ fn what_is_no_map_of_users_is_refused_with_a_line() {
 fn a_file_of_nothing_holds_nobody() {
     for text in ["", "# nobody yet\n"] {
         assert_eq!(parse(text, None).expect("a users file").routes.len(), 0);
+        assert_eq!(found_at_a_site(text, &[]), ["users.yaml: warning: holds no users"]);
     }
 }
 

@@ -38,7 +38,7 @@ pub use name::{NAME_MAX, NameProblem, User};
 pub use problem::{SetupProblem, TemplateProblem, Unavailable};
 pub use recipient::{Lodging, Recipient};
 pub use reload::{ReloadProblem, Reloaded};
-pub use route::Route;
+pub use route::{NotPermitted, Route};
 pub use state::{DirectoryState, Reach, SourceState, utc};
 
 use cache::Cache;
@@ -91,12 +91,14 @@ impl Directory {
         Ok(Self(Arc::new(Inner { default_domain, domains, sources, users, recipients, counts, control })))
     }
 
-    /// What is wrong with the users files; no server is asked.
+    /// What is wrong with the users files, warnings included; no server is asked.
     #[must_use]
     pub fn check(config: &config::Directory) -> Vec<config::Problem> {
-        let problems = config.sources.iter().filter_map(|source| match source {
-            config::Source::File(path) => file::File::new(path, config).err(),
-            config::Source::Ldap(_) | config::Source::Pool(_) => None,
+        let problems = config.sources.iter().map(|source| match source {
+            config::Source::File(path) => {
+                file::File::new(path, config).map_or_else(|problems| problems, |file| file.warnings())
+            }
+            config::Source::Ldap(_) | config::Source::Pool(_) => Vec::new(),
         });
         problems.flatten().collect()
     }
@@ -138,6 +140,13 @@ impl Directory {
         };
         let route = self.0.users.find(&identity_key(&user), question).await?;
         Ok(route.map(|route| (user, route)))
+    }
+
+    /// What is remembered of the user of this identity, by whatever name that was asked for; perhaps an answer that is due to
+    /// be asked for again. Nobody is asked.
+    #[must_use]
+    pub fn remembered_identity(&self, name: &str) -> Option<Arc<Route>> {
+        self.0.users.known(name)
     }
 
     /// Whom an administrator means by a name: the user who logs in with it, else the user whose identity it is.
@@ -232,12 +241,13 @@ impl Directory {
     }
 
     /// Reads users files and the passwords of our own binds again, each by itself: what cannot be used stays as it was.
-    /// Only the answers are forgotten that a changed users file would give otherwise. Call it on the control runtime.
+    /// Only the answers are forgotten that a changed users file would give otherwise. Call it on the control runtime; a
+    /// new password is tried at the server, all at once and each in its source's time.
     #[must_use]
-    pub fn reload(&self) -> Reloaded {
+    pub async fn reload(&self) -> Reloaded {
         let mut told = Reloaded::default();
         let sources = self.0.sources.iter().enumerate();
-        let changes: Vec<_> = sources.filter_map(|(place, source)| source.reload(place, &mut told)).collect();
+        let changes: Vec<_> = sources.filter_map(|(place, source)| source.reload_users(place, &mut told)).collect();
         if !changes.is_empty() {
             self.0.users.retain(|name, route| changes.iter().all(|change| change.keeps_user(name, route)));
             let domains = &self.0.domains;
@@ -245,6 +255,11 @@ impl Directory {
                 changes.iter().all(|change| change.keeps_recipient(domains, address, home))
             };
             self.0.recipients.retain(keeps);
+        }
+        let binds: Vec<_> =
+            self.0.sources.iter().filter_map(Source::reload_bind).map(|bind| self.0.control.spawn(bind)).collect();
+        for bind in binds {
+            told.add(bind.await.unwrap_or_default());
         }
         told
     }

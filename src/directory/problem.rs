@@ -3,6 +3,7 @@
 //! A variant each for what is told apart: the reason goes to the log, and [`Unavailable::is_outage`] decides whether an
 //! old answer may stand in.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::Problem;
@@ -83,7 +84,30 @@ impl From<Vec<Problem>> for SetupProblem {
     }
 }
 
+/// An attribute and a value of it, fit for a log line: accountStatus=`locked`, of which at most 64 characters are shown.
+pub(super) fn quoted(attribute: &str, value: &str) -> Arc<str> {
+    let is_quotable = |c: char| !c.is_control() && c != '`';
+    let shown: String = value.chars().take(QUOTED_MAX).map(|c| if is_quotable(c) { c } else { '?' }).collect();
+    let more = if value.chars().nth(QUOTED_MAX).is_some() { "…" } else { "" };
+    format!("{attribute}=`{shown}`{more}").into()
+}
+
+const QUOTED_MAX: usize = 64;
+
 /// Another's words, fit for a log line: printable, at most 160 characters.
 pub(super) fn printable(text: &str) -> String {
     text.chars().take(160).map(|c| if c.is_control() { '?' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quoted_value_is_short_and_cannot_end_its_quotes() {
+        assert_eq!(&*quoted("accountStatus", "locked"), "accountStatus=`locked`");
+        assert_eq!(&*quoted("s", "a`) denial=\u{1b}[2J\r\n"), "s=`a?) denial=?[2J??`");
+        assert_eq!(&*quoted("s", &"\u{e4}".repeat(64)), format!("s=`{}`", "\u{e4}".repeat(64)));
+        assert_eq!(&*quoted("s", &"x".repeat(65)), format!("s=`{}`\u{2026}", "x".repeat(64)));
+    }
 }

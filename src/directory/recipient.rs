@@ -39,6 +39,7 @@ pub struct Lodging {
 }
 
 /// Which domains are ours, and how their addresses are read.
+#[derive(Default)]
 pub(super) struct Domains {
     ours: HashSet<String>,
     default: Option<String>,
@@ -88,6 +89,16 @@ impl Domains {
         domain.is_empty() || is_default || any || self.ours.contains(domain)
     }
 
+    /// Whether mail for this domain is taken.
+    pub(super) fn take_mail_for(&self, domain: &str) -> bool {
+        self.ours.contains(domain)
+    }
+
+    /// Whether there are any: without, mail is taken for nobody.
+    pub(super) fn take_mail(&self) -> bool {
+        !self.ours.is_empty()
+    }
+
     /// The mailbox of this address; or the answer, where nobody needs to be asked.
     pub(super) fn mailbox(&self, address: &str) -> Result<Mailbox, Recipient> {
         // The last: a quoted local part may hold others.
@@ -97,7 +108,7 @@ impl Domains {
             (None, None) => return Err(Recipient::NotOurs),
         };
         let domain = domain.to_ascii_lowercase();
-        if !self.ours.contains(&domain) {
+        if !self.take_mail_for(&domain) {
             return Err(Recipient::NotOurs);
         }
         // user%elsewhere@ours: a server that believes us may read on behind a domain of its own, and send it there.

@@ -185,7 +185,7 @@ async fn one_answer_serves_for_every_spelling_of_an_address() {
     for address in ["ALICE@example.com", "Alice"] {
         assert_eq!(lodging(&directory, address).await, at("alice@example.com", "mail1", address), "remembered");
     }
-    assert!(directory.reload().problems.is_empty());
+    assert!(directory.reload().await.problems.is_empty());
     assert_eq!(lodging(&directory, "alice").await, at("alice@example.com", "mail2", "alice"), "forgotten");
 }
 

@@ -2,6 +2,7 @@
 //!
 //! It stands apart because an answer that is still right must stay: while LDAP is away it cannot be had again.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::file::Users;
@@ -25,9 +26,35 @@ pub enum ReloadProblem {
     /// A users file.
     #[error(transparent)]
     Users(#[from] SetupProblem),
-    /// The password of an LDAP bind.
-    #[error("bind_password: {0}")]
-    Secret(#[from] RereadProblem),
+    /// The password of an LDAP bind cannot be read.
+    #[error("bind_password of {of}: {problem}")]
+    Secret {
+        /// The source.
+        of: String,
+        /// Why.
+        problem: RereadProblem,
+    },
+    /// The new password of an LDAP bind is wrong.
+    #[error(
+        "bind_password of {of}: {} holds another password than before, and the server refuses it with {answer}; \
+         the former password stays in use",
+        file.display()
+    )]
+    WrongSecret {
+        /// The source.
+        of: String,
+        /// The secret's file.
+        file: PathBuf,
+        /// The server's.
+        answer: String,
+    },
+}
+
+impl Reloaded {
+    pub(super) fn add(&mut self, other: Self) {
+        self.read.extend(other.read);
+        self.problems.extend(other.problems);
+    }
 }
 
 /// A users file that was read again, and is not as it was.

@@ -1,5 +1,6 @@
 //! Where a user lives: the directory's answer.
 
+use std::fmt;
 use std::sync::Arc;
 
 use super::User;
@@ -21,10 +22,36 @@ pub struct Route {
     pub(super) identity: Option<Arc<str>>,
     /// Whether the user may log in at all.
     pub standing: Standing,
+    /// The attribute and the value that say so, where it is not active.
+    pub(super) status: Option<Arc<str>>,
     /// `None` = all.
     pub(super) services: Option<Services>,
     /// Where the password can be checked.
     pub(super) entry: Option<Entry>,
+}
+
+/// Why the directory does not let a user use a protocol; what it says is quoted, and short.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotPermitted {
+    /// The user may not log in at all.
+    #[error("status deny{0}")]
+    Denied(Said),
+    /// The user may not log in now.
+    #[error("status unavailable{0}")]
+    Unavailable(Said),
+    /// The user may use other services only.
+    #[error("service not allowed{0}")]
+    Service(Said),
+}
+
+/// What a source says, such as accountStatus=`locked`; shown in brackets behind what it means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Said(Option<Arc<str>>);
+
+impl fmt::Display for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.as_ref().map_or(Ok(()), |said| write!(f, " ({said})"))
+    }
 }
 
 /// An LDAP entry: its DN is never empty, and comes from a search result only.
@@ -44,6 +71,7 @@ impl Route {
             user: None,
             identity: None,
             standing: Standing::Active,
+            status: None,
             services: None,
             entry: None,
         }
@@ -59,7 +87,21 @@ impl Route {
         }
     }
 
-    /// Whether the user may use this protocol.
+    /// Whether the user may use this protocol now.
+    ///
+    /// # Errors
+    /// [`NotPermitted`]: why not.
+    pub fn permits(&self, protocol: Protocol) -> Result<(), NotPermitted> {
+        let status = || Said(self.status.clone());
+        match self.standing {
+            Standing::Active if self.allows(protocol) => Ok(()),
+            Standing::Active => Err(NotPermitted::Service(Said(self.services.as_ref().and_then(Services::said)))),
+            Standing::Deny => Err(NotPermitted::Denied(status())),
+            Standing::Unavailable => Err(NotPermitted::Unavailable(status())),
+        }
+    }
+
+    /// Whether this protocol is one of the services that the user may use.
     #[must_use]
     pub fn allows(&self, protocol: Protocol) -> bool {
         self.services.as_ref().is_none_or(|services| services.allow(protocol))

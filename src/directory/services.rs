@@ -10,11 +10,18 @@
 //! `imaps` counts as `imap`, `pop`, `pops`, `pop3s` as `pop3`, and `smtp`, `smtps`, `submissions` as `submission`. The client's address is not known here: a filter for
 //! other clients than `*` or `ALL` does not allow, but does deny. Names of other services match nothing.
 
+use std::sync::Arc;
+
+use super::problem::quoted;
 use crate::proto::Protocol;
 
 /// The protocols that a user may use.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Services(Vec<Protocol>);
+pub(super) struct Services {
+    allowed: Vec<Protocol>,
+    /// The attribute and its value, where not all are allowed.
+    said: Option<Arc<str>>,
+}
 
 struct Filter {
     allow: bool,
@@ -31,16 +38,27 @@ impl Services {
                 filters.push(filter(text)?);
             }
         }
-        Some(Self(Protocol::ALL.into_iter().filter(|protocol| allowed(&filters, *protocol)).collect()))
+        Some(Self::only(Protocol::ALL.into_iter().filter(|protocol| allowed(&filters, *protocol)).collect()))
     }
 
     /// These and no others.
-    pub(super) fn only(protocols: Vec<Protocol>) -> Self {
-        Self(protocols)
+    pub(super) fn only(allowed: Vec<Protocol>) -> Self {
+        Self { allowed, said: None }
+    }
+
+    /// As this attribute says.
+    pub(super) fn said_by(self, attribute: &str, values: &[&str]) -> Self {
+        let allows_all = Protocol::ALL.into_iter().all(|protocol| self.allow(protocol));
+        Self { said: (!allows_all).then(|| quoted(attribute, &values.join(", "))), ..self }
+    }
+
+    /// The attribute and its value, for a log line.
+    pub(super) fn said(&self) -> Option<Arc<str>> {
+        self.said.clone()
     }
 
     pub(super) fn allow(&self, protocol: Protocol) -> bool {
-        self.0.contains(&protocol)
+        self.allowed.contains(&protocol)
     }
 }
 

@@ -82,7 +82,9 @@ impl Source {
             }
             config::Source::File(path) => {
                 counts.up(place).set(1);
-                Self::File(File::new(path, config)?)
+                let file = File::new(path, config)?;
+                file.log_warnings();
+                Self::File(file)
             }
             config::Source::Pool(name) => {
                 counts.up(place).set(1);
@@ -107,17 +109,10 @@ impl Source {
         }
     }
 
-    /// Reads again what can be: a users file, which is used from now on, or the password of an LDAP bind. What changed in
-    /// the users file that stands at `place` is returned; what cannot be read stays as it was.
-    pub(super) fn reload(&self, place: usize, told: &mut Reloaded) -> Option<FileChange> {
-        let file = match self {
-            Self::Ldap(ldap) => {
-                ldap.reload(told);
-                return None;
-            }
-            Self::Pool(_) => return None,
-            Self::File(file) => file,
-        };
+    /// Reads a users file again, which is used from now on. What changed in the one that stands at `place` is returned; what
+    /// cannot be read stays as it was.
+    pub(super) fn reload_users(&self, place: usize, told: &mut Reloaded) -> Option<FileChange> {
+        let Self::File(file) = self else { return None };
         let now = match file.read() {
             Ok(users) => Arc::new(users),
             Err(problems) => {
@@ -126,10 +121,19 @@ impl Source {
             }
         };
         let before = file.replace(Arc::clone(&now));
+        file.log_warnings();
         let changes = now.changes_since(&before);
         let noun = if changes == 1 { "change" } else { "changes" };
         told.read.push(format!("users file {} ({changes} {noun})", file.path().display()));
         (changes > 0).then_some(FileChange { place, before, now })
+    }
+
+    /// Reads the password of an LDAP bind again; `None` where there is none.
+    pub(super) fn reload_bind(&self) -> Option<impl Future<Output = Reloaded> + Send + use<>> {
+        match self {
+            Self::Ldap(ldap) => Some(Arc::clone(ldap).reload_bind()),
+            Self::File(_) | Self::Pool(_) => None,
+        }
     }
 
     /// A users file and a pool answer from the start.

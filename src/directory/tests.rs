@@ -18,6 +18,7 @@ pub(super) fn config(sources: Vec<Written>) -> config::Directory {
         domains: vec!["example.com".into(), "example.org".into()],
         recipient_delimiter: Some('+'),
         hosts: Arc::default(),
+        protocols: Vec::new(),
         sources,
         cache,
     }
@@ -52,11 +53,11 @@ async fn a_reload_reads_the_users_again_or_leaves_them_as_they_were() {
     let directory = directory(vec![Written::File(file.clone())]).expect("a directory");
     assert_eq!(host(&directory, "alice").await.as_deref(), Some("mail1"));
     std::fs::write(&file, "alice: [mail2]\n").expect("written");
-    let problems = directory.reload().problems;
+    let problems = directory.reload().await.problems;
     assert!(problems.first().expect("a bad file").to_string().contains("users.yaml:1: alice: "));
     assert_eq!(host(&directory, "alice").await.as_deref(), Some("mail1"));
     std::fs::write(&file, "alice: mail2\n").expect("written");
-    let told = directory.reload();
+    let told = directory.reload().await;
     assert!(told.problems.is_empty(), "{:?}", told.problems);
     assert_eq!(told.read, [format!("users file {} (1 change)", file.display())]);
     assert_eq!(host(&directory, "alice").await.as_deref(), Some("mail2"));

@@ -9,7 +9,7 @@ use super::{Answer, Heard, Language};
 type Make<'a> = &'a dyn Fn() -> Box<dyn Language>;
 
 /// What is said to `text`, cut anywhere; questions stand in parentheses. In this world 192.0.2.1 and 2001:db8::1 are
-/// alice's, and at 192.0.2.9 the registry is away.
+/// alice's, the user of 192.0.2.8 may not send now, and at 192.0.2.9 the registry is away.
 pub(super) fn conversation(make: Make<'_>, text: &[u8]) -> String {
     let whole = run(make, &[text]);
     let stride = text.len() / 600 + 1;
@@ -57,6 +57,7 @@ fn run(make: Make<'_>, pieces: &[&[u8]]) -> String {
                     said.extend_from_slice(format!("({address})").as_bytes());
                     let answer = match address.to_string().as_str() {
                         "192.0.2.1" | "2001:db8::1" => Answer::User("alice"),
+                        "192.0.2.8" => Answer::Later,
                         "192.0.2.9" => Answer::Away,
                         _ => Answer::Nobody,
                     };

@@ -15,10 +15,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
 use crate::config::{Lookup, LookupProtocol};
+use crate::directory::{Directory, NotPermitted};
 use crate::drain::Drain;
 use crate::metrics::Metrics;
 use crate::proto::Protocol;
 use crate::registry::{Coverage, Registry};
+use crate::session::permission::{Forbidden, is_switched_on, may_use};
 use crate::wire::slots::{ConnectionSlot, ConnectionSlots};
 
 #[cfg(test)]
@@ -56,6 +58,8 @@ enum Answer<'a> {
     User(&'a str),
     /// It is nobody's, or that of too many.
     Nobody,
+    /// It is a user's who may not send now; perhaps later.
+    Later,
     /// Nobody knows.
     Away,
 }
@@ -69,9 +73,16 @@ fn language(protocol: LookupProtocol) -> Box<dyn Language> {
 }
 
 /// Answers at one address until `drain` stops; what one connection does wrong ends that one.
-pub async fn serve(listener: TcpListener, lookup: Lookup, registry: Registry, metrics: Arc<Metrics>, drain: Drain) {
+pub async fn serve(
+    listener: TcpListener,
+    lookup: Lookup,
+    registry: Registry,
+    directory: Directory,
+    metrics: Arc<Metrics>,
+    drain: Drain,
+) {
     let slots = ConnectionSlots::new(CONNECTIONS);
-    let desk = Arc::new(Desk { protocol: lookup.protocol, registry, metrics });
+    let desk = Arc::new(Desk { protocol: lookup.protocol, registry, directory, metrics });
     loop {
         let accepted = tokio::select! {
             biased;
@@ -114,6 +125,7 @@ pub async fn serve(listener: TcpListener, lookup: Lookup, registry: Registry, me
 struct Desk {
     protocol: LookupProtocol,
     registry: Registry,
+    directory: Directory,
     metrics: Arc<Metrics>,
 }
 
@@ -197,11 +209,14 @@ impl Desk {
     async fn answer(&self, language: &mut dyn Language, address: IpAddr, say: &mut Vec<u8>) -> bool {
         let coverage = self.registry.covers(address).await;
         let (answer, label) = match &coverage {
-            // As on our own submission listener: an administrator has said that this user does not send.
-            Ok(Coverage::User { name, .. }) if self.registry.switched_off(name).contains(Protocol::Submission) => {
-                (Answer::Nobody, "switched_off")
-            }
-            Ok(Coverage::User { name, .. }) => (Answer::User(name), "user"),
+            Ok(Coverage::User { name, .. }) => match self.may_send(name).await {
+                Ok(()) => (Answer::User(name), "user"),
+                Err(Forbidden::SwitchedOff) => (Answer::Nobody, "switched_off"),
+                Err(Forbidden::NotPermitted(NotPermitted::Denied(_) | NotPermitted::Service(_))) => {
+                    (Answer::Nobody, "not_permitted")
+                }
+                Err(Forbidden::NotPermitted(NotPermitted::Unavailable(_))) => (Answer::Later, "not_now"),
+            },
             Ok(Coverage::Nobody) => (Answer::Nobody, "nobody"),
             Ok(Coverage::TooManyUsers(_)) => (Answer::Nobody, "too_many_users"),
             Err(_) => (Answer::Away, "away"),
@@ -210,6 +225,18 @@ impl Desk {
         // So that one connection with a great many questions lets the others have their turn.
         tokio::task::consume_budget().await;
         language.answer(&answer, say)
+    }
+
+    /// Whether our own submission listener would let this user send. Where the directory cannot say, or does not know the
+    /// user by this name, what is remembered of the user decides, and at last the record: a login was proved.
+    async fn may_send(&self, name: &Arc<str>) -> Result<(), Forbidden> {
+        is_switched_on(&self.registry, name, Protocol::Submission)?;
+        let found = timeout(DIRECTORY, self.directory.find_identity(name)).await;
+        let found = found.ok().and_then(Result::ok).flatten().map(|(_, route)| route);
+        match found.or_else(|| self.directory.remembered_identity(name)) {
+            Some(route) => may_use(&self.registry, name, &route, Protocol::Submission),
+            None => Ok(()),
+        }
     }
 
     fn patience(&self) -> Duration {
@@ -246,6 +273,8 @@ fn line(heard: &mut BytesMut, max: usize) -> Result<Option<BytesMut>, ()> {
 const CONNECTIONS: usize = 256;
 /// For a connection's first byte to come: an MTA connects when it has a question.
 const FIRST_BYTE: Duration = Duration::from_secs(5);
+/// For the directory to say what a user may do; an MTA waits for the answer.
+const DIRECTORY: Duration = Duration::from_secs(2);
 const READ: usize = 4096;
 const SAY_MAX: usize = 64 * 1024;
 const WRITING: Duration = Duration::from_secs(30);

@@ -42,6 +42,7 @@ impl Language for Policy {
         match answer {
             Answer::User(_) => say.extend_from_slice(b"action=OK\n\n"),
             Answer::Nobody => say.extend_from_slice(DUNNO),
+            Answer::Later => say.extend_from_slice(b"action=DEFER the user of this address may not send now\n\n"),
             Answer::Away => return false,
         }
         true
@@ -108,6 +109,8 @@ mod tests {
         assert_eq!(talk(&ask("192.0.2.2")), "(192.0.2.2)action=DUNNO\n\n");
         assert_eq!(talk(&ask("2001:db8::1")), "(2001:db8::1)action=OK\n\n");
         assert_eq!(talk(&ask("unknown")), "action=DUNNO\n\n");
+        let later = "(192.0.2.8)action=DEFER the user of this address may not send now\n\n";
+        assert_eq!(talk(&ask("192.0.2.8")), later);
         assert_eq!(talk(&ask("192.0.2.9")), "(192.0.2.9)(close)", "the registry is away");
         let both = ask("192.0.2.2") + &ask("192.0.2.1");
         assert_eq!(talk(&both), "(192.0.2.2)action=DUNNO\n\n(192.0.2.1)action=OK\n\n");

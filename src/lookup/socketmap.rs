@@ -30,6 +30,7 @@ impl Language for Socketmap {
         match answer {
             Answer::User(user) => say.extend_from_slice(format!("{}:OK {user},", user.len() + 3).as_bytes()),
             Answer::Nobody => say.extend_from_slice(NOT_FOUND),
+            Answer::Later => say.extend_from_slice(b"46:TEMP the user of this address may not send now,"),
             Answer::Away => say.extend_from_slice(b"25:TEMP the registry is away,"),
         }
         true
@@ -84,6 +85,7 @@ mod tests {
     fn a_covered_address_is_its_users() {
         assert_eq!(talk(&ask("after-pop 192.0.2.1")), "(192.0.2.1)8:OK alice,");
         assert_eq!(talk(&ask("x 192.0.2.2")), "(192.0.2.2)9:NOTFOUND ,");
+        assert_eq!(talk(&ask("x 192.0.2.8")), "(192.0.2.8)46:TEMP the user of this address may not send now,");
         assert_eq!(talk(&ask("x 192.0.2.9")), "(192.0.2.9)25:TEMP the registry is away,");
         assert_eq!(talk(&(ask("x 192.0.2.2") + &ask("y ::1"))), "(192.0.2.2)9:NOTFOUND ,(::1)9:NOTFOUND ,");
     }
@@ -108,7 +110,12 @@ mod tests {
 
     #[test]
     fn our_own_netstrings_have_the_right_length() {
-        for reply in ["18:PERM no map's name,", "9:NOTFOUND ,", "25:TEMP the registry is away,"] {
+        for reply in [
+            "18:PERM no map's name,",
+            "9:NOTFOUND ,",
+            "25:TEMP the registry is away,",
+            "46:TEMP the user of this address may not send now,",
+        ] {
             let (length, rest) = reply.split_once(':').expect("a netstring");
             assert_eq!(length.parse(), Ok(rest.len() - 1), "{reply}");
         }

@@ -38,7 +38,7 @@ impl Language for Whoson {
         match answer {
             Answer::User(user) => say.extend_from_slice(format!("+{user}\r\n\r\n").as_bytes()),
             Answer::Nobody => say.extend_from_slice(b"-Not Logged in\r\n\r\n"),
-            Answer::Away => say.extend_from_slice(b"*temporarily unavailable\r\n\r\n"),
+            Answer::Later | Answer::Away => say.extend_from_slice(b"*temporarily unavailable\r\n\r\n"),
         }
         true
     }
@@ -74,6 +74,7 @@ mod tests {
     fn a_covered_address_is_its_users() {
         assert_eq!(talk("QUERY 192.0.2.1\r\n\r\n"), "(192.0.2.1)+alice;");
         assert_eq!(talk("query 192.0.2.2\n\n"), "(192.0.2.2)-Not Logged in;");
+        assert_eq!(talk("QUERY 192.0.2.8\r\n\r\n"), "(192.0.2.8)*temporarily unavailable;");
         assert_eq!(talk("QUERY 192.0.2.9\r\n\r\n"), "(192.0.2.9)*temporarily unavailable;");
         let three = "QUERY 192.0.2.2\r\n\r\nQUERY 192.0.2.1\r\n\r\nQUIT\r\n\r\nQUERY 192.0.2.1\r\n\r\n";
         assert_eq!(talk(three), "(192.0.2.2)-Not Logged in;(192.0.2.1)+alice;+bye;(close)");

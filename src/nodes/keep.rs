@@ -141,7 +141,7 @@ impl Order {
     fn filter(&self) -> Option<Filter> {
         let protocol = match &self.protocol {
             None => None,
-            Some(name) => Some(Protocol::ALL.into_iter().find(|protocol| protocol.name() == name)?),
+            Some(name) => Some(Protocol::named(name)?),
         };
         let (user, backend) = (self.user.as_deref().map(Into::into), self.backend.as_deref().map(Into::into));
         let is_one = user.is_some() || backend.is_some() || self.client.is_some();

@@ -70,7 +70,7 @@ fn read(recalled: &Recalled) -> Known {
     let mut known = Known { failures: recalled.failures, ..Known::default() };
     for Fact { of, at, what } in &recalled.facts {
         let one = if let Some(name) = of.strip_prefix(LAST) {
-            protocol(name).map(|protocol| Known { last: vec![(protocol, *at)], ..Known::default() })
+            Protocol::named(name).map(|protocol| Known { last: vec![(protocol, *at)], ..Known::default() })
         } else if let Some(address) = of.strip_prefix(VISIT) {
             visit(address, *at, what).map(|visit| Known { addresses: vec![visit], ..Known::default() })
         } else {
@@ -83,11 +83,7 @@ fn read(recalled: &Recalled) -> Known {
 }
 
 fn visit(address: &str, at: u64, name: &str) -> Option<Visit> {
-    Some(Visit { address: address.parse().ok()?, at, protocol: protocol(name)? })
-}
-
-fn protocol(name: &str) -> Option<Protocol> {
-    Protocol::ALL.into_iter().find(|protocol| protocol.name() == name)
+    Some(Visit { address: address.parse().ok()?, at, protocol: Protocol::named(name)? })
 }
 
 /// Users in one round trip.

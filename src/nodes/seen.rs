@@ -107,7 +107,6 @@ mod by_name {
 
     pub(super) fn deserialize<'d, D: Deserializer<'d>>(from: D) -> Result<Protocol, D::Error> {
         let name = String::deserialize(from)?;
-        let known = Protocol::ALL.into_iter().find(|protocol| protocol.name() == name);
-        known.ok_or_else(|| D::Error::custom("no such protocol"))
+        Protocol::named(&name).ok_or_else(|| D::Error::custom("no such protocol"))
     }
 }

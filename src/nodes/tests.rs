@@ -32,6 +32,7 @@ fn nodes(store: &Store) -> Nodes {
         domains: Vec::new(),
         recipient_delimiter: None,
         hosts: Arc::default(),
+        protocols: Vec::new(),
         sources: vec![config::Source::Pool("stores".to_owned())],
         cache: config::Cache { entries: 0, ttl: second, negative_ttl: second, stale: second },
     };

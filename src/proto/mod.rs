@@ -42,7 +42,7 @@ pub enum Protocol {
 }
 
 impl Protocol {
-    /// All of them, in the order in which an operator reads them.
+    /// All of them, in the order in which they are declared and an operator reads them.
     pub const ALL: [Self; 4] = [Self::Imap, Self::Pop3, Self::Submission, Self::Smtp];
 
     /// The name in YAML, logs and metric labels.
@@ -54,6 +54,18 @@ impl Protocol {
             Self::Submission => "submission",
             Self::Smtp => "smtp",
         }
+    }
+
+    /// The protocol of this name, if there is one.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|protocol| protocol.name() == name)
+    }
+
+    /// Where it stands in [`ALL`](Self::ALL), from 0.
+    #[must_use]
+    pub const fn index(self) -> u8 {
+        self as u8
     }
 
     /// The registered port without implicit TLS.
@@ -162,8 +174,6 @@ pub enum Goodbye {
     TimedOut,
     /// The gateway is being stopped.
     ShuttingDown,
-    /// The back-end has gone.
-    BackendGone,
     /// An administrator ends the session.
     Kicked,
 }

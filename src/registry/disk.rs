@@ -21,11 +21,14 @@ use super::switches::Off;
 use super::table::Table;
 use super::{ADDRESSES_MAX, Away, Batch, UNUSED};
 
+mod damage;
 mod file;
 mod panic_guard;
 #[cfg(test)]
 mod tests;
 
+pub use damage::Damage;
+use damage::{CHANGED, CUT, FOREIGN, GIVEN_UP, OTHER_FORMAT};
 use panic_guard::{GuardedFile, PanicGuard};
 
 /// See the module.
@@ -54,8 +57,8 @@ pub enum DiskProblem {
     #[error("another process uses it; two gateways cannot share a file")]
     InUse,
     /// Its content is not what was written.
-    #[error("it is damaged ({0})")]
-    Damaged(String),
+    #[error("it is damaged: {0}")]
+    Damaged(Damage),
 }
 
 impl From<redb::Error> for DiskProblem {
@@ -63,12 +66,18 @@ impl From<redb::Error> for DiskProblem {
         use std::io::ErrorKind::{InvalidData, UnexpectedEof};
         match error {
             redb::Error::DatabaseAlreadyOpen => Self::InUse,
-            redb::Error::Io(error) if error.kind() == InvalidData => Self::Damaged("it is no file of ours".to_owned()),
-            redb::Error::Io(error) if error.kind() == UnexpectedEof => Self::Damaged("it was cut short".to_owned()),
+            redb::Error::Io(error) if error.kind() == InvalidData => Self::Damaged(Damage::new(FOREIGN, "")),
+            redb::Error::Io(error) if error.kind() == UnexpectedEof => Self::Damaged(Damage::new(CUT, "")),
             redb::Error::Io(error) => Self::Open(error),
             error @ redb::Error::PreviousIo => Self::Open(std::io::Error::other(error)),
-            // Tables of other types, a format of another version, checksums that are wrong.
-            error => Self::Damaged(error.to_string()),
+            error @ (redb::Error::UpgradeRequired(_)
+            | redb::Error::TableTypeMismatch { .. }
+            | redb::Error::TableIsMultimap(_)
+            | redb::Error::TypeDefinitionChanged { .. }) => {
+                Self::Damaged(Damage::new(OTHER_FORMAT, &error.to_string()))
+            }
+            // Checksums that are wrong, or anything else that only a changed file makes the database say.
+            error => Self::Damaged(Damage::new(CHANGED, &error.to_string())),
         }
     }
 }
@@ -94,9 +103,9 @@ impl Disk {
             disk.switches()
         });
         match read {
-            Err(DiskProblem::Damaged(why)) => {
+            Err(DiskProblem::Damaged(damage)) => {
                 let aside = file::put_aside(path).map_err(DiskProblem::Open)?;
-                tracing::error!(file = %path.display(), why, aside = %aside.display(), "the registry's file was damaged: a new one is begun");
+                tracing::error!(file = %path.display(), why = %damage, aside = %aside.display(), "the registry's file was damaged: a new one is begun");
                 Ok(Some(aside))
             }
             read => read.map(|_| None),
@@ -223,7 +232,7 @@ impl OpenDatabase {
     fn cross<T>(&self, work: impl FnOnce(&Database) -> Result<T, redb::Error>) -> Result<T, DiskProblem> {
         match &self.database {
             Some(database) => self.guard.run(|| work(database)),
-            None => Err(DiskProblem::Damaged("it was closed".to_owned())),
+            None => Err(DiskProblem::Damaged(Damage::new(GIVEN_UP, ""))),
         }
     }
 }

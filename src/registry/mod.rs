@@ -114,7 +114,7 @@ pub struct Away(String);
 #[derive(Debug, thiserror::Error)]
 pub enum SetupProblem {
     /// The file.
-    #[error("the registry's file {0} cannot be used: {1}{cure}", cure = cure(.0, .1))]
+    #[error("the registry's file {0} cannot be used: {told}", told = told(.0, .1))]
     Disk(PathBuf, DiskProblem),
     /// The server's URL; it may hold a password and is not shown.
     #[error("the URL of the registry's server is none")]
@@ -122,6 +122,17 @@ pub enum SetupProblem {
     /// The authorities by which it is verified.
     #[error("the registry's server: {0}")]
     Tls(#[from] TlsSetupProblem),
+}
+
+/// What is wrong and what to do about it, and at the end what only a developer understands.
+fn told(path: &Path, problem: &DiskProblem) -> String {
+    let cure = cure(path, problem);
+    match problem {
+        DiskProblem::Damaged(damage) => format!("it is damaged: {}{cure}{}", damage.what(), damage.internal()),
+        DiskProblem::Open(_) | DiskProblem::NoFile | DiskProblem::Link(_) | DiskProblem::InUse => {
+            format!("{problem}{cure}")
+        }
+    }
 }
 
 /// What an operator does about it.

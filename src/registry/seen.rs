@@ -56,18 +56,12 @@ impl Protocols {
 
     /// From names with `+` between them; names that are unknown here (a newer gateway wrote them) are left out.
     pub(super) fn read(text: &str) -> Self {
-        let known = |name: &str| Protocol::ALL.into_iter().find(|protocol| protocol.name() == name);
-        text.split('+').filter_map(known).fold(Self::default(), Self::with)
+        text.split('+').filter_map(Protocol::named).fold(Self::default(), Self::with)
     }
 }
 
 const fn bit(protocol: Protocol) -> u8 {
-    match protocol {
-        Protocol::Imap => 1,
-        Protocol::Pop3 => 2,
-        Protocol::Submission => 4,
-        Protocol::Smtp => 8,
-    }
+    1 << protocol.index()
 }
 
 impl fmt::Display for Protocols {

@@ -7,11 +7,25 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::Session;
+use super::permission::{Forbidden, may_use};
 use super::record::Record;
 use crate::backend::{LoggedIn, LoginRequest};
-use crate::config::{PasswordCheck, Standing};
-use crate::directory::{PasswordAnswer, Route, User};
+use crate::config::PasswordCheck;
+use crate::directory::{NotPermitted, PasswordAnswer, Route, User};
 use crate::proto::{Credential, Denial, Identity, Login, LoginFailure, Stage};
+
+impl From<Forbidden> for LoginFailure {
+    fn from(why: Forbidden) -> Self {
+        let (denial, stage) = match &why {
+            Forbidden::SwitchedOff => (Denial::Policy, Stage::Switches),
+            Forbidden::NotPermitted(NotPermitted::Denied(_) | NotPermitted::Service(_)) => {
+                (Denial::Policy, Stage::Directory)
+            }
+            Forbidden::NotPermitted(NotPermitted::Unavailable(_)) => (Denial::Unavailable, Stage::Directory),
+        };
+        Self::new(denial, stage, why)
+    }
+}
 
 impl Session {
     pub(super) async fn host(&self, login: &Login, record: &mut Record) -> Result<LoggedIn, LoginFailure> {
@@ -66,19 +80,8 @@ impl Session {
     }
 
     fn may_log_in(&self, user: &User, route: &Route) -> Result<(), LoginFailure> {
-        if self.parts.registry.switched_off(user.name()).contains(self.entrance.protocol().login()) {
-            return Err(LoginFailure::new(
-                Denial::Policy,
-                Stage::Switches,
-                "an administrator has switched this protocol off for the user",
-            ));
-        }
-        match route.standing {
-            Standing::Active if route.allows(self.entrance.protocol().login()) => Ok(()),
-            Standing::Active => Err(LoginFailure::new(Denial::Policy, Stage::Directory, "service not allowed")),
-            Standing::Deny => Err(LoginFailure::new(Denial::Policy, Stage::Directory, "status")),
-            Standing::Unavailable => Err(LoginFailure::new(Denial::Unavailable, Stage::Directory, "status")),
-        }
+        let protocol = self.entrance.protocol().login();
+        Ok(may_use(&self.parts.registry, user.name(), route, protocol)?)
     }
 
     /// Checks the password at the directory, at a server, or both; and whether the user may log in as soon as the
@@ -101,9 +104,9 @@ impl Session {
         };
         if is_proven {
             self.may_log_in(user, route)?;
-        } else if route.standing == Standing::Unavailable {
+        } else if let Err(why @ NotPermitted::Unavailable(_)) = route.permits(self.entrance.protocol().login()) {
             // The mailbox may be moving: its server is left alone, although a stranger learns that there is one.
-            return Err(LoginFailure::new(Denial::Unavailable, Stage::Directory, "status"));
+            return Err(Forbidden::from(why).into());
         }
         let hosted = self.log_in(login, user, route, record).await?;
         if !is_proven {

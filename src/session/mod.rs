@@ -34,6 +34,7 @@ mod counts;
 mod early;
 mod ending;
 mod hosting;
+pub mod permission;
 mod reception;
 mod record;
 mod refusals;
@@ -95,8 +96,8 @@ pub struct Entrance {
     pub setting: Arc<Setting>,
     /// From [`greeting`](fn@greeting).
     pub greeting: Box<[u8]>,
-    /// How long a wrong password takes here.
-    pub refusals: RefusalTime,
+    /// How long a wrong password takes; all listeners of a service measure it together.
+    pub refusals: Arc<RefusalTime>,
     /// Who must announce clients; nobody else may.
     pub proxy_protocol: Option<Vec<AddressRange>>,
 }

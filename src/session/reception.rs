@@ -18,8 +18,7 @@ use super::record::Record;
 use super::transaction::Transaction;
 use super::{Admitted, Ending, Session};
 use crate::backend::{Candidates, Server};
-use crate::config::Standing;
-use crate::directory::{Lodging, Recipient as Known};
+use crate::directory::{Lodging, NotPermitted, Recipient as Known};
 use crate::proto::smtp::pipelining::SYNCHRONIZATION;
 use crate::proto::smtp::refusal_of_mail;
 use crate::proto::{Answer, Denial, Mail, Post, Protocol, Recipient, Stage};
@@ -179,11 +178,11 @@ impl<'s> Reception<'s> {
     /// Whose recipient it is; or why nobody's, and the words for that.
     async fn find(&self, address: &str) -> Result<Lodging, Told> {
         match self.session.parts.directory.recipient(address).await {
-            // Whoever may not log in may still have mail: that is the server's to know.
-            Ok(Known::Lives(lodging)) if lodging.route.standing == Standing::Unavailable => {
-                Err(Told::ours(Verdict::Unavailable, MOVING).because("status"))
-            }
-            Ok(Known::Lives(lodging)) => Ok(lodging),
+            Ok(Known::Lives(lodging)) => match lodging.route.permits(Protocol::Smtp) {
+                Err(why @ NotPermitted::Unavailable(_)) => Err(Told::ours(Verdict::Unavailable, MOVING).because(why)),
+                // Whoever may not log in may still have mail: that is the server's to know.
+                Err(NotPermitted::Denied(_) | NotPermitted::Service(_)) | Ok(()) => Ok(lodging),
+            },
             Ok(Known::Unknown) => Err(Told::ours(Verdict::Unknown, "550 5.1.1 There is no such user here.")),
             Ok(Known::NotOurs) if self.is_in_doubt => Err(Told::ours(Verdict::Unavailable, AWAY)),
             Ok(Known::NotOurs) => {

@@ -5,11 +5,18 @@
 //! always gets a slot. When all are taken, one connection is told to end, in this order: those that have not yet asked
 //! anything, those that wait for their next question, those whose question is being answered; in each group the one that
 //! has been there longest.
+//!
+//! A newcomer's question is on its way: for [`GRACE`] a silent one is spared, or where all others have asked something
+//! (or have begun a request whose body never ends) each newcomer would be evicted by the next one. No more than a quarter
+//! of the slots is kept so: a crowd of silent newcomers evicts its own.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use std::time::Duration;
+
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 /// See the module.
 pub struct ConnectionSlots {
@@ -27,6 +34,7 @@ struct Occupants {
 struct Occupant {
     stage: ConnectionStage,
     since: u64,
+    arrived: Instant,
     evicted: Arc<Notify>,
 }
 
@@ -53,13 +61,14 @@ impl ConnectionSlots {
         let mut taken = self.lock();
         let is_full = taken.by_id.len() >= self.most;
         if is_full {
-            let next = taken.by_id.iter().min_by_key(|(_, one)| (one.stage, one.since)).map(|(id, _)| *id);
+            let next = taken.next_to_go(self.most / NEWCOMERS_SHARE);
             if let Some(evicted) = next.and_then(|id| taken.by_id.remove(&id)) {
                 evicted.evicted.notify_one();
             }
         }
         let (id, evicted) = (taken.next_moment(), Arc::new(Notify::new()));
-        let occupant = Occupant { stage: ConnectionStage::Silent, since: id, evicted: evicted.clone() };
+        let (stage, arrived) = (ConnectionStage::Silent, Instant::now());
+        let occupant = Occupant { stage, since: id, arrived, evicted: evicted.clone() };
         taken.by_id.insert(id, occupant);
         (ConnectionSlot { slots: self.clone(), id, evicted }, is_full)
     }
@@ -71,9 +80,24 @@ impl ConnectionSlots {
 }
 
 impl Occupants {
+    /// Who makes room; newcomers are spared while they are no more than `share`.
+    fn next_to_go(&self, share: usize) -> Option<u64> {
+        let now = Instant::now();
+        let newcomers = self.by_id.values().filter(|one| one.is_newcomer(now)).count();
+        let is_spared = |one: &Occupant| newcomers <= share && one.is_newcomer(now);
+        let next = self.by_id.iter().min_by_key(|(_, one)| (is_spared(one), one.stage, one.since));
+        next.map(|(id, _)| *id)
+    }
+
     fn next_moment(&mut self) -> u64 {
         self.moment += 1;
         self.moment
+    }
+}
+
+impl Occupant {
+    fn is_newcomer(&self, now: Instant) -> bool {
+        self.stage == ConnectionStage::Silent && now.duration_since(self.arrived) < GRACE
     }
 }
 
@@ -121,9 +145,15 @@ impl Drop for ConnectionSlot {
     }
 }
 
+/// For a newcomer's question to arrive.
+pub const GRACE: Duration = Duration::from_secs(1);
+/// Newcomers are spared in one of so many slots.
+const NEWCOMERS_SHARE: usize = 4;
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tokio::time::advance;
 
     /// Which of them were told to end; who was, is told once.
     fn evicted(slots: &[&ConnectionSlot]) -> Vec<usize> {
@@ -135,8 +165,8 @@ mod tests {
         slots.iter().enumerate().filter(|(_, slot)| is_evicted(slot)).map(|(at, _)| at).collect()
     }
 
-    #[test]
-    fn the_oldest_silent_one_goes_first_then_who_waits_then_who_asks() {
+    #[tokio::test(start_paused = true)]
+    async fn the_oldest_silent_one_goes_first_then_who_waits_then_who_asks() {
         let slots = ConnectionSlots::new(4);
         let [asks, waited, waits, silent] = [(); 4].map(|()| slots.take().0);
         silent.set_answered();
@@ -145,17 +175,41 @@ mod tests {
         waited.set_answered();
         let all = [&asks, &waited, &waits, &silent];
         assert_eq!(evicted(&all), [0_usize; 0]);
-        for (newcomer, expected) in [(slots.take(), 3), (slots.take(), 4)] {
-            assert!(newcomer.1);
-            // The first newcomer has not said anything either, and makes room for the second.
-            assert_eq!(evicted(&all), if expected == 3 { vec![3] } else { vec![] });
-            newcomer.0.set_asking();
-            drop(newcomer.0);
+        let mut newcomers = Vec::new();
+        // The first newcomer does not say anything either, and makes room for the second.
+        for expected in [vec![3], vec![]] {
+            advance(GRACE).await;
+            newcomers.push(slots.take());
+            assert!(newcomers.iter().all(|(_, evicts)| *evicts));
+            assert_eq!(evicted(&all), expected);
         }
+        drop(newcomers);
         let asked: Vec<_> = (0..2).map(|_| slots.take()).inspect(|(slot, _)| slot.set_asking()).collect();
         assert_eq!(evicted(&all), [2], "it has waited longest since its answer");
         assert!(asked[1].1 && slots.take().1);
         assert_eq!(evicted(&all), [1]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_newcomer_is_spared_for_a_second_though_it_alone_has_not_asked() {
+        let slots = ConnectionSlots::new(16);
+        let unfinished: Vec<_> = (0..16).map(|_| slots.take().0).inspect(ConnectionSlot::set_asking).collect();
+        let unfinished: Vec<_> = unfinished.iter().collect();
+        let newcomer = slots.take().0;
+        let next: Vec<_> = (0..4).map(|_| slots.take().0).collect();
+        assert_eq!(evicted(&unfinished), [0, 1, 2, 3, 4], "who has been there longest");
+        assert_eq!(evicted(&[&newcomer]), [0_usize; 0]);
+        // They are more than a quarter now.
+        let crowd: Vec<_> = (0..11).map(|_| slots.take().0).collect();
+        assert_eq!(evicted(&unfinished), [0_usize; 0], "a crowd of newcomers evicts its own");
+        assert_eq!((evicted(&[&newcomer]), evicted(&next.iter().collect::<Vec<_>>())), (vec![0], vec![0, 1, 2, 3]));
+        let crowd: Vec<_> = crowd.iter().collect();
+        assert_eq!(evicted(&crowd), [0, 1, 2, 3, 4, 5]);
+        // Only one is left to spare, and its time is over.
+        crowd.iter().skip(7).for_each(|slot| slot.set_asking());
+        advance(GRACE).await;
+        let _last = slots.take();
+        assert_eq!((evicted(&crowd), evicted(&unfinished)), (vec![6], vec![]));
     }
 
     #[test]

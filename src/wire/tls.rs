@@ -1,69 +1,90 @@
 //! TLS towards clients: certificates chosen by SNI, and re-read without dropping anybody.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::stream::Stream;
 use super::tls_stream::{Session, TlsStream};
-use crate::config::{self, CertificateStatus, TlsVersion};
+use crate::config::{self, CertificateStatus, Problem, TlsVersion};
 use arc_swap::ArcSwap;
 use rustls::client::{UnbufferedClientConnection, verify_server_name};
 use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert, UnbufferedServerConnection};
 use rustls::sign::CertifiedKey;
 use rustls::{CipherSuite, ClientConfig, CommonState, ProtocolVersion, ServerConfig};
 
-/// Certificates and keys did not load; the old ones, if any, stay.
+/// There is no server side of TLS.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupProblem {
-    /// The certificate's file.
-    #[error("{0}: {1}")]
-    Pem(String, rustls::pki_types::pem::Error),
-    /// The certificate's file has none.
-    #[error("{0}: holds no PEM certificate")]
-    NoCertificate(String),
-    /// They do not belong together, or rustls cannot use them.
-    #[error("{0}: {1}")]
-    Pair(String, rustls::Error),
+    /// A certificate, or its key.
+    #[error(transparent)]
+    Certificate(#[from] Problem),
     /// Versions, ciphers or the ticketer.
     #[error("TLS cannot be set up: {0}")]
     Rustls(#[from] rustls::Error),
 }
 
+/// The certificates that clients are shown, read once for all protocols. A clone is the same certificates.
+#[derive(Debug, Clone, Default)]
+pub struct Certificates(Arc<[Shown]>);
+
+impl Certificates {
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// The first [`Problem`] with one of them.
+    pub fn load(tls: &config::Tls) -> Result<Self, Problem> {
+        tls.certificates.iter().map(Shown::load).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Reads the files again; a pair of them that cannot be used is kept as it was, and the others are not.
+    #[must_use]
+    pub fn reload(&self, tls: &config::Tls) -> (Self, Vec<Problem>) {
+        let mut problems = Vec::new();
+        let reload = |(files, former): (&config::Certificate, &Shown)| match Shown::load(files) {
+            Ok(shown) => shown,
+            Err(problem) => {
+                problems.push(problem);
+                Shown { is_former: true, ..former.clone() }
+            }
+        };
+        let reloaded = std::iter::zip(&tls.certificates, &*self.0).map(reload).collect();
+        (Self(reloaded), problems)
+    }
+
+    /// What they say of themselves.
+    #[must_use]
+    pub fn statuses(&self) -> Vec<CertificateStatus> {
+        let status = |shown: &Shown| {
+            let mut status = CertificateStatus::of(&shown.file, &shown.leaf)?;
+            status.is_former = shown.is_former;
+            Some(status)
+        };
+        self.0.iter().filter_map(status).collect()
+    }
+}
+
 /// What is done with a client's handshake; a clone shares the certificates, and so sees new ones.
 #[derive(Clone, Debug)]
-pub struct Acceptor(Arc<ArcSwap<ServerConfig>>, Arc<ArcSwap<Vec<CertificateStatus>>>);
+pub struct Acceptor(Arc<ArcSwap<ServerConfig>>);
 
 impl Acceptor {
-    /// Loads the certificates; `alpn` are the ids of the one protocol that is spoken here. With none, what a client
-    /// offers is ignored.
+    /// `alpn` are the ids of the one protocol that is spoken here. With none, what a client offers is ignored.
     ///
     /// # Errors
-    /// [`SetupProblem`], with the file's name in it.
-    pub fn new(tls: &config::Tls, alpn: &[&[u8]]) -> Result<Self, SetupProblem> {
-        let (config, certificates) = server_config(tls, alpn.iter().map(|id| id.to_vec()).collect())?;
-        Ok(Self(Arc::new(ArcSwap::from_pointee(config)), Arc::new(ArcSwap::from_pointee(certificates))))
+    /// [`SetupProblem::Rustls`].
+    pub fn new(tls: &config::Tls, certificates: &Certificates, alpn: &[&[u8]]) -> Result<Self, SetupProblem> {
+        let config = server_config(tls, certificates, alpn.iter().map(|id| id.to_vec()).collect())?;
+        Ok(Self(Arc::new(ArcSwap::from_pointee(config))))
     }
 
-    /// The certificates that clients are shown now, which after a failed reload are not those in the files.
-    #[must_use]
-    pub fn certificates(&self) -> Arc<Vec<CertificateStatus>> {
-        self.1.load_full()
-    }
-
-    /// Reads the files again, for handshakes from now on.
-    ///
-    /// # Errors
-    /// [`SetupProblem`]; then the old certificates stay.
-    pub fn reload(&self, tls: &config::Tls) -> Result<(), SetupProblem> {
-        let old = self.0.load_full();
-        let (mut new, certificates) = server_config(tls, old.alpn_protocols.clone())?;
-        new.ticketer = old.ticketer.clone();
-        self.0.store(Arc::new(new));
-        self.1.store(Arc::new(certificates));
-        Ok(())
+    /// Shows these in handshakes from now on. Tickets of former sessions stay good.
+    pub fn show(&self, certificates: &Certificates) {
+        let mut config = ServerConfig::clone(&self.0.load());
+        config.cert_resolver = Arc::new(BySni(certificates.clone()));
+        self.0.store(Arc::new(config));
     }
 
     pub(super) async fn accept(&self, stream: Stream, greeting: &[u8]) -> io::Result<Stream> {
@@ -122,26 +143,24 @@ impl Facts {
 
 fn server_config(
     tls: &config::Tls,
+    certificates: &Certificates,
     alpn: Vec<Vec<u8>>,
-) -> Result<(ServerConfig, Vec<CertificateStatus>), SetupProblem> {
+) -> Result<ServerConfig, SetupProblem> {
     let versions = match tls.minimum {
         TlsVersion::V1_2 => rustls::ALL_VERSIONS,
         TlsVersion::V1_3 => &[&rustls::version::TLS13],
     };
-    let keys = tls.certificates.iter().map(Shown::load).collect::<Result<Vec<_>, _>>()?;
-    let files = tls.certificates.iter().map(|files| &files.certificate);
-    let statuses = files.zip(&keys).filter_map(|(file, shown)| CertificateStatus::of(file, &shown.leaf)).collect();
     let mut config = ServerConfig::builder_with_provider(Arc::new(provider()))
         .with_protocol_versions(versions)?
         .with_no_client_auth()
-        .with_cert_resolver(Arc::new(BySni(keys)));
+        .with_cert_resolver(Arc::new(BySni(certificates.clone())));
     config.alpn_protocols = alpn;
     config.ticketer = aws_lc_rs::Ticketer::new()?;
     config.send_tls13_tickets = 1;
     // Nothing is said so early but a greeting; rustls leaves it off by itself where clients show certificates.
     config.send_half_rtt_data = tls.early_greeting;
     config.ignore_client_order = true;
-    Ok((config, statuses))
+    Ok(config)
 }
 
 /// AES-128-GCM first: the cheapest, and no weaker in practice.
@@ -158,35 +177,33 @@ fn provider() -> rustls::crypto::CryptoProvider {
 /// else the first of all, with which rustls then says `handshake_failure` as RFC 8446 §4.1.1 asks, and not
 /// `access_denied`. Nothing is remembered of names that nobody has.
 #[derive(Debug)]
-struct BySni(Vec<Shown>);
+struct BySni(Certificates);
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Shown {
     key: Arc<CertifiedKey>,
     leaf: CertificateDer<'static>,
+    file: PathBuf,
+    /// What its files hold now could not be used.
+    is_former: bool,
 }
 
 impl ResolvesServerCert for BySni {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let usable = |shown: &&Shown| shown.key.key.choose_scheme(hello.signature_schemes()).is_some();
         let name = hello.server_name().and_then(|name| ServerName::try_from(name).ok());
-        let named = name.and_then(|name| self.0.iter().filter(usable).find(|shown| shown.is_for(&name)));
-        named.or_else(|| self.0.iter().find(usable)).or_else(|| self.0.first()).map(|shown| shown.key.clone())
+        let all = &self.0.0;
+        let named = name.and_then(|name| all.iter().filter(usable).find(|shown| shown.is_for(&name)));
+        named.or_else(|| all.iter().find(usable)).or_else(|| all.first()).map(|shown| shown.key.clone())
     }
 }
 
 impl Shown {
-    fn load(files: &config::Certificate) -> Result<Self, SetupProblem> {
-        let (certificate, key) = (files.certificate.display().to_string(), files.key.display().to_string());
-        let chain = CertificateDer::pem_file_iter(&files.certificate)
-            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-            .map_err(|error| SetupProblem::Pem(certificate.clone(), error))?;
-        let leaf = chain.first().cloned();
-        let leaf = leaf.ok_or(SetupProblem::NoCertificate(certificate))?;
-        let private = PrivateKeyDer::from_pem_file(&files.key).map_err(|e| SetupProblem::Pem(key.clone(), e))?;
-        let pair = CertifiedKey::from_der(chain, private, &aws_lc_rs::default_provider())
-            .map_err(|error| SetupProblem::Pair(key, error))?;
-        Ok(Self { key: Arc::new(pair), leaf })
+    fn load(files: &config::Certificate) -> Result<Self, Problem> {
+        let key = files.load()?;
+        // `load` has read it.
+        let leaf = key.cert.first().cloned().unwrap_or_else(|| CertificateDer::from(Vec::new()));
+        Ok(Self { key: Arc::new(key), leaf, file: files.certificate.clone(), is_former: false })
     }
 
     fn is_for(&self, name: &ServerName<'_>) -> bool {
@@ -198,28 +215,71 @@ impl Shown {
 mod tests {
     use super::*;
 
+    /// Files of a certificate and its key in a folder.
+    struct Files(tempfile::TempDir);
+
+    impl Files {
+        fn renew(&self, name: &str) {
+            let pair = rcgen::generate_simple_self_signed([format!("{name}.example.com")]).expect("a certificate");
+            self.write(&format!("{name}.pem"), &pair.cert.pem());
+            self.write(&format!("{name}.key"), &pair.signing_key.serialize_pem());
+        }
+
+        fn write(&self, file: &str, text: &str) {
+            std::fs::write(self.0.path().join(file), text).expect("a file");
+        }
+
+        fn tls(&self, names: &[&str]) -> config::Tls {
+            let certificate = |name: &&str| {
+                self.renew(name);
+                let [certificate, key] = ["pem", "key"].map(|end| self.0.path().join(format!("{name}.{end}")));
+                config::Certificate { certificate, key, ..config::Certificate::default() }
+            };
+            let certificates = names.iter().map(certificate).collect();
+            config::Tls { certificates, minimum: TlsVersion::V1_2, early_greeting: true }
+        }
+    }
+
     #[test]
-    fn a_reload_keeps_the_alpn_ids_as_they_were_and_refuses_a_file_without_a_certificate() {
-        let folder = tempfile::TempDir::new().expect("a folder");
-        let pair = rcgen::generate_simple_self_signed(["mail.example.com".to_owned()]).expect("a certificate");
-        let write = |name: &str, pem: String| {
-            std::fs::write(folder.path().join(name), pem).expect("a file");
-            folder.path().join(name)
-        };
-        let certificate = config::Certificate {
-            certificate: write("c.pem", pair.cert.pem()),
-            key: write("k.pem", pair.signing_key.serialize_pem()),
-        };
-        let tls = config::Tls { certificates: vec![certificate], minimum: TlsVersion::V1_2, early_greeting: true };
+    fn new_certificates_leave_the_alpn_ids_and_the_ticketer_as_they_were() {
+        let files = Files(tempfile::TempDir::new().expect("a folder"));
+        let tls = files.tls(&["mail"]);
+        let certificates = Certificates::load(&tls).expect("a certificate");
         for alpn in [&[][..], &[&b"imap"[..]], &[b"smtp", b"esmtp"]] {
             let expected: Vec<Vec<u8>> = alpn.iter().map(|id| id.to_vec()).collect();
-            let acceptor = Acceptor::new(&tls, alpn).expect("an acceptor");
-            acceptor.reload(&tls).expect("the same again");
+            let acceptor = Acceptor::new(&tls, &certificates, alpn).expect("an acceptor");
+            let ticketer = acceptor.0.load().ticketer.clone();
+            acceptor.show(&certificates);
             assert_eq!(acceptor.0.load().alpn_protocols, expected);
+            assert!(Arc::ptr_eq(&acceptor.0.load().ticketer, &ticketer));
         }
-        let acceptor = Acceptor::new(&tls, &[]).expect("an acceptor");
-        write("c.pem", "no certificate".to_owned());
-        let problem = acceptor.reload(&tls).expect_err("nothing to show");
-        assert!(problem.to_string().ends_with("c.pem: holds no PEM certificate"), "{problem}");
+    }
+
+    #[test]
+    fn a_pair_that_cannot_be_used_stays_as_it_was_and_holds_up_no_other() {
+        let files = Files(tempfile::TempDir::new().expect("a folder"));
+        let tls = files.tls(&["one", "two"]);
+        let first = Certificates::load(&tls).expect("certificates");
+        let leaf = |certificates: &Certificates, at: usize| certificates.0[at].leaf.clone();
+        let former = |certificates: &Certificates| {
+            certificates.statuses().iter().map(|status| status.is_former).collect::<Vec<_>>()
+        };
+
+        files.renew("one");
+        files.renew("two");
+        // A renewal that was caught in the middle: the key is still the old one's.
+        let other = rcgen::generate_simple_self_signed(["one.example.com".to_owned()]).expect("a certificate");
+        files.write("one.key", &other.signing_key.serialize_pem());
+        let (second, problems) = first.reload(&tls);
+        let said: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        assert!(said.len() == 1 && said[0].contains("one.key does not belong to the certificate in "), "{said:?}");
+        assert_eq!(leaf(&second, 0), leaf(&first, 0));
+        assert_ne!(leaf(&second, 1), leaf(&first, 1));
+        assert_eq!((former(&first), former(&second)), (vec![false, false], vec![true, false]));
+
+        files.renew("one");
+        let (third, problems) = second.reload(&tls);
+        assert!(problems.is_empty() && former(&third) == [false, false]);
+        assert_ne!(leaf(&third, 0), leaf(&first, 0));
     }
 }

@@ -2,12 +2,11 @@
 //!
 //! It stands apart because it is the only place where verification can be switched off.
 
-use std::path::PathBuf;
+use std::io;
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
@@ -16,22 +15,14 @@ use crate::config;
 /// Why there is no client side of TLS.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsSetupProblem {
-    /// The CA file cannot be read, or is no PEM.
-    #[error("{}: {problem}", file.display())]
-    Authorities {
-        /// Which.
-        file: PathBuf,
-        /// Why.
-        problem: rustls::pki_types::pem::Error,
-    },
-    /// The CA file holds no certificate that can be used.
-    #[error("{}: no certificate in it", .0.display())]
-    NoAuthority(PathBuf),
+    /// The CA file cannot be read, or holds no certificate that can be used.
+    #[error("{0}")]
+    Authorities(String),
     /// The system has no certificates.
     #[error("no certificates of authorities on this system; name a ca file")]
     NoSystemAuthorities,
     /// rustls does not want it so.
-    #[error(transparent)]
+    #[error("TLS cannot be set up: {0}")]
     Rustls(#[from] rustls::Error),
 }
 
@@ -55,19 +46,43 @@ pub fn client_config(tls: &config::ClientTls, alpn: &[&[u8]]) -> Result<Arc<Clie
 }
 
 fn authorities(tls: &config::ClientTls) -> Result<RootCertStore, TlsSetupProblem> {
-    let mut store = RootCertStore::empty();
     let Some(file) = &tls.ca else {
+        let mut store = RootCertStore::empty();
         store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         return if store.is_empty() { Err(TlsSetupProblem::NoSystemAuthorities) } else { Ok(store) };
     };
-    let certificates = CertificateDer::pem_file_iter(file)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|problem| TlsSetupProblem::Authorities { file: file.clone(), problem })?;
-    for certificate in certificates {
-        store.add(certificate)?;
-    }
-    if store.is_empty() { Err(TlsSetupProblem::NoAuthority(file.clone())) } else { Ok(store) }
+    config::pem::authorities(file).map_err(TlsSetupProblem::Authorities)
 }
+
+/// Why a handshake with a server failed, in words for an operator where they are known.
+#[must_use]
+pub fn reason(error: &io::Error) -> String {
+    use rustls::{CertificateError as Certificate, Error};
+    let Some(problem) = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) else {
+        return error.to_string();
+    };
+    let Error::InvalidCertificate(certificate) = problem else { return problem.to_string() };
+    match certificate {
+        Certificate::UnknownIssuer => {
+            "its certificate is of an authority that is not trusted here: name that one's file as `ca` of `tls`"
+                .to_owned()
+        }
+        Certificate::Expired | Certificate::ExpiredContext { .. } => "its certificate has expired".to_owned(),
+        Certificate::NotValidYet | Certificate::NotValidYetContext { .. } => {
+            "its certificate is not valid yet".to_owned()
+        }
+        Certificate::NotValidForName => "its certificate is for other names than that of the server".to_owned(),
+        Certificate::NotValidForNameContext { expected, presented } => {
+            let names = presented.iter().take(NAMES_SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+            let names = if names.is_empty() { "no name at all" } else { &names };
+            format!("its certificate is not for {}, but for {names}", expected.to_str())
+        }
+        other => format!("its certificate cannot be trusted: {other}"),
+    }
+}
+
+/// Of a certificate, which may have thousands.
+const NAMES_SHOWN: usize = 5;
 
 /// Takes any certificate, but wants proof that the server holds its key.
 #[derive(Debug)]
@@ -129,11 +144,15 @@ mod tests {
 
     #[test]
     fn a_ca_file_without_certificates_is_a_problem() {
-        assert!(matches!(with_ca(""), Err(TlsSetupProblem::NoAuthority(_))));
-        assert!(matches!(with_ca("hello\n"), Err(TlsSetupProblem::NoAuthority(_))));
-        assert!(with_ca("-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n").is_err());
+        let said = |text| with_ca(text).map_or_else(|problem| problem.to_string(), |_| "fine".to_owned());
+        assert!(said("").ends_with("ca.pem holds no PEM certificate"));
+        assert!(said("hello\n").ends_with("ca.pem holds no PEM certificate"));
+        assert!(said("-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n").ends_with("ca.pem is not PEM"));
+        let nonsense = said("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+        assert!(nonsense.ends_with("ca.pem holds PEM that is no certificate of an authority"), "{nonsense}");
         let missing = config::ClientTls { ca: Some("no/such/file".into()), skip_verification: false };
-        assert!(matches!(client_config(&missing, &[]), Err(TlsSetupProblem::Authorities { .. })));
+        let missing = client_config(&missing, &[]).expect_err("no file").to_string();
+        assert!(missing.starts_with("no/such/file cannot be read: "), "{missing}");
     }
 
     #[test]

@@ -79,7 +79,12 @@ fn a_disabled_account_is_told_apart_from_an_unknown_one_in_the_log() {
         let answer = mail.try_login(&mut mail.open(&gateway), "nobody", "wrong");
         mail.refused(&answer, Refusal::BadCredentials);
     }
-    gateway.logged(&["login denied", "ursula", "denial=\"policy\"", "detail=\"status\""]);
+    gateway.logged(&[
+        "login denied",
+        "ursula",
+        "denial=\"policy\"",
+        "detail=\"status deny (userAccountControl=`66050`, flag 2)\"",
+    ]);
     gateway.logged(&["login denied", "nobody", "detail=\"unknown user\""]);
 }
 

@@ -29,7 +29,7 @@ fn before_tls(mail: Mail, mode: &str) -> Vec<Step> {
 
 /// A login where the handshake goes so, by both kinds of TLS and in both protocols.
 #[track_caller]
-fn gives_nothing_away(what: &str, handshake: &[Step], why: Refusal) {
+fn gives_nothing_away(what: &str, said: &str, handshake: &[Step], why: Refusal) {
     for (mail, mode) in BOTH.into_iter().flat_map(|mail| ["implicit", "starttls"].map(|mode| (mail, mode))) {
         let fake = Fake::start([before_tls(mail, mode), handshake.to_vec()].concat());
         let gateway = Gateway::start(&plan(&fake, mode));
@@ -37,7 +37,8 @@ fn gives_nothing_away(what: &str, handshake: &[Step], why: Refusal) {
         let answer = mail.try_login(&mut client, "alice", "alice-secret");
         mail.refused(&answer, why);
         fake.heard_no_login();
-        gateway.logged(&["login denied", "one.stores.example.org"]);
+        gateway.logged(&["login denied", "one.stores.example.org", said]);
+        gateway.logged(&["the back-end is down", "one.stores.example.org", said]);
         drop(client);
         gateway.is_calm();
         assert!(!gateway.log().contains("alice-secret"), "{what}: a password in the log");
@@ -46,14 +47,14 @@ fn gives_nothing_away(what: &str, handshake: &[Step], why: Refusal) {
 
 #[test]
 fn a_back_end_with_a_bad_certificate_is_misconfigured_and_gets_no_credential_a48() {
-    let bad: [(&str, Leaf); 3] = [
-        ("expired", certs().expired()),
-        ("self-signed", certs().self_signed()),
-        ("a common name only", certs().with_a_common_name_only()),
+    let bad: [(&str, &str, Leaf); 3] = [
+        ("expired", "its certificate has expired", certs().expired()),
+        ("self-signed", "its certificate is of an authority that is not trusted here", certs().self_signed()),
+        ("a common name only", "its certificate is not for one.stores.example.org", certs().with_a_common_name_only()),
     ];
-    for (what, leaf) in &bad {
+    for (what, said, leaf) in &bad {
         // Whoever shows it would let everyone in.
-        gives_nothing_away(what, &[tls(leaf), say(""), Step::Agree(Mail::Imap)], Refusal::Misconfigured);
+        gives_nothing_away(what, said, &[tls(leaf), say(""), Step::Agree(Mail::Imap)], Refusal::Misconfigured);
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::support::certs::{Leaf, certs};
 use crate::support::gateway::{Gateway, portcullis};
+use crate::support::mail::Mail;
 use crate::support::{keeper, site};
 
 fn days_from_now(days: u64) -> f64 {
@@ -59,4 +60,50 @@ fn a_certificate_that_expires_is_told_of_at_the_start_at_a_reload_and_by_a_metri
 fn a_certificate_that_does_not_cover_the_host_name_is_told_of() {
     let gateway = Gateway::start(&site::shared().plan().set("hostname", "gate.example.com"));
     gateway.logged(&["WARN", "no certificate of `tls.certificates` covers gate.example.com", "mail.example.org"]);
+}
+
+#[test]
+fn a_certificate_that_does_not_fit_its_key_is_not_taken_over_and_one_line_says_so() {
+    let folder = keeper::folder("mismatch");
+    let [one, two] =
+        ["one", "two"].map(|name| [folder.join(format!("{name}.pem")), folder.join(format!("{name}.key"))]);
+    let renew = |days: [i64; 2]| {
+        [&one, &two].into_iter().for_each(|files| copy(&certs().dated(days), [&files[0], &files[1]]));
+    };
+    renew([-1, 90]);
+    let entry = |files: &[std::path::PathBuf; 2]| {
+        format!("{{ certificate: \"{}\", key: \"{}\" }}", files[0].display(), files[1].display())
+    };
+    let plan = site::shared().plan();
+    let gateway = Gateway::start(&plan.set("tls.certificates", &format!("[{}, {}]", entry(&one), entry(&two))));
+
+    // The key of the first is still the former one; what was put beside it is out of date on top of that.
+    std::fs::copy(&certs().dated([-90, -1]).certificate, &one[0]).unwrap();
+    gateway.reload();
+    gateway.metric_becomes("reloads_total", &["failed"], 1.0);
+    let line = gateway.logged(&["ERROR", "reload: a certificate was not taken over"]);
+    let words = format!(
+        "tls.certificates[0].key: the key in {} does not belong to the certificate in {}; the former certificate stays in use",
+        one[1].display(),
+        one[0].display()
+    );
+    assert!(line.contains(&words) && line.contains(&format!("{}:", gateway.file().display())), "{line}");
+    let line = gateway.logged(&["WARN", "reload failed in part: tls.certificates[0].key could not be taken over"]);
+    assert!(line.contains("read=\"certificates (1 of 2)\"") && line.contains("outcome=\"failed\""), "{line}");
+    let log = gateway.log();
+    assert!(!log.contains("expired at") && !log.contains("KeyMismatch") && !log.contains(" reloaded;"), "{log}");
+    assert_eq!(log.matches("does not belong").count(), 1, "{log}");
+    drop(Mail::Imap.session(&gateway, "alice"));
+
+    std::fs::write(&two[1], "no key").unwrap();
+    gateway.reload();
+    gateway.metric_becomes("reloads_total", &["failed"], 2.0);
+    let failed = "reload failed: tls.certificates[0].key, tls.certificates[1].key could not be taken over";
+    gateway.logged(&["WARN", failed, "read=\"nothing\""]);
+    gateway.logged(&["ERROR", "two.key holds no PEM private key"]);
+
+    renew([-1, 80]);
+    gateway.reload();
+    gateway.metric_becomes("reloads_total", &["completed"], 1.0);
+    gateway.logged(&["INFO", "reloaded; the configuration itself is read at a start only", "read=\"certificates\""]);
 }

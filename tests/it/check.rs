@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::support::certs::certs;
 use crate::support::gateway::{Gateway, portcullis};
+use crate::support::plan::Plan;
 use crate::support::{keeper, site};
 
 fn write(text: &str) -> PathBuf {
@@ -104,8 +105,7 @@ fn every_fault_of_a_users_file_is_told_with_its_line_and_key() {
          backends: { stores: { servers: [mail1, mail2] } }\n",
     );
     let users = file.with_file_name("users.yaml");
-    let text =
-        "alice: mail1\n\"*\": mail1\n\"^[a-m].*\": mail1\nbob: mail3\ncarol: { host: mail1, services: [imaps] }\n";
+    let text = "alice: mail1\n\"*\": mail1\n\"^[a-m].*\": mail1\nbob: mail3\ncarol: { host: mail1, services: [imaps] }\ndave@example.net: mail1\n";
     std::fs::write(&users, text).unwrap();
     let checked = portcullis(&["check", file.to_str().unwrap()]);
     assert_eq!(checked.code, Some(1), "{checked:?}");
@@ -114,6 +114,7 @@ fn every_fault_of_a_users_file_is_told_with_its_line_and_key() {
         "3: ^[a-m].*: is nobody's name",
         "4: bob: `mail3` is a host that no pool of `backends` has or matches; did you mean `mail1`?",
         "5: carol.services[0]: `imaps` is not one of imap, pop3, submission; `imap` is",
+        "6: dave@example.net: is in a domain that is neither one of `directory.domains` nor",
     ];
     let lines: Vec<&str> = checked.out.lines().collect();
     assert_eq!(lines.len(), expected.len(), "{lines:#?}");
@@ -122,6 +123,33 @@ fn every_fault_of_a_users_file_is_told_with_its_line_and_key() {
     }
     let served = portcullis(&["serve", file.to_str().unwrap()]);
     assert!(lines.iter().all(|line| served.err.contains(line)), "{served:?}");
+}
+
+#[test]
+fn a_warning_of_a_users_file_is_told_by_check_at_the_start_and_at_a_reload() {
+    let file = keeper::folder("users").join("users.yaml");
+    let host = "one.stores.example.org:993";
+    std::fs::write(&file, format!("alice: {{ host: \"{host}\", services: [imap] }}\nbob: {host}\n")).unwrap();
+    let source = format!("{{ path: \"{}\" }}", file.display());
+    let checked = write(&format!(
+        "listeners:\n  - {{ service: imap, address: \"127.0.0.1:0\", tls: none }}\n\
+         \x20 - {{ service: pop3, address: \"127.0.0.1:0\", tls: none }}\n\
+         directory: {{ sources: [ {{ file: {source} }} ] }}\n\
+         backends: {{ stores: {{ servers: [one.stores.example.org] }} }}\n"
+    ));
+    let check = |more: &[&str]| portcullis(&[&["check", checked.to_str().unwrap()], more].concat());
+    let said = check(&[]).fine();
+    let warning = format!("{}:2: warning: bob: its host `{host}` has a port", file.display());
+    assert!(said.starts_with(&warning) && said.ends_with(": good, with 1 warning\n"), "{said}");
+    assert_eq!(check(&["--strict"]).code, Some(1));
+    let plan = Plan::before_one(1, 1).without("directory.sources.pool").set("directory.sources.file", &source);
+    let gateway = Gateway::start(&plan);
+    gateway.logged(&["WARN", &warning]);
+    std::fs::write(&file, "").unwrap();
+    gateway.reload();
+    let warning = format!("{}: warning: holds no users", file.display());
+    gateway.logged(&["WARN", &warning]);
+    assert!(check(&[]).fine().starts_with(&warning));
 }
 
 #[test]
@@ -176,6 +204,10 @@ fn the_files_that_we_ship_pass_where_a_site_has_put_its_own_beside_them() {
         std::fs::copy(file.path(), folder.join(file.file_name())).unwrap();
     }
     for name in ["minimal.yaml", "demo.yaml", "portcullis.yaml"] {
-        portcullis(&["check", folder.join(name).to_str().unwrap()]).fine();
+        let said = portcullis(&["check", folder.join(name).to_str().unwrap()]).fine();
+        // Certificates and keys are the site's own; what we have written is as we advise.
+        let of_a_site = ["which holds a secret", "no certificate of"];
+        let is_fine = |line: &str| !line.contains("warning: ") || of_a_site.iter().any(|words| line.contains(words));
+        assert!(said.lines().all(is_fine), "{said}");
     }
 }

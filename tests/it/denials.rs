@@ -23,6 +23,8 @@ fn a_wrong_password_an_unknown_user_and_a_locked_one_each_get_their_code_and_may
         refused_then_welcome(&gateway, mail, "carol", "carol-secret", Refusal::Policy);
         refused_then_welcome(&gateway, mail, "grace", "grace-secret", Refusal::Unavailable);
     }
+    gateway.logged(&["login denied", "carol", "denial=\"policy\"", "detail=\"status deny (employeeType=`locked`)\""]);
+    gateway.logged(&["login denied", "grace", "detail=\"status unavailable (employeeType=`maintenance`)\""]);
 }
 
 #[test]
@@ -83,6 +85,7 @@ fn a_user_may_use_the_services_of_its_entry_and_no_others() {
     let gateway = Gateway::start(&site::shared().plan());
     Mail::Imap.session(&gateway, "frank");
     refused_then_welcome(&gateway, Mail::Pop3, "frank", "frank-secret", Refusal::Policy);
+    gateway.logged(&["login denied", "frank", "denial=\"policy\"", "service not allowed (businessCategory=`imap`)"]);
 }
 
 #[test]

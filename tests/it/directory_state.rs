@@ -38,6 +38,7 @@ fn a_directory_that_is_away_is_told_of_on_every_surface_and_its_users_are_still_
     let gateway = Gateway::start(&plan(&slapd));
     assert_eq!(ready(&gateway), (200, "ready\n".to_owned()));
     assert!(status(&gateway).contains("directory  answers\n"));
+    assert!(status(&gateway).contains("registry   kept in memory, until a restart (registry.store is memory)\n"));
     Mail::Imap.session(&gateway, "alice");
     slapd.kill();
     notice(&gateway);

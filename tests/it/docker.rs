@@ -156,7 +156,10 @@ fn instructions(kind: &str) -> Vec<String> {
 fn the_image_is_built_by_the_steps_that_the_script_runs_and_copies_what_there_is() {
     let steps = program::run_file(&root().join("docker/build-steps"), &["--list"]).fine();
     let steps: Vec<&str> = steps.lines().collect();
-    assert!(steps.contains(&"RUN cargo build --locked --release --bin portcullis"), "{steps:#?}");
+    assert!(
+        steps.contains(&"RUN cargo build --locked --profile dist --features jemalloc --bin portcullis"),
+        "{steps:#?}"
+    );
     let shown: BTreeSet<String> =
         read(".dockerignore").lines().filter_map(|line| line.strip_prefix('!')).map(ToOwned::to_owned).collect();
     let mut copied = BTreeSet::new();
@@ -164,7 +167,7 @@ fn the_image_is_built_by_the_steps_that_the_script_runs_and_copies_what_there_is
         let mut words: Vec<&str> = copy.split(' ').collect();
         words.pop();
         if words[0].starts_with("--from=builder") {
-            assert_eq!(words[1], "/src/target/release/portcullis");
+            assert_eq!(words[1], "/src/target/dist/portcullis");
             continue;
         }
         assert!(steps.contains(&format!("COPY {copy}").as_str()), "{copy} is not among {steps:#?}");

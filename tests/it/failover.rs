@@ -77,6 +77,7 @@ fn a_server_that_swallows_connections_is_waited_for_once_and_then_its_users_are_
         refused();
     }
     assert_eq!(tried(), before, "nobody waited");
+    assert!(gateway.metric("backend_connects_total", &["known_down"]) >= 20.0, "and it is counted all the same");
 }
 
 #[test]

@@ -96,6 +96,7 @@ fn when_stopped_it_takes_leave_of_who_has_not_logged_in_and_lets_the_others_fini
     imap.ask_for("o LOGOUT", "* BYE ");
     pop3.ask_for("QUIT", "+OK");
     assert!(gateway.wait(Duration::from_secs(10)).success(), "with the last session, long before the grace is over");
+    gateway.logged(&["INFO", "stopped; every session had ended"]);
 }
 
 #[test]
@@ -110,6 +111,7 @@ fn when_stopped_it_cuts_what_is_left_after_the_grace() {
     for client in &mut sessions {
         client.closed();
     }
+    gateway.logged(&["stopped; the sessions that were still open were cut", "sessions_cut=2"]);
 }
 
 #[test]

@@ -176,7 +176,7 @@ fn every_alert_is_silent_in_good_times_and_fires_when_its_fault_is_caused() {
 
     std::fs::write(&house.certificate, "no certificate").unwrap();
     house.gateway.reload();
-    house.gateway.logged(&["reload: the old one stays"]);
+    house.gateway.logged(&["reload: a certificate was not taken over"]);
     let until_they_fire = |house: &House, names: &[&str]| {
         let end = Instant::now() + LIMIT;
         let mut waiting: Vec<&Query> = alerts.iter().filter(|query| names.contains(&query.of.as_str())).collect();

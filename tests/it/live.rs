@@ -101,17 +101,17 @@ fn who_lists_sessions_with_their_true_addresses_and_back_ends() {
 #[test]
 fn who_is_kicked_hears_bye_and_nobody_else_does() {
     let gateway = Gateway::start(&plan());
-    let whom: [&[&str]; 4] = [
-        &["--user", "alice"],
-        &["alice@example.org"],
-        &["--from", "127.0.0.84"],
-        &["--backend", "one.stores.example.org"],
+    let whom: [(&[&str], &str); 4] = [
+        (&["--user", "alice"], "alice@example.org (typed: alice): "),
+        (&["alice@example.org"], "alice@example.org: "),
+        (&["--from", "127.0.0.84"], ""),
+        (&["--backend", "one.stores.example.org"], ""),
     ];
-    for which in whom {
+    for (which, of) in whom {
         let mut other = open(Mail::Imap, "127.0.0.85", &gateway, "bob");
         let mut client = open(Mail::Imap, "127.0.0.84", &gateway, "alice");
         are_on(&gateway, 2.0);
-        assert_eq!(run(&gateway, &[&["kick"], which].concat()), "sessions dropped: 1\n");
+        assert_eq!(run(&gateway, &[&["kick"], which].concat()), format!("{of}sessions dropped: 1\n"));
         assert!(client.line().starts_with("* BYE "), "{which:?}");
         are_on(&gateway, 1.0);
         other.ask_for("n NOOP", "n OK");
@@ -145,7 +145,7 @@ fn a_protocol_that_is_switched_off_is_refused_and_the_others_work() {
     on.ask_for("n NOOP", "n OK");
     assert_eq!(
         run(&gateway, &["enable", "alice", "pop3"]),
-        "pop3 is enabled for alice, until the gateway restarts (registry.store is memory)\n"
+        "pop3 is enabled for alice@example.org (typed: alice), until the gateway restarts (registry.store is memory)\n"
     );
     drop(Mail::Pop3.session(&gateway, "alice"));
     run(&gateway, &["disable", "alice", "imap", "--now"]);

@@ -88,10 +88,14 @@ fn each_gateway_shows_the_sessions_of_both_and_where_they_are() {
 fn an_act_at_one_gateway_reaches_the_sessions_of_the_other() {
     let (_redis, one, two) = two(|plan| plan);
     let mut other = open("127.0.0.93", &two, "bob");
-    for (which, of) in [("--user", "alice"), ("--from", "127.0.0.94"), ("--backend", "one.stores.example.org")] {
+    for (which, of, said) in [
+        ("--user", "alice", "alice@example.org (typed: alice): "),
+        ("--from", "127.0.0.94", ""),
+        ("--backend", "one.stores.example.org", ""),
+    ] {
         let (mut here, mut there) = (open("127.0.0.94", &one, "alice"), open("127.0.0.94", &two, "alice"));
         shows(&one, &["who"], |text| text.ends_with("\n3 sessions\n"));
-        let told = "sessions dropped: 1 here, about 1 elsewhere (1 other gateway told)\n";
+        let told = format!("{said}sessions dropped: 1 here, about 1 elsewhere (1 other gateway told)\n");
         assert_eq!(run(&one, &["kick", which, of]), told);
         assert!(here.line().starts_with("* BYE ") && there.line().starts_with("* BYE "), "{which}");
         shows(&one, &["who"], |text| text.ends_with("\n1 session\n"));
@@ -135,8 +139,11 @@ fn while_the_server_is_away_a_gateway_shows_its_own_sessions_and_says_so() {
     shows(&one, &["who"], |text| text.ends_with(own) && text.contains("alice"));
     assert!(run(&one, &["status"]).contains("of this gateway only"));
     let kicked = run(&one, &["kick", "--user", "bob"]);
-    assert_eq!(kicked, "sessions dropped: 0 (of this gateway only: the registry's store is away)\n");
+    let told =
+        "bob@example.org (typed: bob): sessions dropped: 0 (of this gateway only: the registry's store is away)\n";
+    assert_eq!(kicked, told);
     redis.kill();
+    shows(&one, &["status"], |text| text.contains("registry   its store (registry.store) does not answer\n"));
     shows(&one, &["who"], |text| text.ends_with(own));
     // Each gateway's own count decides.
     let _second = open("127.0.0.96", &one, "alice");
@@ -407,7 +414,8 @@ fn a_route_that_is_forgotten_at_one_gateway_is_forgotten_at_the_other() {
     };
     assert_eq!((asks(&one), asks(&two)), (1, 1), "each for itself");
     assert_eq!((asks(&one), asks(&two)), (0, 0), "they remember");
-    assert_eq!(forget(), (200, "{\"forgotten\":true,\"nodes_told\":1,\"partial\":false}".to_owned()));
+    let of = "{\"user\":\"alice@example.org\",\"typed\":\"alice\",\"note\":null,";
+    assert_eq!(forget(), (200, format!("{of}\"forgotten\":true,\"nodes_told\":1,\"partial\":false}}")));
     told(1);
     assert_eq!((asks(&one), asks(&two)), (1, 1));
     let ops = sign_in(&one, OPS);
@@ -418,7 +426,7 @@ fn a_route_that_is_forgotten_at_one_gateway_is_forgotten_at_the_other() {
     assert_eq!((asks(&one), asks(&two)), (1, 1));
     redis.kill();
     shows(&one, &["status"], |text| text.contains("of this gateway only"));
-    assert_eq!(forget(), (200, "{\"forgotten\":true,\"nodes_told\":0,\"partial\":true}".to_owned()));
+    assert_eq!(forget(), (200, format!("{of}\"forgotten\":true,\"nodes_told\":0,\"partial\":true}}")));
     ask(&one, "POST", "/forget", &ops, &format!("csrf={csrf}&user=alice&back=/"));
     page_shows(&one, &ops, "/sessions", &["The other gateways may not have been told."]);
     assert_eq!((asks(&one), asks(&two)), (1, 0), "who was not told still remembers");

@@ -155,7 +155,7 @@ fn each_refused_recipient_has_its_code() {
     gateway.logged(&["recipient refused", "nobody@example.org", "550 5.1.1"]);
     for (recipient, why) in [
         ("someone@elsewhere.example.net", "not one of directory.domains"),
-        ("grace@example.org", "status"),
+        ("grace@example.org", "status unavailable (employeeType=`maintenance`)"),
         ("dave@example.org", "which no pool has or matches"),
         ("twins@example.org", "more than one directory entry matches"),
     ] {

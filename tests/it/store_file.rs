@@ -46,16 +46,26 @@ fn a_damaged_file_is_a_clear_error_with_the_way_out_and_no_panic() {
     let mut flipped = good.clone();
     // The size of a page, which an assertion compares.
     flipped.iter_mut().skip(12).take(4).for_each(|byte| *byte ^= 0xff);
-    let damages: [&[u8]; 4] = [&good[..good.len() / 2], &good[..100], &flipped, b"something else"];
-    for damaged in damages {
+    let damages: [(&[u8], &str); 4] = [
+        (&good[..good.len() / 2], "it is damaged: it"),
+        (&good[..100], "it was cut short: its end is missing"),
+        (&flipped, "its content is not what the gateway wrote"),
+        (b"something else", "it does not begin as a registry's file does"),
+    ];
+    for (damaged, reason) in damages {
         std::fs::write(&file, damaged).unwrap();
         for _each_start in 0..2 {
             let said = refused(&gateway, &[]);
             let path = file.display();
-            for words in ["is damaged", &format!("mv {path} {path}.damaged"), "--recreate-store", "switched off"] {
+            for words in
+                ["is damaged", &format!("mv {path} {path}.damaged"), "--recreate-store", "switched off", reason]
+            {
                 assert!(said.contains(words), "{words} is not in {said}");
             }
             assert!(!said.contains("panicked"), "{said}");
+            // What the database itself says comes last.
+            let (_, internal) = said.split_once("(internal reason: ").unwrap_or_default();
+            assert!(internal.is_empty() || internal.trim_end().ends_with(')'), "{said}");
         }
     }
     assert!(aside(&file).is_empty(), "nothing was moved that nobody asked for");

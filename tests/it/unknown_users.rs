@@ -69,7 +69,10 @@ fn while_the_directory_is_away_a_name_is_switched_only_by_force() {
     drop(Mail::Imap.session(&gateway, "alice"));
     site.slapd.kill();
     wait::until_true("an answer that is stale", wait::SOON, || run(&gateway, &["user", "alice"]).contains("(stale: "));
-    assert!(run(&gateway, &["disable", "alice", "pop3"]).contains("pop3 is disabled for alice"), "she is remembered");
+    assert!(
+        run(&gateway, &["disable", "alice", "pop3"]).contains("pop3 is disabled for alice@example.org (typed: alice)"),
+        "she is remembered"
+    );
 
     let (status, answer) = call(&gateway, VIEW, "GET", "/users/bob", "");
     assert!(status == 200 && answer.contains("\"answer\":\"unavailable\""), "{answer}");
@@ -84,7 +87,7 @@ fn while_the_directory_is_away_a_name_is_switched_only_by_force() {
     let form = format!("csrf={csrf}&user=bob&protocol=pop3&to=off&back=/");
     let question = ask(&gateway, "POST", "/switch", &ops, &form);
     assert_eq!(question.status, 200, "{}", question.body);
-    assert!(question.body.contains("Disable pop3 for bob all the same?"), "{}", question.body);
+    assert!(question.body.contains("Disable pop3 for bob@example.org (typed: bob) all the same?"), "{}", question.body);
     assert!(!gateway.log().contains("what=\"bob@example.org\""), "{}", gateway.log());
     assert_eq!(ask(&gateway, "POST", "/switch", &ops, &format!("{form}&force=yes")).status, 303);
     gateway.logged(&["act=\"disable\"", "what=\"bob@example.org\"", "protocol=\"pop3\""]);
@@ -111,6 +114,15 @@ fn an_operator_sees_where_a_user_lives_and_why_logins_were_refused() {
     }
     let nosuch = run(&gateway, &["user", "nosuch"]);
     assert!(nosuch.contains("there is no such user") && nosuch.contains("unknown user"), "{nosuch}");
+    assert!(nosuch.contains("failed logins  1 (the last ") && nosuch.contains(" ago from 127.0.0.89)\n"), "{nosuch}");
+    for protocol in ["imap", "pop3", "submission"] {
+        let row = nosuch.lines().find(|line| line.starts_with(protocol)).expect("a row");
+        assert_eq!(row.split_whitespace().collect::<Vec<_>>(), [protocol, "-", "-", "-"], "{nosuch}");
+    }
+    let ops = sign_in(&gateway, OPS);
+    let page = ask(&gateway, "GET", "/user?name=nosuch", &ops, "").body;
+    assert!(page.contains("<strong>1</strong> failed login, the last") && !page.contains("No failed logins"), "{page}");
+    assert!(page.matches(">no such user</span>").count() >= 2 && !page.contains(">enabled<"), "{page}");
     let (_, detail) = call(&gateway, VIEW, "GET", "/users/bob", "");
     assert!(detail.contains("\"refused_logins\":[{\"at\":") && !detail.contains("wrong\""), "no password: {detail}");
     let (_, detail) = call(&gateway, VIEW, "GET", "/users/frank", "");
@@ -118,7 +130,8 @@ fn an_operator_sees_where_a_user_lives_and_why_logins_were_refused() {
 
     let searches = || site::shared().slapd.searches("mail=bob@example.org");
     let before = searches();
-    assert_eq!(run(&gateway, &["forget", "bob"]), "the route of bob: forgotten; the next login asks the directory\n");
+    let forgotten = "the route of bob@example.org (typed: bob): forgotten; the next login asks the directory\n";
+    assert_eq!(run(&gateway, &["forget", "bob"]), forgotten);
     assert!(run(&gateway, &["forget", "bob"]).contains("nothing was remembered"));
     run(&gateway, &["user", "bob"]);
     wait::until_true("a search for bob", wait::SOON, || searches() > before);

@@ -24,7 +24,7 @@ pub(super) struct Status {
     /// The registry's store is away, so the other gateways are missing.
     partial: bool,
     directory: Directory,
-    /// Whether the registry's store is there.
+    /// Whether the registry's store answers.
     registry_up: bool,
     /// Whether what is switched off stays so over a restart.
     registry_kept: bool,

@@ -6,9 +6,11 @@ use utoipa::ToSchema;
 
 use super::sessions::{LIMIT_MAX, Sessions, matching};
 use super::{Admin, Caller, Dropped, Refusal, State, Whose};
+use crate::admin::acted_on::ActedOn;
+use crate::admin::acts::ForgottenRoute;
 use crate::admin::directory::{DirectoryAnswer, Verdict};
 use crate::admin::refusal::{Body, Path};
-use crate::admin::{acts, named};
+use crate::admin::{acts, failures, named};
 use crate::config::Standing;
 use crate::nodes::Remembered;
 use crate::proto::Protocol;
@@ -87,6 +89,7 @@ struct Address {
 #[derive(Serialize, ToSchema)]
 struct Failures {
     /// About so many, where several gateways share the registry's store: what it did not confirm in time is told again.
+    /// Not fewer than are in `refused_logins`, which has those of unknown names too.
     count: u64,
     last_at: Option<u64>,
     last_address: Option<String>,
@@ -108,6 +111,8 @@ pub(super) struct Wish {
 /// What it is now.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Switched {
+    #[serde(flatten)]
+    of: ActedOn,
     enabled: bool,
     /// Whether a restart leaves it so: with `registry.store: memory` it does not.
     kept: bool,
@@ -115,9 +120,20 @@ pub(super) struct Switched {
     dropped: Dropped,
 }
 
+/// What became of a user's sessions.
+#[derive(Serialize, ToSchema)]
+pub(super) struct DroppedOfUser {
+    #[serde(flatten)]
+    of: ActedOn,
+    #[serde(flatten)]
+    dropped: Dropped,
+}
+
 /// What was forgotten.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Forgotten {
+    #[serde(flatten)]
+    of: ActedOn,
     /// Whether there was something to forget here.
     forgotten: bool,
     /// Other gateways that were told; they forget it within a second or so.
@@ -143,6 +159,7 @@ pub(super) async fn one(State(admin): State<Admin>, Path(name): Path<String>) ->
     let address =
         |visit: &Visit| Address { address: visit.address.to_string(), at: visit.at, protocol: visit.protocol.name() };
     let filter = Filter { user: Some(user.shared_name()), ..Filter::default() };
+    let refused = admin.parts.roster.refused_logins(user.name());
     let mut sessions = matching(&admin, &filter, None, LIMIT_MAX).await?;
     sessions.partial |= is_partial;
     Ok(Json(Detail {
@@ -150,12 +167,8 @@ pub(super) async fn one(State(admin): State<Admin>, Path(name): Path<String>) ->
         protocols: Protocol::ALL.into_iter().filter(|protocol| protocol.login() == *protocol).map(switch).collect(),
         last_address: known.addresses.last().map(|visit| visit.address.to_string()),
         addresses: known.addresses.iter().rev().map(address).collect(),
-        failed_logins: Failures {
-            count: known.failures,
-            last_at: known.last_failure.map(|(at, _)| at),
-            last_address: known.last_failure.map(|(_, address)| address.to_string()),
-        },
-        refused_logins: admin.parts.roster.refused_logins(user.name()).into_iter().map(RefusedLogin::from).collect(),
+        failed_logins: failures::Failures::of(&known, &refused).into(),
+        refused_logins: refused.into_iter().map(RefusedLogin::from).collect(),
         directory: answer.into(),
         sessions,
     }))
@@ -189,6 +202,12 @@ const fn status(standing: Standing) -> &'static str {
     }
 }
 
+impl From<failures::Failures> for Failures {
+    fn from(failures::Failures { count, last }: failures::Failures) -> Self {
+        Self { count, last_at: last.map(|(at, _)| at), last_address: last.map(|(_, address)| address.to_string()) }
+    }
+}
+
 impl From<roster::RefusedLogin> for RefusedLogin {
     fn from(refused: roster::RefusedLogin) -> Self {
         Self {
@@ -204,7 +223,7 @@ impl From<roster::RefusedLogin> for RefusedLogin {
 /// Switches a protocol off or on for a user, from the next login on. 404: the directory does not know the user, and
 /// nothing is switched off for that name.
 #[utoipa::path(put, path = "/users/{name}/protocols/{protocol}", operation_id = "switch_protocol", request_body = Wish,
-    params(("name" = String, Path, description = "A user's name"), ("protocol" = String, Path, pattern = "^(imap|pop3|submission|smtp)$")),
+    params(("name" = String, Path, description = "A user's name"), ("protocol" = String, Path, pattern = "^(imap|pop3|submission)$")),
     responses((status = 200, body = Switched), (status = "4XX", body = Refusal), (status = 503, body = Refusal), (status = 507, body = Refusal)))]
 pub(super) async fn switch(
     State(admin): State<Admin>,
@@ -216,19 +235,21 @@ pub(super) async fn switch(
     let (user, answer) = admin.look_up_for_act(&name).await?;
     let Wish { enabled, now, force } = wish;
     let done = admin.switch(&caller, &user, &answer, acts::Wish { protocol, enabled, now, force }).await?;
-    Ok(Json(Switched { enabled, kept: done.kept, dropped: done.dropped.into() }))
+    let of = ActedOn::looked_up(&name, &user, &answer);
+    Ok(Json(Switched { of, enabled, kept: done.kept, dropped: done.dropped.into() }))
 }
 
 /// Drops a user's sessions.
 #[utoipa::path(delete, path = "/users/{name}/sessions", operation_id = "drop_sessions_of_user", params(("name" = String, Path, description = "A user's name")),
-    responses((status = 200, body = Dropped), (status = "4XX", body = Refusal)))]
+    responses((status = 200, body = DroppedOfUser), (status = "4XX", body = Refusal)))]
 pub(super) async fn drop_sessions(
     State(admin): State<Admin>,
     Extension(caller): Extension<Caller>,
     Path(name): Path<String>,
-) -> Result<Json<Dropped>, Refusal> {
-    let user = admin.user(&name).await?;
-    Ok(Json(admin.drop_sessions(&caller, &Whose::user(&user, None)).await?.into()))
+) -> Result<Json<DroppedOfUser>, Refusal> {
+    let (user, answer) = admin.look_up(&name).await?;
+    let dropped = admin.drop_sessions(&caller, &Whose::user(&user, None)).await?.into();
+    Ok(Json(DroppedOfUser { of: ActedOn::looked_up(&name, &user, &answer), dropped }))
 }
 
 /// Forgets where the user lives, at all gateways that share the registry's store: the next login asks the directory.
@@ -239,7 +260,7 @@ pub(super) async fn forget_route(
     Extension(caller): Extension<Caller>,
     Path(name): Path<String>,
 ) -> Result<Json<Forgotten>, Refusal> {
-    let (forgotten, told) = admin.forget_route(&caller, &name).await?;
+    let ForgottenRoute { forgotten, told, of } = admin.forget_route(&caller, &name).await?;
     let nodes_told = if told.is_partial { 0 } else { told.nodes };
-    Ok(Json(Forgotten { forgotten, nodes_told, partial: told.is_partial }))
+    Ok(Json(Forgotten { of, forgotten, nodes_told, partial: told.is_partial }))
 }

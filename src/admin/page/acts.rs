@@ -10,7 +10,8 @@ use super::Page;
 use super::asker::{Act, Asker};
 use super::frame::{Frame, Trouble, elsewhere, ours, shown};
 use super::words::{called, sessions};
-use crate::admin::acts::{Ended, Whose, Wish};
+use crate::admin::acted_on::ActedOn;
+use crate::admin::acts::{Ended, ForgottenRoute, Whose, Wish};
 use crate::admin::directory::Doubt;
 use crate::admin::named;
 use crate::admin::refusal::Refusal;
@@ -62,9 +63,14 @@ struct Confirm<'t> {
 }
 
 pub(super) async fn drop_sessions(State(page): State<Page>, Act(asker, asked): Act<Drop>) -> Result<Response, Trouble> {
+    let mut of = None;
     let whose = match &*asked.of {
         "session" => Whose::session(&asked.what)?,
-        "user" => Whose::user(&page.admin.user(&asked.what).await?, None),
+        "user" => {
+            let (user, answer) = page.admin.look_up(&asked.what).await?;
+            of = Some(ActedOn::looked_up(&asked.what, &user, &answer));
+            Whose::user(&user, None)
+        }
         "address" => Whose::address(&asked.what)?,
         "backend" => Whose::backend(&page.admin, &asked.what)?,
         _ => return Err(Refusal::bad("of: session, user, address or backend").into()),
@@ -78,7 +84,8 @@ pub(super) async fn drop_sessions(State(page): State<Page>, Act(asker, asked): A
         Err(refusal) if refusal.status == StatusCode::NOT_FOUND => "This session had already ended.".to_owned(),
         Err(refusal) => return Err(refusal.into()),
     };
-    Ok(page.done(&asker, &asked.back, words))
+    let note = of.as_ref().map(note).unwrap_or_default();
+    Ok(page.done(&asker, &asked.back, format!("{words}{note}")))
 }
 
 pub(super) async fn switch(State(page): State<Page>, Act(asker, asked): Act<Switch>) -> Result<Response, Trouble> {
@@ -103,32 +110,39 @@ pub(super) async fn switch(State(page): State<Page>, Act(asker, asked): Act<Swit
         return Ok(question);
     }
     let force = asked.force == "yes";
+    let of = ActedOn::looked_up(&asked.user, &user, &answer);
     if !force && let Some(doubt @ Doubt::Unavailable(_)) = page.admin.doubt(&user, &answer) {
-        return Ok(page.all_the_same(&asker, &asked, &doubt.about(&user)));
+        return Ok(page.all_the_same(&asker, &asked, &of, &doubt.about(&user)));
     }
     let done = page.admin.switch(&asker.caller, &user, &answer, Wish { protocol, enabled, now, force }).await?;
     let word = if enabled { "enabled" } else { "disabled" };
     let kept = if done.kept { "" } else { ", until the gateway restarts" };
     let dropped = if now { format!(" {}", dropped(&done.dropped)) } else { String::new() };
-    Ok(page.done(&asker, &asked.back, format!("{} is {word} for {}{kept}.{dropped}", called(protocol), user.name())))
+    let (protocol, note) = (called(protocol), note(&of));
+    Ok(page.done(&asker, &asked.back, format!("{protocol} is {word} for {of}{kept}.{dropped}{note}")))
 }
 
 pub(super) async fn forget_route(
     State(page): State<Page>,
     Act(asker, asked): Act<Forget>,
 ) -> Result<Response, Trouble> {
-    let (forgotten, told) = page.admin.forget_route(&asker.caller, &asked.user).await?;
+    let ForgottenRoute { forgotten, told, of } = page.admin.forget_route(&asker.caller, &asked.user).await?;
     let here = if forgotten {
-        "The route is forgotten: the next login asks the directory."
+        format!("The route of {of} is forgotten: the next login asks the directory.")
     } else {
-        "No route was remembered: the next login asks the directory anyway."
+        format!("No route of {of} was remembered: the next login asks the directory anyway.")
     };
     let elsewhere = match told {
         Told { is_partial: true, .. } => " The other gateways may not have been told.",
         Told { nodes: 0, .. } => "",
         Told { .. } => " So it does at the other gateways.",
     };
-    Ok(page.done(&asker, &asked.back, format!("{here}{elsewhere}")))
+    Ok(page.done(&asker, &asked.back, format!("{here}{elsewhere}{}", note(&of))))
+}
+
+/// What an operator must know besides, as a sentence behind others.
+fn note(of: &ActedOn) -> String {
+    of.note().map(|note| format!(" Note: {note}.")).unwrap_or_default()
 }
 
 /// Said of sessions that are about to end.
@@ -177,11 +191,11 @@ impl Page {
     }
 
     /// Asked before a switch for a name that may be a typo.
-    fn all_the_same(&self, asker: &Asker, asked: &Switch, doubt: &str) -> Response {
+    fn all_the_same(&self, asker: &Asker, asked: &Switch, of: &ActedOn, doubt: &str) -> Response {
         let verb = if asked.to == "on" { "Enable" } else { "Disable" };
         shown(&Confirm {
             frame: Frame::around(self, asker),
-            question: format!("{verb} {} for {} all the same?", asked.protocol, asked.user),
+            question: format!("{verb} {} for {of} all the same?", asked.protocol),
             detail: doubt,
             yes: format!("{verb} all the same"),
             action: "/switch",

@@ -155,7 +155,8 @@ impl Page {
 
     fn store(&self) -> Part {
         let (registry, metrics) = (&self.admin.parts.registry, &self.admin.parts.metrics);
-        let (state, class) = if metrics.registry_up.get() == 0 { ("Away", "down") } else { ("There", "up") };
+        let (state, class) =
+            if metrics.registry_up.get() == 0 { ("Does not answer", "down") } else { ("Answers", "up") };
         let kind = match (registry.keeps(), registry.is_shared()) {
             (false, _) => "in memory: a restart forgets",
             (true, false) => "in a file of this gateway",

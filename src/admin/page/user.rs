@@ -11,6 +11,7 @@ use super::frame::{Frame, OWN_MEMORY, Trouble, shown};
 use super::rows::Row;
 use super::words::{Tag, Time, sessions};
 use crate::admin::directory::{DirectoryAnswer, Verdict};
+use crate::admin::failures::Failures;
 use crate::admin::refusal::Query;
 use crate::config::Standing;
 use crate::nodes::Remembered;
@@ -84,6 +85,8 @@ pub(super) async fn show(
     let switches = page.offered.iter().copied().filter(|protocol| protocol.login() == *protocol).map(switch).collect();
     let address = |visit: &Visit| (visit.address.to_string(), Tag::of(visit.protocol), Time::of(visit.at));
     let refused = |refused: RefusedLogin| (Time::of(refused.at), Tag::of(refused.protocol), refused);
+    let listed = parts.roster.refused_logins(user.name());
+    let failures = Failures::of(&known, &listed);
     let view = parts.nodes.others().await;
     let (rows, total) = page.rows_of(&view, Filter { user: Some(user.shared_name()), ..Filter::default() }).await;
     let mut frame = Frame::around_all(&page, &asker, view.is_partial);
@@ -96,9 +99,9 @@ pub(super) async fn show(
         kept: parts.registry.keeps(),
         outlives: parts.registry.is_shared() && !is_partial,
         addresses: known.addresses.iter().rev().map(address).collect(),
-        failures: known.failures,
-        last_failure: known.last_failure.map(|(at, address)| (Time::of(at), address.to_string())),
-        refused: parts.roster.refused_logins(user.name()).into_iter().map(refused).collect(),
+        failures: failures.count,
+        last_failure: failures.last.map(|(at, address)| (Time::of(at), address.to_string())),
+        refused: listed.into_iter().map(refused).collect(),
         rows,
         shows_user: false,
         has_others: view.has_others(),

@@ -91,6 +91,7 @@ fn pool(name: &str, fields: &mut Fields<'_>, named: &mut Named) -> (Pool, Option
         tls,
         verify,
         connect_timeout: fields.or("connect_timeout", values::time(MILLISECOND, 5 * MINUTE), Duration::from_secs(5)),
+        greeting_timeout: fields.or("greeting_timeout", values::time(MILLISECOND, 5 * MINUTE), Duration::from_secs(10)),
         login_timeout: fields.or("login_timeout", values::time(MILLISECOND, HOUR), Duration::from_secs(30)),
         recheck_interval: fields.section("health").or(
             "interval",

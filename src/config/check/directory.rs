@@ -10,6 +10,7 @@ use super::ldap;
 use super::sheet::Fields;
 use super::values::{self, DAY, MILLISECOND, Reading};
 use crate::config::{Cache, Directory, KnownHosts, Source};
+use crate::proto::Protocol;
 
 /// The directory, and what the cross checks ask about it.
 pub(super) struct Lives {
@@ -19,8 +20,11 @@ pub(super) struct Lives {
     pub(super) has_ldap: bool,
 }
 
-/// `takes_mail`: whether a listener takes mail by its recipients.
-pub(super) fn directory(root: &mut Fields<'_>, pools: &Pools, takes_mail: bool) -> Lives {
+/// `bound`: the protocols of the listeners.
+pub(super) fn directory(root: &mut Fields<'_>, pools: &Pools, bound: &[Protocol]) -> Lives {
+    let protocols: Vec<Protocol> = Protocol::ALL.into_iter().filter(|protocol| bound.contains(protocol)).collect();
+    let takes_mail = protocols.contains(&Protocol::Smtp);
+    let has_users = protocols.iter().any(|protocol| *protocol != Protocol::Smtp);
     let mut fields = root.section("directory");
     let default = fields.take("default_domain");
     let written = fields.take("domains");
@@ -37,7 +41,7 @@ pub(super) fn directory(root: &mut Fields<'_>, pools: &Pools, takes_mail: bool) 
     served.extend(default_domain.clone().filter(|domain| !domains.contains(domain)));
     let mut sources = Vec::new();
     for (index, item) in list.iter().enumerate() {
-        let Some(source) = source(item, pools, &served) else { continue };
+        let Some(source) = source(item, pools, &served, has_users) else { continue };
         if matches!(source, Source::Pool(_)) && index + 1 < list.len() {
             item.fault("knows everyone, so no source behind it is ever asked; it belongs at the end");
         }
@@ -53,6 +57,7 @@ pub(super) fn directory(root: &mut Fields<'_>, pools: &Pools, takes_mail: bool) 
         recipient_delimiter,
         sources,
         hosts,
+        protocols,
         cache,
     });
     Lives { directory, has_ldap }
@@ -84,10 +89,10 @@ fn delimiter(text: &str) -> Reading<Option<char>> {
     }
 }
 
-fn source(item: &Item<'_>, pools: &Pools, served: &[String]) -> Option<Source> {
+fn source(item: &Item<'_>, pools: &Pools, served: &[String], has_users: bool) -> Option<Source> {
     let mut fields = item.fields()?;
     match (fields.take("ldap"), fields.take("file"), fields.take("pool")) {
-        (Some(ldap), None, None) => Some(Source::Ldap(Box::new(ldap::ldap(&mut ldap.fields()?, served)?))),
+        (Some(ldap), None, None) => Some(Source::Ldap(Box::new(ldap::ldap(&mut ldap.fields()?, served, has_users)?))),
         (None, Some(file), None) => users(&file),
         (None, None, Some(name)) => name.read(|text| pools.known(text)).map(Source::Pool),
         (None, None, None) => {

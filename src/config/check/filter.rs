@@ -1,5 +1,7 @@
 //! LDAP filters as they are written: whether one can be asked, and whether it tells domains apart.
 
+use std::collections::BTreeSet;
+
 use super::sheet::{Fields, Place};
 use super::values::Reading;
 
@@ -62,6 +64,34 @@ fn tells_domains_apart(filter: &str) -> bool {
     }
 }
 
+/// The attributes by each of which a filter finds an entry, in lower case; the filter is right. One that has to match
+/// besides another adds no name to those of the other.
+pub(super) fn naming_attributes(filter: &str) -> BTreeSet<String> {
+    let inner = filter.trim().strip_prefix('(').and_then(|rest| rest.strip_suffix(')')).unwrap_or(filter);
+    let (operator, rest) = inner.split_at_checked(1).unwrap_or_default();
+    let inside = || parts(rest).into_iter().map(naming_attributes);
+    match operator {
+        "&" => inside().filter(|names| !names.is_empty()).min_by_key(BTreeSet::len).unwrap_or_default(),
+        "|" => inside().flatten().collect(),
+        "!" => BTreeSet::new(),
+        _ => {
+            let (attribute, value) = inner.split_once('=').unwrap_or_default();
+            let names_a_user = ["{user}", "{local}", "{account}"].iter().any(|name| value.contains(name));
+            let attribute = attribute.trim_end_matches(['~', '<', '>', ':']).to_ascii_lowercase();
+            names_a_user.then_some(attribute).into_iter().collect()
+        }
+    }
+}
+
+/// Whether users of these attributes have several names: there are several attributes, or one that holds aliases in the
+/// schemas of the presets.
+pub(super) fn lets_aliases_in(attributes: &BTreeSet<String>) -> bool {
+    attributes.len() > 1 || attributes.iter().any(|attribute| ALIASES.contains(&attribute.as_str()))
+}
+
+const ALIASES: [&str; 6] =
+    ["maillocaladdress", "mailalternateaddress", "mailequivalentaddress", "alias", "proxyaddresses", "zimbramailalias"];
+
 /// The filters that stand side by side in a list of filters.
 fn parts(list: &str) -> Vec<&str> {
     let (mut depth, mut start, mut parts) = (0_usize, 0, Vec::new());
@@ -114,6 +144,29 @@ mod tests {
             "(&(mail={user}){local})",
         ] {
             assert!(filter(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_filter_lets_aliases_in_when_a_user_has_several_names_in_it() {
+        let lets_in = |text: &str| lets_aliases_in(&naming_attributes(text));
+        for text in [
+            "(|(mail={user})(uid={local}))",
+            "(&(objectClass=x)(|(mail={user})(alias={user})))",
+            "(mailLocalAddress={user})",
+            "(&(status=active)(proxyAddresses=smtp:{user}))",
+            "(|(uid={local})(&(cn={account})(o={domain})))",
+        ] {
+            assert!(lets_in(text), "{text}");
+        }
+        for text in [
+            "(mail={user})",
+            "(&(uid={local})(associatedDomain={domain}))",
+            "(&(uid={local})(|(mail={user})(mailAlternateAddress={user})))",
+            "(|(uid={local})(UID={user}))",
+            "(&(mail={user})(!(alias={user})))",
+        ] {
+            assert!(!lets_in(text), "{text}");
         }
     }
 

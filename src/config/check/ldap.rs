@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::filter::{self, tell_domains_apart};
+use super::filter::{self, lets_aliases_in, naming_attributes, tell_domains_apart};
 use super::item::Item;
 use super::presets::{NONE, PRESETS, Preset};
 use super::sheet::Fields;
@@ -11,8 +11,8 @@ use super::tls;
 use super::values::{self, MILLISECOND, MINUTE, Reading};
 use crate::config::{ClientTls, Ldap, LdapUrl, ReloadableSecret, Standing};
 
-/// `served`: the domains whose users and recipients there are, as far as that is written.
-pub(super) fn ldap(fields: &mut Fields<'_>, served: &[String]) -> Option<Ldap> {
+/// `served`: the domains whose users and recipients there are, as far as that is written. `has_users`: whether users log in.
+pub(super) fn ldap(fields: &mut Fields<'_>, served: &[String], has_users: bool) -> Option<Ldap> {
     let presets = PRESETS.map(|preset| (preset.name, preset));
     let written = fields.take("preset");
     // What a preset that was misspelt would have given is not missing as well.
@@ -36,6 +36,7 @@ pub(super) fn ldap(fields: &mut Fields<'_>, served: &[String]) -> Option<Ldap> {
         }
     }
     let mut attributes = fields.section("attributes");
+    let written = ["identity", "user"].map(|key| attributes.place_of(key).is_some());
     let host_attribute = given(&mut attributes, "host", preset, |preset| preset.host, attribute);
     let identity_attribute = optional(&mut attributes, "identity", preset.and_then(|preset| preset.identity));
     let user_attribute = optional(&mut attributes, "user", preset.and_then(|preset| preset.user));
@@ -43,6 +44,16 @@ pub(super) fn ldap(fields: &mut Fields<'_>, served: &[String]) -> Option<Ldap> {
     let routing_attribute =
         optional(&mut attributes, "routing_address", preset.and_then(|preset| preset.routing_address));
     let status_attribute = optional(&mut attributes, "status", preset.and_then(|preset| preset.status));
+    // A key that is misspelt may be the one that is missing; one that is wrong is there.
+    if has_users && preset.is_some() && attributes.is_all_taken() {
+        let [has_identity, has_user] = written;
+        if identity_attribute.is_none() && !has_identity {
+            attributes.sheet.warn(&attributes.at("identity"), NO_IDENTITY);
+        }
+        if user_attribute.is_none() && !has_user {
+            warn_of_aliases(&attributes, filter.as_deref());
+        }
+    }
     let (status, status_flags) = status(fields, preset, status_attribute.is_some());
     let timeout = fields.or("timeout", values::time(MILLISECOND, 5 * MINUTE), Duration::from_secs(4));
     let connections = fields.or("connections", values::whole(1, 64), 2);
@@ -158,6 +169,26 @@ fn attribute(text: &str) -> Reading<String> {
         return Err("is not the name of an attribute".to_owned());
     }
     Ok(text.to_owned())
+}
+
+const NO_IDENTITY: &str = "is missing: users are known by their DN, such as `dn:0:uid=alice,ou=people,…`, in the log, in \
+    `disable` and `kick`, and by other MTAs; name an attribute with one value that no other entry has, such as \
+    `identity: mail`";
+
+/// Where the back-end would be told any of several names of a user.
+fn warn_of_aliases(attributes: &Fields<'_>, filter: Option<&str>) {
+    let found_by = filter.map(naming_attributes).unwrap_or_default();
+    if lets_aliases_in(&found_by) {
+        let found_by: Vec<String> = found_by.into_iter().collect();
+        attributes.sheet.warn(
+            &attributes.at("user"),
+            format!(
+                "is missing: the filter finds a user by any of several names (of {}), and the back-end is told the one that was \
+                 typed; name the attribute that holds the name there, such as `user: uid`",
+                found_by.join(", ")
+            ),
+        );
+    }
 }
 
 /// What values of the status mean, and what flags of one that is a number mean.

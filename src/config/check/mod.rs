@@ -12,7 +12,6 @@ use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
 use super::{Config, Warnings, raw};
-use crate::proto::Protocol;
 use sheet::{Fields, Sheet};
 
 mod access;
@@ -38,7 +37,7 @@ mod values;
 
 pub use presets::presets;
 pub(super) use suggest::nearest;
-pub use users::{WrittenAddress, WrittenUser, WrittenUsers, parse_users, read_users};
+pub use users::{WrittenAddress, WrittenUser, WrittenUsers, login_protocol, parse_users, read_users};
 
 #[cfg(test)]
 mod tests;
@@ -124,7 +123,7 @@ fn config(root: &mut Fields<'_>) -> Option<Config> {
     let offers = services::services(root);
     let mut bound = listeners::listeners(root, &offers, tls.is_written);
     let mut pools = backends::backends(root);
-    let lives = directory::directory(root, &pools, bound.protocols.contains(&Protocol::Smtp));
+    let lives = directory::directory(root, &pools, &bound.protocols);
     let after_pop = registry::after_pop(root, &pools);
     let relay_pool = after_pop.as_ref().and_then(|after_pop| after_pop.relay.as_deref());
     pools.relays(relay_pool, lives.directory.as_ref());

@@ -98,7 +98,8 @@ impl Sheet {
         Problem { severity, file, line, path, message: suggest::one_line(message) }
     }
 
-    fn spot(&self, place: &Place) -> warnings::Place {
+    /// The same for whoever keeps it.
+    pub(super) fn spot(&self, place: &Place) -> warnings::Place {
         warnings::Place {
             file: self.file.clone(),
             line: place.line,
@@ -232,6 +233,11 @@ impl<'a> Fields<'a> {
     pub(super) fn place_of(&self, key: &str) -> Option<Place> {
         let entry = self.left.iter().find(|entry| entry.key == key)?;
         Some(self.item(entry).place)
+    }
+
+    /// Whether it is a map, in which no key is left that nobody has asked for.
+    pub(super) fn is_all_taken(&self) -> bool {
+        !self.void && self.left.is_empty()
     }
 
     /// Notes a problem with the map as a whole.

@@ -25,7 +25,7 @@ pub(super) fn meant<'k>(key: &str, known: &[&'k str]) -> Option<&'k str> {
 /// The word that is a typing error away from this one, or two where it is long.
 pub(in crate::config) fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
     let limit = if word.chars().count() < 5 { 1 } else { 2 };
-    let steps = known.map(|other| (distance(word, other), other)).min();
+    let steps = known.map(|other| (strsim::osa_distance(word, other), other)).min();
     steps.filter(|(steps, _)| *steps <= limit).map(|(_, other)| other)
 }
 
@@ -56,49 +56,9 @@ pub(super) fn one_line(text: &str) -> String {
     text.chars().map(escape).collect()
 }
 
-/// Single characters to insert, delete, replace, or swap with their neighbour (optimal string alignment).
-fn distance(from: &str, to: &str) -> usize {
-    let to: Vec<char> = to.chars().collect();
-    let mut before: Vec<usize> = Vec::new();
-    let mut above: Vec<usize> = (0..=to.len()).collect();
-    let mut last: Option<char> = None;
-    for (row, char) in from.chars().enumerate() {
-        let mut here = vec![row + 1];
-        for (column, other) in to.iter().enumerate() {
-            let at = |line: &[usize], index: usize| line.get(index).copied().unwrap_or(usize::MAX / 2);
-            let replaced = at(&above, column) + usize::from(char != *other);
-            let swapped = match column.checked_sub(1) {
-                Some(left) if last == Some(*other) && to.get(left) == Some(&char) => at(&before, left) + 1,
-                _ => usize::MAX,
-            };
-            here.push(replaced.min(swapped).min(at(&above, column + 1) + 1).min(at(&here, column) + 1));
-        }
-        before = std::mem::replace(&mut above, here);
-        last = Some(char);
-    }
-    above.last().copied().unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn distance_counts_single_mistakes() {
-        for (from, to, steps) in [
-            ("", "", 0),
-            ("", "ab", 2),
-            ("port", "port", 0),
-            ("prot", "port", 1),
-            ("ports", "port", 1),
-            ("adress", "address", 1),
-            ("mact", "match", 2),
-            ("abc", "xyz", 3),
-        ] {
-            assert_eq!(distance(from, to), steps, "{from} {to}");
-            assert_eq!(distance(to, from), steps, "{to} {from}");
-        }
-    }
 
     #[test]
     fn a_near_key_is_suggested_and_a_far_one_is_not() {

@@ -27,6 +27,8 @@ pub struct WrittenUser {
     pub user: Option<String>,
     /// Whether the user may log in.
     pub standing: Standing,
+    /// The word for that, if one is written.
+    pub status: Option<String>,
     /// `None` = all.
     pub services: Option<Vec<Protocol>>,
     /// Other addresses, as they are written.
@@ -107,6 +109,7 @@ fn user(name: &str, item: &Item<'_>, hosts: &KnownHosts) -> Option<WrittenUser> 
             host,
             user: None,
             standing: Standing::Active,
+            status: None,
             services: None,
             addresses: Vec::new(),
         }),
@@ -122,9 +125,9 @@ fn whole_user(name: &str, line: u64, item: &Item<'_>, hosts: &KnownHosts) -> Opt
     let mut fields = item.fields()?;
     let host = fields.need("host").and_then(|item| host(&item, hosts));
     let user = fields.take("user").map(|item| plain(&item, values::words(VALUE_MAX)));
-    let standing = fields.take("status").map(|item| plain(&item, status));
+    let status = fields.take("status").map(|item| plain(&item, |text| Ok((standing(text)?, text.to_lowercase()))));
     let services = fields.take("services").map(|list| {
-        let services: Vec<_> = list.items().iter().map(|item| plain(item, service)).collect();
+        let services: Vec<_> = list.items().iter().map(|item| plain(item, login_protocol)).collect();
         services.into_iter().collect::<Option<Vec<Protocol>>>()
     });
     let addresses = fields.take("addresses").map(|list| list.items()).unwrap_or_default();
@@ -134,12 +137,17 @@ fn whole_user(name: &str, line: u64, item: &Item<'_>, hosts: &KnownHosts) -> Opt
     });
     let addresses = addresses.collect();
     drop(fields);
+    let (standing, status) = match status {
+        Some(read) => read.map(|(standing, word)| (standing, Some(word)))?,
+        None => (Standing::Active, None),
+    };
     Some(WrittenUser {
         name: name.to_owned(),
         line,
         host: host?,
         user: user.map_or(Some(None), |user| user.map(Some))?,
-        standing: standing.unwrap_or(Some(Standing::Active))?,
+        standing,
+        status,
         services: services.map_or(Some(None), |services| services.map(Some))?,
         addresses,
     })
@@ -165,7 +173,7 @@ fn host(item: &Item<'_>, hosts: &KnownHosts) -> Option<String> {
     })
 }
 
-fn status(text: &str) -> Reading<Standing> {
+fn standing(text: &str) -> Reading<Standing> {
     match text.to_ascii_lowercase().as_str() {
         "active" => Ok(Standing::Active),
         "locked" | "disabled" | "deny" => Ok(Standing::Deny),
@@ -174,8 +182,12 @@ fn status(text: &str) -> Reading<Standing> {
     }
 }
 
-/// The names that `services` of the configuration have, and no others: one thing, one name.
-fn service(text: &str) -> Reading<Protocol> {
+/// A protocol that users log in by, by the names that `services` of the configuration have, and no others: one thing, one
+/// name. Also for acts on the running gateway.
+///
+/// # Errors
+/// What is wrong with the name, to be said behind it.
+pub fn login_protocol(text: &str) -> Result<Protocol, String> {
     let meant = match text.to_ascii_lowercase().as_str() {
         "imap" => return Ok(Protocol::Imap),
         "pop3" => return Ok(Protocol::Pop3),

@@ -105,6 +105,20 @@ async fn one_address_and_one_user_get_half_of_what_is_for_all_suspects() {
     assert_eq!((queue.state().in_flight, queue.limits.others), (16, 32));
     let _of_another = [queue.permit(asker(2, "a"), until).await, queue.permit(asker(2, "b"), until).await];
     assert_eq!(queue.state().in_flight, 18);
+
+    let queue = CheckQueue::new(2);
+    for address in 0..100 {
+        for _wrong in 0..FORGIVEN {
+            queue.permit(asker(address, "x"), until).await.expect("a turn").ends_with(Verdict::Wrong);
+        }
+    }
+    for address in 0..100 {
+        guesses.spawn(guess(Arc::clone(&queue), asker(address, "alice")));
+    }
+    sleep(Duration::from_millis(1)).await;
+    assert_eq!(queue.state().in_flight, 16, "at one user, from a hundred addresses that guess");
+    let _at_another = queue.permit(asker(0, "bob"), until).await.expect("a turn");
+    assert_eq!(queue.state().in_flight, 17);
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,12 +4,13 @@
 //! panics on what is no UTF-8. Attribute names are compared without case (RFC 4512 §2.5).
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use ldap3::asn1::{PL, StructureTag};
 
 use super::identity::EntryIdentity;
 use crate::config::{self, Standing};
-use crate::directory::problem::printable;
+use crate::directory::problem::{printable, quoted};
 use crate::directory::recipient::{Home, Known};
 use crate::directory::route::{self, Route, VALUE_MAX};
 use crate::directory::services::Services;
@@ -69,7 +70,7 @@ impl Meaning {
                 let route = self.route_to(Some(host), entry)?;
                 Ok(Known::Lives(Home { address, ..Home::new(user, route) }))
             }
-            (None, Some(address)) => Ok(Known::RoutedTo(address, self.standing(&entry)?)),
+            (None, Some(address)) => Ok(Known::RoutedTo(address, self.standing(&entry)?.0)),
             (None, None) => Err(entry.bad(&self.host, "is missing")),
         }
     }
@@ -106,30 +107,43 @@ impl Meaning {
         let services = match self.services.as_deref().map(|name| (name, entry.values(name))) {
             Some((name, values)) if !values.is_empty() => {
                 let values: Option<Vec<&str>> = values.into_iter().map(text).collect();
-                Some(values.and_then(Services::parse).ok_or_else(|| entry.bad(name, "is unreadable"))?)
+                let unreadable = || entry.bad(name, "is unreadable");
+                let values = values.ok_or_else(unreadable)?;
+                let services = Services::parse(values.iter().copied()).ok_or_else(unreadable)?;
+                Some(services.said_by(name, &values))
             }
             _ => None,
         };
-        let standing = self.standing(&entry)?;
+        let (standing, status) = self.standing(&entry)?;
         let identity =
             self.identity.of(&entry.dn, &self.identity.attribute().map_or_else(Vec::new, |name| entry.values(name)));
         let identity =
             identity.ok_or_else(|| entry.bad("attributes.identity", "is needed: the DN is too long for a name"))?;
         let entry = Some(route::Entry { source: self.place, dn: entry.dn });
-        Ok(Route { host, user, identity: Some(identity), standing, services, entry })
+        Ok(Route { host, user, identity: Some(identity), standing, status, services, entry })
     }
 
-    /// The strictest of all values; a value that nobody named means nothing, one that cannot be read might mean "no".
-    fn standing(&self, entry: &Entry) -> Result<Standing, Unavailable> {
-        let Some(name) = self.status.as_deref() else { return Ok(Standing::Active) };
+    /// The strictest of all values, and which it is; a value that nobody named means nothing, one that cannot be read might
+    /// mean "no".
+    fn standing(&self, entry: &Entry) -> Result<(Standing, Option<Arc<str>>), Unavailable> {
+        let Some(name) = self.status.as_deref() else { return Ok((Standing::Active, None)) };
         let values: Option<Vec<&str>> = entry.values(name).into_iter().map(text).collect();
         let values = values.ok_or_else(|| entry.bad("the status", "is unreadable"))?;
         // As the configuration's keys were made lower case.
-        let named = values.iter().filter_map(|value| self.standing.get(&value.to_lowercase()));
-        let numbers = values.iter().filter_map(|value| value.parse::<i64>().ok());
-        let flagged = numbers.flat_map(|number| self.flags.iter().filter(move |(mask, _)| number & mask == *mask));
-        let standings = named.chain(flagged.map(|(_, standing)| standing));
-        Ok(standings.fold(Standing::Active, |strictest, standing| strictest.stricter(*standing)))
+        let named = values.iter().filter_map(|value| Some((*self.standing.get(&value.to_lowercase())?, *value, None)));
+        let numbers = values.iter().filter_map(|value| Some((*value, value.parse::<i64>().ok()?)));
+        let flagged = numbers.flat_map(|(value, number)| {
+            let set = self.flags.iter().filter(move |(mask, _)| number & mask == *mask);
+            set.map(move |(mask, standing)| (*standing, value, Some(mask)))
+        });
+        let strictest = named.chain(flagged).reduce(|a, b| if a.0.stricter(b.0) == a.0 { a } else { b });
+        Ok(match strictest {
+            None | Some((Standing::Active, ..)) => (Standing::Active, None),
+            Some((standing, value, None)) => (standing, Some(quoted(name, value))),
+            Some((standing, value, Some(mask))) => {
+                (standing, Some(format!("{}, flag {mask}", quoted(name, value)).into()))
+            }
+        })
     }
 }
 

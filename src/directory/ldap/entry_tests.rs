@@ -150,3 +150,24 @@ fn a_status_that_is_a_number_has_flags_and_all_bits_of_one_count() {
         assert_eq!(standing(status), expected, "{}", String::from_utf8_lossy(status));
     }
 }
+
+#[test]
+fn what_keeps_a_user_out_is_told_with_its_attribute_and_value() {
+    let told = |attribute: &str, values: &[&[u8]], protocol| {
+        let route = route(&[("mailHost", &[b"h"]), (attribute, values)]).expect("a route");
+        route.permits(protocol).map_or_else(|why| why.to_string(), |()| "nothing".to_owned())
+    };
+    let status = |values: &[&[u8]]| told("accountStatus", values, Protocol::Imap);
+    assert_eq!(status(&[b"active", b"maintenance", b"Locked"]), "status deny (accountStatus=`Locked`)");
+    assert_eq!(status(&[b"active", b"maintenance"]), "status unavailable (accountStatus=`maintenance`)");
+    assert_eq!(status(&[b"514"]), "status deny (accountStatus=`514`, flag 2)");
+    assert_eq!(status(&[b"active", b"overquota"]), "nothing");
+    let services = |values: &[&[u8]], protocol| told("mailAllowedServiceAccess", values, protocol);
+    let said = "service not allowed (mailAllowedServiceAccess=`+imap:*$-pop3:*`)";
+    assert_eq!(services(&[b"+imap:*$-pop3:*"], Protocol::Pop3), said);
+    assert_eq!(services(&[b"+imap:*$-pop3:*"], Protocol::Imap), "nothing");
+    assert_eq!(
+        services(&[b"imap", b"smtp"], Protocol::Pop3),
+        "service not allowed (mailAllowedServiceAccess=`imap, smtp`)"
+    );
+}

@@ -1,7 +1,7 @@
 //! LDAP: the source that asks servers.
 //!
 //! From the outside in: [`Ldap`] asks one question under one deadline; [`searches`] and [`passwords`] have the
-//! connections; [`mod@servers`] decides whom to dial; a [`connection`] is the client library behind its [`guard`], which
+//! connections; [`mod@servers`] decides whom to dial; [`rotation`] changes the password of our own bind; a [`connection`] is the client library behind its [`guard`], which
 //! reads [`ber`] and knows which [`message`] may pass. What an [`entry`] means is decided at the end.
 //!
 //! Everything here runs on the control runtime. An answer that does not come in time takes its connection along.
@@ -18,10 +18,9 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use super::counts::Counts;
 use super::filter::Template;
 use super::recipient::{Known, Mailbox};
-use super::reload::Reloaded;
 use super::state::{SourceState, Watched};
 use super::{PasswordAnswer, Route, SetupProblem, Unavailable, User};
-use crate::config::{self, Reread};
+use crate::config;
 use crate::secret::Secret;
 use crate::wire::tls_client::client_config;
 
@@ -35,6 +34,7 @@ mod guard;
 mod identity;
 mod message;
 mod passwords;
+mod rotation;
 mod searches;
 mod servers;
 
@@ -45,7 +45,7 @@ use entry::Meaning;
 use identity::EntrySearch;
 use passwords::Passwords;
 use searches::{Searches, is_away};
-use servers::{As, Servers};
+use servers::Servers;
 
 pub(super) struct Ldap {
     base: String,
@@ -140,36 +140,6 @@ impl Ldap {
             self.watched.doubt();
         }
         answer
-    }
-
-    /// Reads the password of our own bind again. A new one is used for new connections at once; those that are open are
-    /// renewed when it has proved right.
-    pub(super) fn reload(self: &Arc<Self>, told: &mut Reloaded) {
-        let name = self.watched.name();
-        match self.servers.read_password_again() {
-            Ok(Reread::NotAFile) => {}
-            Ok(Reread::Unchanged) => told.read.push(format!("bind_password of {name} (unchanged)")),
-            Ok(Reread::Changed) => {
-                told.read.push(format!("bind_password of {name} (changed)"));
-                tokio::spawn(Self::renew(Arc::clone(self)));
-            }
-            Err(problem) => told.problems.push(problem.into()),
-        }
-    }
-
-    async fn renew(self: Arc<Self>) {
-        let (name, deadline) = (self.watched.name(), Instant::now() + self.timeout);
-        let connected = timeout_at(deadline, self.servers.connect(As::Us, deadline)).await;
-        match connected.unwrap_or(Err(Unavailable::TimedOut(self.timeout))) {
-            Ok(_) => {
-                self.searches.renew().await;
-                tracing::info!(source = name, "the new bind_password is right; connections are renewed with it");
-            }
-            Err(problem) => {
-                tracing::error!(source = name, %problem, "the new bind_password could not be used; open connections stay");
-            }
-        }
-        self.watched.doubt();
     }
 
     pub(super) fn state(&self) -> SourceState {

@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
-use super::connection::Connection;
+use super::connection::{Connection, Outcome};
 use super::dial::{Security, dial};
-use crate::config::{LdapUrl, ReloadableSecret, Reread, RereadProblem};
+use crate::config::{LdapUrl, ReloadableSecret};
 use crate::directory::Unavailable;
 use crate::directory::result_code::ResultCode;
+use crate::secret::Secret;
 use crate::wire::socket::share;
 
 pub(super) struct Servers {
@@ -26,6 +27,27 @@ pub(super) struct Server {
     url: LdapUrl,
     security: Security,
     avoid_until: Mutex<Option<Instant>>,
+}
+
+/// What a new password of our own is worth.
+#[derive(Debug)]
+pub(super) enum Trial {
+    /// A server has taken it.
+    Right,
+    /// A server has refused it with this answer, 49, and no other has taken it.
+    Wrong(String),
+    /// No server has said either; why.
+    NotTried(String),
+}
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+enum OpenProblem {
+    #[error("{0}")]
+    Unreachable(String),
+    /// A result code and the server's words.
+    #[error("our own bind is refused with {}", ResultCode(*.0, .1))]
+    Refused(u32, String),
 }
 
 /// As whom a connection is bound.
@@ -47,9 +69,27 @@ impl Servers {
         Self { list: servers.into_iter().map(server).collect(), bind, patience }
     }
 
-    /// Reads the password of our own bind again, where it is a file.
-    pub(super) fn read_password_again(&self) -> Result<Reread, RereadProblem> {
-        self.bind.as_ref().map_or(Ok(Reread::NotAFile), |(_, password)| password.read_again())
+    /// Our own name and password; `None` = anonymous.
+    pub(super) fn own_bind(&self) -> Option<(&str, &ReloadableSecret)> {
+        self.bind.as_ref().map(|(dn, password)| (dn.as_str(), password))
+    }
+
+    /// Binds with this password, once at each server, until one takes it. A server that does not is asked for searches as
+    /// before.
+    pub(super) async fn try_password(&self, dn: &str, password: &Secret, deadline: Instant) -> Trial {
+        let (order, mut refusal, mut others) = (self.order(), None, Vec::new());
+        for (tried, server) in order.iter().enumerate() {
+            let until = share(deadline, order.len() - tried);
+            let opened = timeout_at(until, self.open(server, Some((dn, password)), until)).await;
+            match opened.unwrap_or(Err(OpenProblem::Unreachable("no answer in time".to_owned()))) {
+                Ok(_) => return Trial::Right,
+                Err(OpenProblem::Refused(INVALID_CREDENTIALS, text)) => {
+                    refusal = Some(ResultCode(INVALID_CREDENTIALS, &text).to_string());
+                }
+                Err(problem) => others.push(format!("{server}: {problem}")),
+            }
+        }
+        refusal.map_or_else(|| Trial::NotTried(others.join("; ")), Trial::Wrong)
     }
 
     /// A new connection to the first server that takes one; each server has its share of the time.
@@ -59,7 +99,12 @@ impl Servers {
         for (tried, server) in order.iter().enumerate() {
             let until = share(deadline, order.len() - tried);
             let avoid = AvoidUnlessDone(Some(server));
-            match timeout_at(until, self.open(server, who, until)).await {
+            let password = self.bind.as_ref().map(|(dn, password)| (dn, password.current()));
+            let bind = match (who, &password) {
+                (As::Us, Some((dn, password))) => Some((dn.as_str(), &**password)),
+                (As::Us, None) | (As::Nobody, _) => None,
+            };
+            match timeout_at(until, self.open(server, bind, until)).await {
                 Ok(Ok(connection)) => {
                     avoid.done();
                     return Ok(connection);
@@ -71,17 +116,22 @@ impl Servers {
         Err(Unavailable::Down(problems.join("; ")))
     }
 
-    async fn open(&self, server: &Arc<Server>, who: As, deadline: Instant) -> Result<Connection, String> {
-        let stream = dial(&server.url, &server.security, self.patience, deadline).await.map_err(|e| e.to_string())?;
-        let connection = Connection::new(stream, Arc::clone(server)).await?;
-        if let (As::Us, Some((dn, password))) = (who, &self.bind) {
-            let password = password.current();
-            let outcome = connection.bind(dn, password.expose()).await.map_err(|lost| lost.0.to_string())?;
-            if outcome.code != 0 {
-                return Err(format!("our own bind is refused with {}", ResultCode(outcome.code, &outcome.text)));
-            }
+    /// Connects, and binds by this name and password; `None` = not at all.
+    async fn open(
+        &self,
+        server: &Arc<Server>,
+        bind: Option<(&str, &Secret)>,
+        deadline: Instant,
+    ) -> Result<Connection, OpenProblem> {
+        let stream = dial(&server.url, &server.security, self.patience, deadline).await;
+        let stream = stream.map_err(|problem| OpenProblem::Unreachable(problem.to_string()))?;
+        let connection = Connection::new(stream, Arc::clone(server)).await.map_err(OpenProblem::Unreachable)?;
+        let Some((dn, password)) = bind else { return Ok(connection) };
+        let outcome = connection.bind(dn, password.expose()).await;
+        match outcome.map_err(|lost| OpenProblem::Unreachable(lost.0.to_string()))? {
+            Outcome { code: 0, .. } => Ok(connection),
+            Outcome { code, text } => Err(OpenProblem::Refused(code, text)),
         }
-        Ok(connection)
     }
 
     /// In order, but those to be avoided at the end.
@@ -127,4 +177,6 @@ impl Drop for AvoidUnlessDone<'_> {
     }
 }
 
+/// RFC 4511 appendix A.
+const INVALID_CREDENTIALS: u32 = 49;
 const AVOID: Duration = Duration::from_secs(5);

@@ -65,6 +65,7 @@ fn config(global: Written, listeners: Vec<Listener>) -> Config {
             recipient_delimiter: None,
             sources: vec![],
             hosts: Default::default(),
+            protocols: vec![],
             cache: Cache { entries: 0, ttl: Duration::ZERO, negative_ttl: Duration::ZERO, stale: Duration::ZERO },
         },
         backends: vec![],

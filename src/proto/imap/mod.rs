@@ -30,7 +30,6 @@ pub(super) const fn goodbye(why: Goodbye) -> &'static str {
         Goodbye::TooMany => "* BYE [LIMIT] Too many connections, try again later.\r\n",
         Goodbye::TimedOut => "* BYE Disconnected for inactivity.\r\n",
         Goodbye::ShuttingDown => "* BYE [UNAVAILABLE] Server shutting down.\r\n",
-        Goodbye::BackendGone => "* BYE [UNAVAILABLE] Internal connection lost.\r\n",
         Goodbye::Kicked => "* BYE Disconnected by an administrator.\r\n",
     }
 }

@@ -18,7 +18,6 @@ pub(super) const fn goodbye(why: Goodbye) -> &'static str {
         Goodbye::TooMany => "-ERR [SYS/TEMP] Too many connections, please try again later.\r\n",
         Goodbye::TimedOut => "-ERR [SYS/TEMP] Timed out.\r\n",
         Goodbye::ShuttingDown => "-ERR [SYS/TEMP] The server is shutting down, please try again later.\r\n",
-        Goodbye::BackendGone => "-ERR [SYS/TEMP] The mailbox is not available now, please try again later.\r\n",
         Goodbye::Kicked => "-ERR [SYS/TEMP] Disconnected by an administrator.\r\n",
     }
 }
@@ -43,14 +42,7 @@ mod tests {
 
     #[test]
     fn last_words_are_one_line_that_says_err() {
-        for why in [
-            Goodbye::Forbidden,
-            Goodbye::TooMany,
-            Goodbye::TimedOut,
-            Goodbye::ShuttingDown,
-            Goodbye::BackendGone,
-            Goodbye::Kicked,
-        ] {
+        for why in [Goodbye::Forbidden, Goodbye::TooMany, Goodbye::TimedOut, Goodbye::ShuttingDown, Goodbye::Kicked] {
             let words = Protocol::Pop3.goodbye(why);
             assert!(words.starts_with("-ERR ") && words.ends_with("\r\n") && words.len() < 512, "{words}");
             assert_eq!(words.matches('\n').count(), 1, "{words}");

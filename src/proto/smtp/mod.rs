@@ -30,7 +30,6 @@ pub(super) const fn goodbye(why: Goodbye) -> &'static str {
         Goodbye::TooMany => "421 4.7.0 Too many connections, please try again later.\r\n",
         Goodbye::TimedOut => "421 4.7.0 Timed out.\r\n",
         Goodbye::ShuttingDown => "421 4.7.0 The server is shutting down, please try again later.\r\n",
-        Goodbye::BackendGone => "421 4.7.0 The mail server is not available now, please try again later.\r\n",
         Goodbye::Kicked => "421 4.7.0 Disconnected by an administrator.\r\n",
     }
 }
@@ -74,14 +73,7 @@ mod tests {
 
     #[test]
     fn last_words_are_one_line_with_a_code() {
-        for why in [
-            Goodbye::Forbidden,
-            Goodbye::TooMany,
-            Goodbye::TimedOut,
-            Goodbye::ShuttingDown,
-            Goodbye::BackendGone,
-            Goodbye::Kicked,
-        ] {
+        for why in [Goodbye::Forbidden, Goodbye::TooMany, Goodbye::TimedOut, Goodbye::ShuttingDown, Goodbye::Kicked] {
             let words = Protocol::Submission.goodbye(why);
             let code = if why == Goodbye::Forbidden { "554 5.7.1 " } else { "421 4.7.0 " };
             assert!(words.starts_with(code) && words.ends_with("\r\n") && words.len() < 512, "{words}");

@@ -16,6 +16,7 @@ use redb::StorageBackend;
 use redb::backends::FileBackend;
 
 use super::DiskProblem;
+use super::damage::{CHANGED, Damage, GIVEN_UP};
 
 /// Whether the database has panicked. Then it is not asked again.
 #[derive(Debug, Clone, Default)]
@@ -31,7 +32,7 @@ impl PanicGuard {
         E: Into<DiskProblem>,
     {
         if self.0.load(Ordering::Acquire) {
-            return Err(DiskProblem::Damaged("an earlier access has failed".to_owned()));
+            return Err(DiskProblem::Damaged(Damage::new(GIVEN_UP, "")));
         }
         // What a panic leaves half done is the database's own state. Nobody looks at it again, and `GuardedFile` keeps it away
         // from the file.
@@ -39,7 +40,7 @@ impl PanicGuard {
             Ok(done) => done.map_err(Into::into),
             Err(panic) => {
                 self.0.store(true, Ordering::Release);
-                Err(DiskProblem::Damaged(words(panic.as_ref())))
+                Err(DiskProblem::Damaged(Damage::new(CHANGED, words(panic.as_ref()))))
             }
         }
     }
@@ -128,8 +129,7 @@ fn quietly<T>(work: impl FnOnce() -> T) -> T {
 }
 
 /// What a panic said.
-fn words(panic: &(dyn Any + Send)) -> String {
+fn words(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    // An assertion of two values has a line for each.
-    text.unwrap_or("a panic").split_whitespace().collect::<Vec<_>>().join(" ")
+    text.unwrap_or("a panic")
 }

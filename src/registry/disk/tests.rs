@@ -158,7 +158,9 @@ fn is_read_or_refused(path: &Path, said: &[Content]) {
         match content(path) {
             // No byte at all is what a new file is.
             Ok(content) => assert!(said.contains(&content), "it says what nobody wrote: {content:?}"),
-            Err(DiskProblem::Damaged(why)) => assert!(!why.is_empty() && !why.contains('\n'), "{why:?}"),
+            Err(DiskProblem::Damaged(why)) => {
+                assert!(!why.what().is_empty() && !why.internal().contains('\n'), "{why:?}")
+            }
             Err(other) => panic!("not what is wrong: {other}"),
         }
     }
@@ -174,6 +176,20 @@ async fn a_damaged_file_is_read_as_it_was_written_or_is_an_error_and_never_a_pan
             std::fs::write(&path, damage.of(&good)).expect("a file");
             is_read_or_refused(&path, &said);
         });
+    }
+}
+
+#[tokio::test]
+async fn a_name_with_a_letter_that_has_changed_is_nobody_elses() {
+    let folder = folder();
+    let (mut bytes, said) = written(folder.path(), true).await;
+    for name in ["off3", "user3"] {
+        let places: Vec<_> = memchr::memmem::find_iter(&bytes, name).collect();
+        assert!(!places.is_empty(), "{name} is in the file");
+        places.into_iter().for_each(|at| bytes[at] ^= 1);
+        let path = folder.path().join(name);
+        std::fs::write(&path, &bytes).expect("a file");
+        is_read_or_refused(&path, &said);
     }
 }
 
@@ -222,9 +238,9 @@ async fn what_panicked_once_is_not_asked_again() {
     let folder = folder();
     let disk = Disk::open(&folder.path().join("pc.redb"), NOW, &mut table()).expect("a file");
     let failed = disk.blocking(|_| panic!("on\npurpose")).await.expect_err("an error");
-    assert_eq!(failed, Away("it is damaged (on purpose)".to_owned()));
+    assert_eq!(failed, Away(format!("it is damaged: {CHANGED} (internal reason: on purpose)")));
     let again = disk.write(vec![row(1, "alice")]).await.expect_err("an error");
-    assert_eq!(again, Away("it is damaged (an earlier access has failed)".to_owned()));
+    assert_eq!(again, Away(format!("it is damaged: {GIVEN_UP}")));
 }
 
 #[tokio::test]

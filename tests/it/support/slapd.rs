@@ -99,6 +99,16 @@ impl Slapd {
         self.restart();
     }
 
+    /// Changes an entry while it runs, such as by `replace: employeeType\nemployeeType: locked`.
+    #[track_caller]
+    pub fn modify(&self, dn: &str, change: &str) {
+        let file = self.folder.join("change.ldif");
+        std::fs::write(&file, format!("dn: {dn}\nchangetype: modify\n{change}\n")).unwrap();
+        let (url, file) = (self.url(), file.display().to_string());
+        let arguments = ["-x", "-H", &url, "-D", "cn=root,dc=example,dc=org", "-w", "root-secret", "-f", &file];
+        program::run("ldapmodify", "ldap-utils", &arguments).fine();
+    }
+
     /// How many searches it was asked whose logged filter contains `text`.
     pub fn searches(&self, text: &str) -> usize {
         self.process.log().lines().filter(|line| line.contains(" SRCH base=") && line.contains(text)).count()

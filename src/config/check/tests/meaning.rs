@@ -53,6 +53,7 @@ fn what_is_left_out_has_safe_defaults() {
     assert_eq!((cache.negative_ttl, cache.stale), (seconds(30), seconds(3600)));
     let pool = &config.backends[0];
     assert_eq!((pool.connect_timeout, pool.login_timeout, pool.wait), (seconds(5), seconds(30), seconds(2)));
+    assert_eq!(pool.greeting_timeout, seconds(10));
     assert_eq!((pool.max_connections, pool.storage, pool.retry, pool.identity), (None, Storage::Separate, 0, true));
     assert!(matches!(pool.login, BackendLogin::Replay));
     assert!(!pool.verify.skip_verification && pool.verify.ca.is_none());
@@ -120,7 +121,8 @@ fn what_the_whole_example_calls_a_default_is_one() {
     assert_eq!(of_service(&whole), of_service(&least));
     let of_pool = |config: &Config| {
         let pool = &config.backends[0];
-        (pool.ports.clone(), pool.connect_timeout, pool.login_timeout, pool.wait, pool.identity, pool.storage)
+        let times = (pool.connect_timeout, pool.greeting_timeout, pool.login_timeout, pool.wait);
+        (pool.ports.clone(), times, pool.identity, pool.storage)
     };
     assert_eq!(of_pool(&whole), of_pool(&least));
     let rest = |config: &Config| {

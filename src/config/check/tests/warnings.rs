@@ -27,7 +27,7 @@ fn warnings(site: &Site, text: &str) -> Vec<String> {
 
 fn ldap(directory: &str, ldap: &str) -> String {
     format!(
-        "directory:\n  {directory}\n  sources:\n    - ldap:\n        {{ urls: ldap://l, base: dc=x, attributes: {{ host: h }},\n        {ldap} }}\n"
+        "directory:\n  {directory}\n  sources:\n    - ldap:\n        {{ urls: ldap://l, base: dc=x, attributes: {{ host: h, identity: mail, user: uid }},\n        {ldap} }}\n"
     )
 }
 
@@ -62,6 +62,50 @@ fn a_filter_that_ignores_the_domain_is_one_where_several_are_served() {
     ] {
         assert_eq!(warnings(&site, &quiet), [""; 0], "{quiet}");
     }
+}
+
+#[test]
+fn an_entry_without_a_name_and_a_back_end_that_hears_aliases_are_ones() {
+    let site = Site::new();
+    let with = |keys: &str| {
+        let keys = keys.split("; ").map(|key| format!("        {key}\n")).collect::<String>();
+        format!("directory:\n  sources:\n    - ldap:\n        urls: ldap://l\n        base: dc=x\n{keys}")
+    };
+    let found = warnings(&site, &with("filter: \"(mail={user})\"; attributes: { host: h }"));
+    assert_eq!(found.len(), 1, "{found:?}");
+    let expected = "portcullis.yaml:7: warning: directory.sources[0].ldap.attributes.identity: is missing: users are known by their DN";
+    assert!(found[0].starts_with(expected), "{found:?}");
+    let aliases = "filter: \"(|(mail={user})(uid={local}))\"; attributes: { host: h, identity: mail }";
+    let found = warnings(&site, &with(aliases));
+    assert_eq!(found.len(), 1, "{found:?}");
+    let expected = "portcullis.yaml:7: warning: directory.sources[0].ldap.attributes.user: is missing: the filter finds a user by any of several names (of mail, uid), and";
+    assert!(found[0].starts_with(expected), "{found:?}");
+    for preset in ["inetlocalmailrecipient", "qmail-ldap", "kolab", "sun", "zimbra"] {
+        let found = warnings(&site, &with(&format!("preset: {preset}")));
+        assert!(
+            found.len() == 1 && found[0].contains(":3: warning: directory.sources[0].ldap.attributes.user: "),
+            "{found:?}"
+        );
+    }
+    for quiet in [
+        "filter: \"(mail={user})\"; attributes: { host: h, identity: mail }",
+        "filter: \"(|(mail={user})(uid={local}))\"; attributes: { host: h, identity: mail, user: uid }",
+        "preset: active-directory; attributes: { host: h }",
+        "preset: kolab; attributes: { user: uid }",
+    ] {
+        assert_eq!(warnings(&site, &with(quiet)), [""; 0], "{quiet}");
+    }
+    // One that is misspelt, or wrong, is not missing.
+    for wrong in ["{ host: h, identiy: mail }", "{ host: h, identity: \"a b\" }", "[h]"] {
+        let text = with(&format!("filter: \"(mail={{user}})\"; attributes: {wrong}"));
+        let found = site.parse(&format!("{text}{REST}")).expect_err("a fault");
+        assert!(found.iter().all(|problem| problem.severity == Severity::Error), "{}", listed(&found));
+    }
+    let mail_only = with("filter: \"(mail={user})\"; attributes: { host: h }")
+        .replace("directory:", "directory:\n  domains: [a.example]");
+    let port25 = REST.replace("service: imap", "service: smtp");
+    let config = site.parse(&format!("{mail_only}{port25}")).unwrap_or_else(|problems| panic!("{}", listed(&problems)));
+    assert!(config.warnings.at(OffsetDateTime::now_utc()).is_empty(), "nobody logs in");
 }
 
 fn certificate(site: &Site, name: &str, names: &[&str], days: [i64; 2]) {

@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 use super::*;
 
 /// A port that nobody listens on any more.
-async fn refusing() -> LdapUrl {
+pub(super) async fn refusing() -> LdapUrl {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let port = listener.local_addr().expect("an address").port();
     LdapUrl { ldaps: false, host: "127.0.0.1".into(), port }
@@ -167,7 +167,7 @@ async fn the_next_server_is_asked_when_the_first_is_away_and_then_goes_first() {
     let directory = directory_at(ldap(vec![refusing().await, url(&closing), url(&fake)]));
     assert_eq!(host(&directory, "alice").await.as_deref(), Some("mail1"));
     assert_eq!(closing.connections(), 1);
-    assert!(directory.reload().problems.is_empty());
+    assert!(directory.reload().await.problems.is_empty());
     // The second of two connections is opened while the first is busy: it goes to the good server straight away.
     let (one, two) = tokio::join!(host(&directory, "alice"), host(&directory, "bob"));
     assert_eq!((one.as_deref(), two.as_deref()), (Some("mail1"), Some("mail1")));

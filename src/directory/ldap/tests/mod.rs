@@ -7,6 +7,7 @@ mod filters;
 mod malformed;
 mod passwords;
 mod recipients;
+mod rotation;
 mod tls;
 
 use std::collections::HashMap;
@@ -75,6 +76,7 @@ fn directory_config(sources: Vec<Source>) -> config::Directory {
         domains: vec!["example.com".into(), "example.org".into()],
         recipient_delimiter: Some('+'),
         hosts: Arc::default(),
+        protocols: Vec::new(),
         sources,
         cache: config::Cache { entries: 0, ttl, negative_ttl: ttl, stale: Duration::from_secs(3600) },
     }

@@ -372,7 +372,7 @@ fn nothing_behind_a_logout_is_read() {
 #[test]
 fn every_goodbye_is_one_whole_bye() {
     use crate::proto::{Goodbye, Protocol};
-    for why in [Goodbye::Forbidden, Goodbye::TooMany, Goodbye::TimedOut, Goodbye::ShuttingDown, Goodbye::BackendGone] {
+    for why in [Goodbye::Forbidden, Goodbye::TooMany, Goodbye::TimedOut, Goodbye::ShuttingDown] {
         let words = Protocol::Imap.goodbye(why);
         assert!(words.starts_with("* BYE ") && words.find("\r\n") == Some(words.len() - 2), "{words:?}");
     }

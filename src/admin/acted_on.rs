@@ -1,0 +1,66 @@
+//! Whom an act was for: the user whom the directory knows, beside the name that was typed.
+
+use std::fmt;
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::Admin;
+use super::directory::{DirectoryAnswer, Verdict};
+use crate::directory::{Reach, User, utc};
+
+/// The user that was acted on.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ActedOn {
+    /// The user that was acted on: the name by which switches, limits and sessions are counted.
+    user: String,
+    /// The name as the request had it.
+    typed: String,
+    /// What the operator must know besides: such as that the directory did not answer, so that nobody knows whose the
+    /// name is.
+    note: Option<String>,
+}
+
+impl ActedOn {
+    /// An act on sessions or switches, for which the directory was asked whose the name is.
+    pub(super) fn looked_up(typed: &str, user: &User, answer: &DirectoryAnswer) -> Self {
+        Self { user: user.name().to_owned(), typed: typed.to_owned(), note: note(user, answer) }
+    }
+
+    /// What was remembered of a user is forgotten, and the directory was not asked.
+    pub(super) fn forgotten(typed: &str, user: &User, admin: &Admin) -> Self {
+        let state = admin.parts.directory.state();
+        let since = match state.reach() {
+            Reach::Answers => None,
+            Reach::Away { since, .. } => Some(format!("has not answered since {}", utc(since))),
+            Reach::NeverAnswered { .. } => Some("has not answered since the gateway started".to_owned()),
+        };
+        let note = since.map(|since| format!("the directory {since}: until it answers, {user} cannot log in"));
+        Self { user: user.name().to_owned(), typed: typed.to_owned(), note }
+    }
+
+    pub(super) fn note(&self) -> Option<&str> {
+        self.note.as_deref()
+    }
+}
+
+/// `alice`, or `alice (typed: a.smith@example.com)`.
+impl fmt::Display for ActedOn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.user)?;
+        if self.typed == self.user { Ok(()) } else { write!(f, " (typed: {})", self.typed) }
+    }
+}
+
+/// Said where the directory did not say whose the name is: the act is then for the name itself.
+fn note(user: &User, answer: &DirectoryAnswer) -> Option<String> {
+    let exactly = format!("this is for exactly `{user}`");
+    match &answer.verdict {
+        Verdict::Known(_) => None,
+        Verdict::Unknown => Some(format!("the directory does not know this name: {exactly}")),
+        Verdict::Unusable(why) => Some(format!("the directory's entry cannot be used ({why}): {exactly}")),
+        Verdict::Unavailable(_) => Some(format!(
+            "the directory did not answer: {exactly}; check again with `portcullis user {user}` when it answers"
+        )),
+    }
+}
