@@ -10,7 +10,7 @@ use crate::config::Problem;
 use crate::wire::tls_client::TlsSetupProblem;
 
 pub use super::filter::TemplateProblem;
-use super::result_code::ResultCode;
+use super::result_code::{BelowBase, ResultCode, is_of_one_question};
 
 /// No answer: nothing is said about the user, and nobody is to blame but the directory or us.
 ///
@@ -29,6 +29,16 @@ pub enum Unavailable {
     /// A server answered with an error.
     #[error("directory refuses with {}", ResultCode(*code, text))]
     Refused {
+        /// RFC 4511 appendix A.
+        code: u32,
+        /// The server's words, made printable.
+        text: String,
+    },
+    /// A server does not search below the base: it does not exist, we may not see it, or another server has it.
+    #[error("directory does not search below base {base}: {}", BelowBase(*code, text))]
+    Base {
+        /// As the configuration has it.
+        base: String,
         /// RFC 4511 appendix A.
         code: u32,
         /// The server's words, made printable.
@@ -53,9 +63,8 @@ impl Unavailable {
     #[must_use]
     pub const fn is_outage(&self) -> bool {
         match self {
-            Self::Down(_) | Self::TimedOut(_) | Self::BadAnswer(_) | Self::Lost => true,
-            // busy, unavailable, other (RFC 4511 §A.2): the server speaks of itself.
-            Self::Refused { code, .. } => matches!(code, 51 | 52 | 80),
+            Self::Down(_) | Self::TimedOut(_) | Self::BadAnswer(_) | Self::Base { .. } | Self::Lost => true,
+            Self::Refused { code, .. } => !is_of_one_question(*code),
             Self::Overloaded | Self::Ambiguous | Self::BadEntry(_) => false,
         }
     }

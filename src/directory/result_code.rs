@@ -16,6 +16,22 @@ impl fmt::Display for ResultCode<'_> {
     }
 }
 
+/// The same, where the base of all searches is refused; with what to look at.
+pub(super) struct BelowBase<'t>(pub(super) u32, pub(super) &'t str);
+
+impl fmt::Display for BelowBase<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(code, text) = self;
+        write!(f, "{}; is `base` right, and may the gateway's bind search there?", ResultCode(*code, text))
+    }
+}
+
+/// Whether what was asked for may explain the code: one name's search takes too long, finds too much, or compares what
+/// cannot be compared. Every other code but success is about the server or about us, whoever's name was asked for.
+pub(super) const fn is_of_one_question(code: u32) -> bool {
+    matches!(code, 3 | 4 | 11 | 18 | 21 | 32 | 33 | 34 | 36)
+}
+
 const CODES: &[(u32, &str, &str)] = &[
     (0, "success", "nothing is wrong"),
     (1, "operationsError", "the server cannot do this now; Active Directory answers so to searches without a bind"),
@@ -37,7 +53,11 @@ const CODES: &[(u32, &str, &str)] = &[
     (34, "invalidDNSyntax", "the base or the bind DN is not written as a DN"),
     (48, "inappropriateAuthentication", "the entry has no password"),
     (49, "invalidCredentials", "the bind DN or its password is wrong"),
-    (50, "insufficientAccessRights", "the bind DN may not do this; see the server's access rules"),
+    (
+        50,
+        "insufficientAccessRights",
+        "the bind DN, or anybody without one, may not do this; see the server's access rules",
+    ),
     (51, "busy", "the server has too much to do"),
     (52, "unavailable", "the server is going down, or its database is away"),
     (53, "unwillingToPerform", "the server's policy forbids it; binds without TLS or password, for example"),

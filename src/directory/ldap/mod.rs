@@ -44,7 +44,7 @@ use dial::Security;
 use entry::Meaning;
 use identity::EntrySearch;
 use passwords::Passwords;
-use searches::{Searches, is_away};
+use searches::Searches;
 use servers::Servers;
 
 pub(super) struct Ldap {
@@ -173,26 +173,21 @@ impl Ldap {
         filter: String,
         deadline: Instant,
     ) -> Result<Option<StructureTag>, Unavailable> {
-        let search = Search {
-            base,
-            scope,
-            filter,
-            attributes: &self.attributes,
-            time_limit: i32::try_from(self.timeout.as_secs() + 1).unwrap_or(i32::MAX),
-        };
-        only(self.search(&search, deadline).await?)
+        only(self.search(&self.question(base, scope, filter), deadline).await?)
     }
 
-    /// A search, whose outcome is the state of the source.
+    /// A search that was answered usefully. The outcome is the state of the source.
     async fn search(&self, search: &Search<'_>, deadline: Instant) -> Result<Found, Unavailable> {
         let answer = self.in_time(deadline, self.searches.ask(&self.servers, search, deadline)).await;
+        let answer = answer.and_then(|found| useful(search, found));
         match &answer {
-            // busy, unavailable: the server speaks, but does not answer.
-            Ok(found) if is_away(found.result.code) => self.watched.failed(&refused(found)),
-            Ok(_) => self.watched.answered(),
+            // A login needs a search below the base; that an entry can be read by its DN proves nothing.
+            Ok(_) if search.scope == Scope::Subtree => self.watched.answered(),
             // Nobody was asked.
-            Err(Unavailable::Overloaded) => {}
-            Err(problem) => self.watched.failed(problem),
+            Ok(_) | Err(Unavailable::Overloaded) => {}
+            Err(problem) if problem.is_outage() => self.watched.failed(problem),
+            // Perhaps because of the name: a probe is to find out.
+            Err(_) => self.watched.doubt(),
         }
         answer
     }
@@ -209,17 +204,34 @@ impl Ldap {
         answer
     }
 
-    /// Asks for the server's own entry (RFC 4512 §5.1).
+    /// Searches as a login does, for a name that nobody has: whatever is wrong with the answer, no user's name is to blame.
     async fn probe(&self) {
-        let search = Search {
-            base: "",
-            scope: Scope::Base,
-            filter: "(objectClass=*)".to_owned(),
-            attributes: &[NO_ATTRIBUTES.to_owned()],
-            time_limit: 0,
-        };
-        let deadline = Instant::now() + self.timeout;
-        let _ = self.search(&search, deadline).await;
+        let attributes = [NO_ATTRIBUTES.to_owned()];
+        let search =
+            Search { attributes: &attributes, ..self.question(&self.base, Scope::Subtree, self.filter.fill(NOBODY)) };
+        match self.search(&search, Instant::now() + self.timeout).await {
+            Ok(_) | Err(Unavailable::Overloaded) => {}
+            Err(problem) => self.watched.failed(&problem),
+        }
+    }
+
+    fn question<'q>(&'q self, base: &'q str, scope: Scope, filter: String) -> Search<'q> {
+        let time_limit = i32::try_from(self.timeout.as_secs() + 1).unwrap_or(i32::MAX);
+        Search { base, scope, filter, attributes: &self.attributes, time_limit }
+    }
+}
+
+/// An answer that says whether there is such an entry. Without a match a search below a base that exists succeeds, so
+/// noSuchObject is about the base; only where one DN is asked for, it is about the entry.
+fn useful(search: &Search<'_>, found: Found) -> Result<Found, Unavailable> {
+    let is_below_base = search.scope == Scope::Subtree;
+    match found.result.code {
+        SUCCESS | SIZE_LIMIT_EXCEEDED => Ok(found),
+        NO_SUCH_OBJECT if !is_below_base => Ok(found),
+        code @ (NO_SUCH_OBJECT | REFERRAL | INVALID_DN_SYNTAX) if is_below_base => {
+            Err(Unavailable::Base { base: search.base.to_owned(), code, text: found.result.text })
+        }
+        code => Err(Unavailable::Refused { code, text: found.result.text }),
     }
 }
 
@@ -232,10 +244,6 @@ fn only(found: Found) -> Result<Option<StructureTag>, Unavailable> {
         (SUCCESS, Some(_), Some(_)) | (SIZE_LIMIT_EXCEEDED, _, _) => Err(Unavailable::Ambiguous),
         (code, _, _) => Err(Unavailable::Refused { code, text: found.result.text }),
     }
-}
-
-fn refused(found: &Found) -> Unavailable {
-    Unavailable::Refused { code: found.result.code, text: found.result.text.clone() }
 }
 
 fn servers(config: &config::Ldap) -> Result<Vec<(config::LdapUrl, Security)>, SetupProblem> {
@@ -256,7 +264,11 @@ fn servers(config: &config::Ldap) -> Result<Vec<(config::LdapUrl, Security)>, Se
 
 const SUCCESS: u32 = 0;
 const SIZE_LIMIT_EXCEEDED: u32 = 4;
+const REFERRAL: u32 = 10;
 const NO_SUCH_OBJECT: u32 = 32;
+const INVALID_DN_SYNTAX: u32 = 34;
+/// No user has a name in this domain (RFC 2606 §2).
+const NOBODY: &str = "portcullis-probe@probe.invalid";
 /// RFC 4511 §4.5.1.8.
 const NO_ATTRIBUTES: &str = "1.1";
 /// Between two probes of a source that is away, and at least between any two.

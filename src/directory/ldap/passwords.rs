@@ -120,8 +120,7 @@ mod tests {
             assert_eq!(meaning(code), Ok(PasswordAnswer::Wrong), "{code}");
         }
         for code in [1, 2, 3, 8, 10, 11, 13, 14, 32, 51, 52, 53, 80, u32::MAX] {
-            let outage = matches!(code, 51 | 52 | 80);
-            assert!(meaning(code).is_err_and(|problem| problem.is_outage() == outage), "{code}");
+            assert!(matches!(meaning(code), Err(Unavailable::Refused { code: said, .. }) if said == code), "{code}");
         }
     }
 }

@@ -124,7 +124,7 @@ impl Slot {
 }
 
 /// busy and unavailable: another server may be neither.
-pub(super) const fn is_away(code: u32) -> bool {
+const fn is_away(code: u32) -> bool {
     matches!(code, 51 | 52)
 }
 
