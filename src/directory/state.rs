@@ -4,6 +4,7 @@
 //! decide it, password checks do not: a server may refuse our own searches and still check its users' passwords.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
@@ -144,12 +145,20 @@ pub(super) struct Watched {
     up: IntGauge,
     /// Somebody has reason to doubt the state: a probe is due.
     doubt: Notify,
+    /// Since the last answer the log has heard that a server refuses; it may have been down before.
+    has_told_refusal: AtomicBool,
 }
 
 impl Watched {
     pub(super) fn new(name: String, up: IntGauge) -> Self {
         up.set(0);
-        Self { name, reach: Mutex::new(Reach::NeverAnswered { why: None }), up, doubt: Notify::new() }
+        Self {
+            name,
+            reach: Mutex::new(Reach::NeverAnswered { why: None }),
+            up,
+            doubt: Notify::new(),
+            has_told_refusal: AtomicBool::new(false),
+        }
     }
 
     pub(super) fn state(&self) -> SourceState {
@@ -172,10 +181,12 @@ impl Watched {
             Reach::NeverAnswered { .. } => tracing::info!(source = self.name, "the directory answers"),
         }
         *reach = Reach::Answers;
+        self.has_told_refusal.store(false, Ordering::Relaxed);
         self.up.set(1);
     }
 
-    /// A search or a probe was not answered. One line of the log tells of it, and the state has the latest reason.
+    /// A search or a probe was not answered. One line of the log tells of it, and one more if a server refuses after it was
+    /// down: an administrator must do something about that. The state has the latest reason.
     pub(super) fn failed(&self, problem: &Unavailable) {
         let mut reach = self.reach();
         let why = problem.clone();
@@ -187,7 +198,8 @@ impl Watched {
         *reach = next;
         drop(reach);
         self.up.set(0);
-        if is_new {
+        let refuses = matches!(problem, Unavailable::Refused { .. } | Unavailable::Base { .. });
+        if (refuses && !self.has_told_refusal.swap(true, Ordering::Relaxed)) || is_new {
             tracing::warn!(source = self.name, %problem, "the directory does not answer");
             self.doubt.notify_one();
         }

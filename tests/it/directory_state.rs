@@ -6,17 +6,17 @@ use crate::support::plan::Plan;
 use crate::support::slapd::{Slapd, password};
 use crate::support::{site, wait};
 
-fn plan(slapd: &Slapd) -> Plan {
+pub fn plan(slapd: &Slapd) -> Plan {
     let plan = site::shared().plan().set("directory.sources.ldap.urls", &format!("[\"{}\"]", slapd.url()));
     plan.set("directory.cache", "{ ttl: 1h, stale: 1h }")
 }
 
-fn status(gateway: &Gateway) -> String {
+pub fn status(gateway: &Gateway) -> String {
     portcullis(&["status", "--admin", &format!("http://{}", gateway.address("admin"))]).fine()
 }
 
 /// `/readyz`: the status code and the body.
-fn ready(gateway: &Gateway) -> (u16, String) {
+pub fn ready(gateway: &Gateway) -> (u16, String) {
     let answer = gateway.http("/readyz");
     let (head, body) = answer.split_once("\r\n\r\n").expect("head and body");
     (head.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status code"), body.to_owned())
@@ -28,7 +28,7 @@ fn notice(gateway: &Gateway) {
     Mail::Imap.refused(&answer, Refusal::Unavailable);
 }
 
-fn becomes_ready(gateway: &Gateway) {
+pub fn becomes_ready(gateway: &Gateway) {
     wait::until_true("the directory to be noticed again", wait::SOON, || ready(gateway) == (200, "ready\n".to_owned()));
 }
 

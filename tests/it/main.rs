@@ -23,6 +23,7 @@ mod crowd;
 mod demo;
 mod denials;
 mod directory;
+mod directory_refusals;
 mod directory_state;
 mod docker;
 mod environment;

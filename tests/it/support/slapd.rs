@@ -85,6 +85,19 @@ impl Slapd {
         self.process = launch(&self.folder, self.port, self.tls_port);
     }
 
+    /// Who may read entries, such as `by dn.exact="…" read by * none`; it is away for a moment.
+    pub fn set_access(&mut self, access: &str) {
+        self.kill();
+        let file = self.folder.join("slapd.conf");
+        let conf = std::fs::read_to_string(&file).unwrap();
+        let lines = conf.lines().map(|line| match line.starts_with("access to * ") {
+            true => format!("access to * {access}\n"),
+            false => format!("{line}\n"),
+        });
+        std::fs::write(&file, lines.collect::<String>()).unwrap();
+        self.restart();
+    }
+
     /// Adds a user of `one.stores.example.org`; it is away for a moment.
     #[track_caller]
     pub fn add(&mut self, name: &str) {
