@@ -52,14 +52,20 @@ impl fmt::Display for ActedOn {
     }
 }
 
+/// Said of an entry that is known by a name which nobody can type at a login.
+const OTHER_NAMES: &str = "this is for logins of the same entry by other names, if it has any";
+
 /// Said where the directory did not say whose the name is: the act is then for the name itself.
 fn note(user: &User, answer: &DirectoryAnswer) -> Option<String> {
     let exactly = format!("this is for exactly `{user}`");
-    match &answer.verdict {
-        Verdict::Known(_) => None,
-        Verdict::Unknown => Some(format!("the directory does not know this name: {exactly}")),
-        Verdict::Unusable(why) => Some(format!("the directory's entry cannot be used ({why}): {exactly}")),
-        Verdict::Unavailable(_) => Some(format!(
+    match (&answer.verdict, answer.foreign()) {
+        (Verdict::Known(_), foreign) => foreign.map(|foreign| format!("{foreign}; {OTHER_NAMES}")),
+        (Verdict::Unknown, None) => Some(format!("the directory does not know this name: {exactly}")),
+        (Verdict::Unknown, Some(foreign)) => {
+            Some(format!("the directory does not know this name ({foreign}): {exactly}"))
+        }
+        (Verdict::Unusable(why), _) => Some(format!("the directory's entry cannot be used ({why}): {exactly}")),
+        (Verdict::Unavailable(_), _) => Some(format!(
             "the directory did not answer: {exactly}; check again with `portcullis user {user}` when it answers"
         )),
     }

@@ -19,6 +19,8 @@ pub(super) struct DirectoryAnswer {
     pub since: Option<u64>,
     /// The answer's time has passed, and it serves only because the directory is away.
     pub is_stale: bool,
+    /// The name that was asked for, where a login by it is refused for its domain before any source is asked.
+    pub foreign: Option<User>,
 }
 
 pub(super) enum Verdict {
@@ -33,27 +35,36 @@ pub(super) enum Verdict {
 
 /// Why a name is perhaps nobody's.
 pub(super) enum Doubt {
-    /// The directory does not know it.
-    Unknown,
+    /// The directory does not know it; why, where more is known.
+    Unknown(Option<String>),
     /// The directory does not say; why.
     Unavailable(String),
 }
 
 impl DirectoryAnswer {
-    /// Whether the directory lets the user log in by this protocol; `None`: nobody can say.
+    /// Whether a login by the name that was asked for is let in by this protocol, as far as the directory decides;
+    /// `None`: nobody can say.
     pub(super) fn allows(&self, protocol: Protocol) -> Option<bool> {
         match &self.verdict {
+            _ if self.foreign.is_some() => Some(false),
             Verdict::Known(route) => Some(route.standing == Standing::Active && route.allows(protocol)),
             Verdict::Unknown | Verdict::Unusable(_) => Some(false),
             Verdict::Unavailable(_) => None,
         }
+    }
+
+    /// What is wrong with the name's domain, as a clause.
+    pub(super) fn foreign(&self) -> Option<String> {
+        let name = self.foreign.as_ref()?;
+        Some(format!("a login as {name} is refused: its domain is not one of directory.domains"))
     }
 }
 
 impl Doubt {
     pub(super) fn about(&self, user: &User) -> String {
         match self {
-            Self::Unknown => format!("The directory does not know {user}."),
+            Self::Unknown(None) => format!("The directory does not know {user}."),
+            Self::Unknown(Some(why)) => format!("The directory does not know {user}; {why}."),
             Self::Unavailable(why) => {
                 format!("The directory does not answer, so nobody can say whether there is a user {user} ({why}).")
             }
@@ -63,7 +74,7 @@ impl Doubt {
     fn refuse(&self, user: &User) -> Refusal {
         let about = self.about(user);
         match self {
-            Self::Unknown => Refusal::not_found(format!("{about} Nothing was changed.")),
+            Self::Unknown(_) => Refusal::not_found(format!("{about} Nothing was changed.")),
             Self::Unavailable(_) => Refusal::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 format!(
@@ -101,6 +112,7 @@ impl Admin {
             verdict,
             since: memory.and_then(|memory| ago(memory.age)),
             is_stale: memory.is_some_and(|memory| memory.is_stale),
+            foreign: (!directory.serves(&named)).then(|| named.clone()),
         };
         Ok((user.unwrap_or(named), answer))
     }
@@ -122,7 +134,7 @@ impl Admin {
         }
         match &answer.verdict {
             Verdict::Known(_) | Verdict::Unusable(_) => None,
-            Verdict::Unknown => Some(Doubt::Unknown),
+            Verdict::Unknown => Some(Doubt::Unknown(answer.foreign())),
             Verdict::Unavailable(why) => Some(Doubt::Unavailable(why.clone())),
         }
     }

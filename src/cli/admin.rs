@@ -261,13 +261,14 @@ fn how(server: &Value) -> String {
 /// What the directory says of a user, in one line.
 fn directory_answer(answer: &Value) -> String {
     let problem = shown(at(answer, "problem"));
+    let but = if at(answer, "problem").is_null() { String::new() } else { format!("; {problem}") };
     let said = match at(answer, "answer").as_str() {
         Some("known") => {
             let name = at(answer, "user");
             let name = if name.is_null() { String::new() } else { format!(" as {}", shown(name)) };
-            format!("known at {}{name}, status {}", shown(at(answer, "server")), shown(at(answer, "status")))
+            format!("known at {}{name}, status {}{but}", shown(at(answer, "server")), shown(at(answer, "status")))
         }
-        Some("unknown") => "there is no such user".to_owned(),
+        Some("unknown") => format!("there is no such user{but}"),
         Some("unusable") => format!("the entry cannot be used: {problem}"),
         Some(_) => format!("does not answer: {problem}"),
         None => return "-".to_owned(),

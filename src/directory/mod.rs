@@ -112,6 +112,13 @@ impl Directory {
         if self.0.domains.serve(user.domain()) { Ok(user) } else { Err(NameProblem::ForeignDomain) }
     }
 
+    /// Whether a source is asked for a login by this name: its domain is one of ours. Else the login is refused, even when
+    /// the name is the identity of a user who logs in by another one.
+    #[must_use]
+    pub fn serves(&self, user: &User) -> bool {
+        user.name().starts_with(DN) || self.0.domains.serve(user.domain())
+    }
+
     /// Where the user lives; `Ok(None)` = nobody knows this user.
     ///
     /// May be cancelled at any time: the question goes on, and its answer is remembered.

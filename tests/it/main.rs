@@ -29,6 +29,7 @@ mod docker;
 mod environment;
 mod failover;
 mod faults;
+mod foreign_domain;
 mod gate;
 mod grafana;
 mod handshakes;

@@ -41,7 +41,7 @@ struct Switch {
     protocol: &'static str,
     /// Whether it is not switched off here; the directory may say no all the same.
     enabled: bool,
-    /// Whether the directory allows it; absent when the directory does not answer.
+    /// Whether the directory allows it, to a login by the name that was asked for; absent when the directory does not answer.
     allowed: Option<bool>,
     last_login: Option<u64>,
 }
@@ -53,7 +53,8 @@ struct Directory {
     /// `known`; `unknown`: there is no such user; `unusable`: the user's entry cannot be used; `unavailable`: the
     /// directory does not answer.
     answer: &'static str,
-    /// Why it is unusable or unavailable.
+    /// Why it is unusable or unavailable; or why a login by the name that was asked for is refused all the same: its domain
+    /// is not one of `directory.domains`.
     problem: Option<String>,
     /// The server or pool where the user's mailbox is.
     server: Option<String>,
@@ -103,7 +104,8 @@ pub(super) struct Wish {
     /// Drop the sessions that are on, too.
     #[serde(default)]
     now: bool,
-    /// Do it even when the directory does not answer, so that nobody can say whether there is such a user.
+    /// Do it even when the directory does not answer, so that nobody can say whether there is such a user. To enable: for
+    /// exactly this name, and the directory is not asked.
     #[serde(default)]
     force: bool,
 }
@@ -175,10 +177,12 @@ pub(super) async fn one(State(admin): State<Admin>, Path(name): Path<String>) ->
 }
 
 impl From<DirectoryAnswer> for Directory {
-    fn from(DirectoryAnswer { verdict, since, is_stale }: DirectoryAnswer) -> Self {
+    fn from(answer: DirectoryAnswer) -> Self {
+        let foreign = answer.foreign();
+        let DirectoryAnswer { verdict, since, is_stale, foreign: _ } = answer;
         let (answer, route, problem) = match verdict {
-            Verdict::Known(route) => ("known", Some(route), None),
-            Verdict::Unknown => ("unknown", None, None),
+            Verdict::Known(route) => ("known", Some(route), foreign),
+            Verdict::Unknown => ("unknown", None, foreign),
             Verdict::Unusable(why) => ("unusable", None, Some(why)),
             Verdict::Unavailable(why) => ("unavailable", None, Some(why)),
         };
@@ -232,7 +236,6 @@ pub(super) async fn switch(
     Body(wish): Body<Wish>,
 ) -> Result<Json<Switched>, Refusal> {
     let protocol = named::switch(&protocol_name)?;
-    let (user, answer) = admin.look_up_for_act(&name).await?;
     let Wish { enabled, now, force } = wish;
     let done = admin.switch(&caller, &user, &answer, acts::Wish { protocol, enabled, now, force }).await?;
     let of = ActedOn::looked_up(&name, &user, &answer);

@@ -115,6 +115,9 @@ impl Switch {
         let (state, class, title) = match (enabled, &answer.verdict, answer.allows(protocol)) {
             (false, ..) => ("disabled", "down", "An administrator has switched it off"),
             (true, Verdict::Unknown, _) => ("no such user", "none", "The directory does not know this name"),
+            (true, ..) if answer.foreign.is_some() => {
+                ("not by this name", "down", "The domain of this name is not one of directory.domains")
+            }
             (true, _, Some(true)) => ("enabled", "up", "The directory allows it"),
             (true, _, Some(false)) => ("not allowed", "down", "The directory does not allow it"),
             (true, _, None) => ("enabled", "none", "The directory does not answer"),
@@ -133,8 +136,10 @@ impl Switch {
 }
 
 impl From<DirectoryAnswer> for Answer {
-    fn from(DirectoryAnswer { verdict, since, is_stale }: DirectoryAnswer) -> Self {
-        let (state, class, facts) = match verdict {
+    fn from(answer: DirectoryAnswer) -> Self {
+        let foreign = answer.foreign().map(|why| ("Logins", why));
+        let DirectoryAnswer { verdict, since, is_stale, foreign: _ } = answer;
+        let (state, class, mut facts) = match verdict {
             Verdict::Known(route) => {
                 let status = match route.standing {
                     Standing::Active => "active",
@@ -152,6 +157,7 @@ impl From<DirectoryAnswer> for Answer {
             Verdict::Unusable(why) => ("The entry cannot be used", "down", vec![("Reason", why)]),
             Verdict::Unavailable(why) => ("The directory does not answer", "down", vec![("Reason", why)]),
         };
+        facts.extend(foreign);
         Self { state, class, facts, since: since.map(Time::of), is_stale }
     }
 }
