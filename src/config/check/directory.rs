@@ -32,8 +32,14 @@ pub(super) fn directory(root: &mut Fields<'_>, pools: &Pools, bound: &[Protocol]
         let message = "a listener of service smtp takes mail for nobody; needs `domains`, or `default_domain`";
         fields.missing_all(&["domains", "default_domain"], message);
     }
-    let default_domain = default.and_then(|item| item.read(values::domain));
+    let default_domain = default.as_ref().and_then(|item| item.read(values::domain));
     let domains = domains(written, default_domain.as_deref());
+    if let (Some(item), Some(name)) = (&default, &default_domain)
+        && !domains.is_empty()
+        && !domains.contains(name)
+    {
+        warn_of_default(item, name);
+    }
     let recipient_delimiter = fields.or("recipient_delimiter", delimiter, Some('+'));
     let list = fields.need("sources").map(|item| item.some_items()).unwrap_or_default();
     let cache = cache(&mut fields.section("cache"));
@@ -77,6 +83,16 @@ fn domains(written: Option<Item<'_>>, default_domain: Option<&str>) -> Vec<Strin
         }
     }
     domains
+}
+
+/// A bare name would be looked up in a domain that is served for nothing but that.
+fn warn_of_default(item: &Item<'_>, name: &str) {
+    item.sheet.warn(
+        &item.place,
+        format!(
+            "{name} is not one of `domains`: is it a typo? A user who types `alice` is looked up as alice@{name}, and no mail is taken for {name}"
+        ),
+    );
 }
 
 /// One character; with a letter or a digit in its place, names would be cut that have no tag.

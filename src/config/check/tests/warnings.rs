@@ -50,7 +50,7 @@ fn a_filter_that_ignores_the_domain_is_one_where_several_are_served() {
     let both = "filter: \"(mail={user})\",\n        recipient_filter: \"(uid={local})\"";
     let found = warnings(&site, &ldap("domains: [a.example]\n  default_domain: b.example", both));
     assert!(
-        found.len() == 1 && found[0].contains(":8: warning: directory.sources[0].ldap.recipient_filter: "),
+        found.len() == 2 && found[1].contains(":8: warning: directory.sources[0].ldap.recipient_filter: "),
         "{found:?}"
     );
     for quiet in [
@@ -61,6 +61,21 @@ fn a_filter_that_ignores_the_domain_is_one_where_several_are_served() {
         ldap(several, "preset: kolab, filter: \"(mail={user})\""),
     ] {
         assert_eq!(warnings(&site, &quiet), [""; 0], "{quiet}");
+    }
+}
+
+#[test]
+fn a_default_domain_that_is_not_one_of_those_that_are_served_is_one() {
+    let site = Site::new();
+    let directory = |domains: &str| {
+        format!("directory:\n  default_domain: Example.cmo\n{domains}  sources: [ {{ pool: stores }} ]\n")
+    };
+    let found = warnings(&site, &directory("  domains: [example.com, example.org]\n"));
+    let expected =
+        "portcullis.yaml:2: warning: directory.default_domain: example.cmo is not one of `domains`: is it a typo? ";
+    assert!(found.len() == 1 && found[0].starts_with(expected), "{found:?}");
+    for quiet in ["", "  domains: [example.com, EXAMPLE.CMO]\n"] {
+        assert_eq!(warnings(&site, &directory(quiet)), [""; 0], "{quiet}");
     }
 }
 
