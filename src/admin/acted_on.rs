@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use super::Admin;
 use super::directory::{DirectoryAnswer, Verdict};
 use crate::directory::{Reach, User, utc};
+use crate::proto::Protocol;
 
 /// The user that was acted on.
 #[derive(Serialize, ToSchema)]
@@ -25,6 +26,31 @@ impl ActedOn {
     /// An act on sessions or switches, for which the directory was asked whose the name is.
     pub(super) fn looked_up(typed: &str, user: &User, answer: &DirectoryAnswer) -> Self {
         Self { user: user.name().to_owned(), typed: typed.to_owned(), note: note(user, answer) }
+    }
+
+    /// A switch, for which the directory was asked whose the name is; of this protocol if it was switched off.
+    pub(super) fn switched(typed: &str, user: &User, answer: &DirectoryAnswer, off: Option<Protocol>) -> Self {
+        let mut of = Self::looked_up(typed, user, answer);
+        if let (Verdict::Unavailable(_), Some(protocol), Some(note)) = (&answer.verdict, off, &mut of.note) {
+            let protocol = protocol.name();
+            note.push_str(&format!(
+                ". Once it answers, a switch for an alias has no effect: if another name is shown then, switch that one, and \
+                 take this back with `portcullis enable {user} {protocol} --force`"
+            ));
+        }
+        of
+    }
+
+    /// A switch that was taken back from this name, whoever that is.
+    pub(super) fn exactly(typed: &str, user: &User, was_off: bool) -> Self {
+        let note = if was_off {
+            format!("this is for exactly `{user}`; the directory was not asked")
+        } else {
+            format!(
+                "it was not switched off for exactly `{user}`; `portcullis switched-off` lists the names for which something is"
+            )
+        };
+        Self { user: user.name().to_owned(), typed: typed.to_owned(), note: Some(note) }
     }
 
     /// What was remembered of a user is forgotten, and the directory was not asked.

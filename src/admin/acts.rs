@@ -119,16 +119,19 @@ impl Admin {
         tracing::info!(by = &*caller.name, from = %caller.peer, act = "drop", of = by, what, count, "administrator");
     }
 
-    /// Switches a protocol of a user that the directory knows off or on, from the next login on.
+    /// Switches a protocol of a user that the directory knows off or on, from the next login on. Without an `answer` of the
+    /// directory it is for exactly the name, whoever that is.
     pub(super) async fn switch(
         &self,
         caller: &Caller,
         user: &User,
-        answer: &DirectoryAnswer,
+        answer: Option<&DirectoryAnswer>,
         wish: Wish,
     ) -> Result<Switched, Refusal> {
         let Wish { protocol, enabled, now, force } = wish;
-        self.must_exist(user, answer, force)?;
+        if let Some(answer) = answer {
+            self.must_exist(user, answer, force)?;
+        }
         let registry = &self.parts.registry;
         let before = !registry.switched_off(user.name()).contains(protocol);
         registry.switch(user.name(), protocol, enabled).await.map_err(|problem| match problem {

@@ -143,7 +143,8 @@ pub(super) struct Switch {
     user: String,
     /// One that users log in by: imap, pop3, or submission.
     protocol: String,
-    /// Do it even when the directory does not answer, so that nobody can say whether there is such a user.
+    /// Do it even when the directory does not answer, so that nobody can say whether there is such a user. `enable`: for
+    /// exactly this name, without asking the directory.
     #[arg(long)]
     force: bool,
 }
@@ -163,6 +164,20 @@ pub(super) fn switch(remote: &Remote, asked: &Switch, on: bool, now: bool) -> an
             if at(done, "kept") == true { "" } else { ", until the gateway restarts (registry.store is memory)" };
         let dropped = if now { format!("; {}", dropped(done)) } else { String::new() };
         format!("{protocol} is {word} for {}{kept}{dropped}{}", acted_on(done, user), note(done))
+    })
+}
+
+pub(super) fn switched_off(remote: &Remote) -> anyhow::Result<()> {
+    let off = &remote.get("/switches")?;
+    tell(remote, off, || {
+        let row = |one: &Value| {
+            let protocols: Vec<String> = at(one, "protocols").as_array().into_iter().flatten().map(shown).collect();
+            vec![shown(at(one, "user")), protocols.join(", "), shown(at(one, "alias_of"))]
+        };
+        let users = rows(at(off, "users"), row);
+        let (count, plural) = (users.len(), if users.len() == 1 { "" } else { "s" });
+        let kept = if at(off, "kept") == true { "" } else { ", until the gateway restarts (registry.store is memory)" };
+        format!("{}{count} name{plural}{kept}", table(&["USER", "SWITCHED OFF", "ALIAS OF"], &users))
     })
 }
 

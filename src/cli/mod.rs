@@ -121,6 +121,14 @@ enum Verb {
         #[command(flatten)]
         remote: Remote,
     },
+    /// List the users for whom a protocol is switched off.
+    ///
+    /// ALIAS OF: the directory knows this name as an alias of that user, whose switches count; `enable NAME PROTOCOL --force`
+    /// takes those of the alias back.
+    SwitchedOff {
+        #[command(flatten)]
+        remote: Remote,
+    },
     /// Forget where a user lives: the next login asks the directory.
     Forget {
         /// The user's name.
@@ -172,6 +180,7 @@ pub fn main() -> ExitCode {
         Verb::User { name, remote } => admin::user(&remote, &name),
         Verb::Disable { switch, now, remote } => admin::switch(&remote, &switch, false, now),
         Verb::Enable { switch, remote } => admin::switch(&remote, &switch, true, false),
+        Verb::SwitchedOff { remote } => admin::switched_off(&remote),
         Verb::Forget { user, remote } => admin::forget(&remote, &user),
         Verb::Ips { user, remote } => admin::ips(&remote, &user),
         Verb::Status { remote } => admin::status(&remote),

@@ -66,6 +66,15 @@ impl Registry {
         self.0.switches.of(user)
     }
 
+    /// Everybody for whom something is switched off, by name.
+    #[must_use]
+    pub fn all_switched_off(&self) -> Vec<(Arc<str>, Protocols)> {
+        let mut all: Vec<_> =
+            self.0.switches.lock().iter().map(|(user, protocols)| (Arc::clone(user), *protocols)).collect();
+        all.sort_unstable_by(|one, other| one.0.cmp(&other.0));
+        all
+    }
+
     /// Whether what is switched stays so over a restart.
     #[must_use]
     pub fn keeps(&self) -> bool {

@@ -3,8 +3,9 @@
 use crate::live::{OPS, call, run, run_as_is, with_tokens};
 use crate::page_http::{ask, sign_in};
 use crate::support::gateway::Gateway;
-use crate::support::site;
+use crate::support::mail::Mail;
 use crate::support::slapd::Slapd;
+use crate::support::{site, wait};
 
 /// Where alice is `alice@example.net` as well.
 fn gateway(slapd: &Slapd) -> Gateway {
@@ -72,11 +73,15 @@ fn while_the_directory_is_away_an_act_says_that_it_is_for_exactly_the_name() {
     let switched = run(&gateway, &["disable", ALIAS, "imap", "--force"]);
     assert!(switched.starts_with("imap is disabled for alice@example.net, until"), "{switched}");
     let note = "\nnote: the directory did not answer: this is for exactly `alice@example.net`; \
-        check again with `portcullis user alice@example.net` when it answers\n";
-    assert!(switched.contains(note), "{switched}");
+        check again with `portcullis user alice@example.net` when it answers";
+    assert!(
+        switched.contains(&format!("{note}. Once it answers, a switch for an alias has no effect: ")),
+        "{switched}"
+    );
+    assert!(switched.contains("`portcullis enable alice@example.net imap --force`\n"), "{switched}");
     // The name has a switch now, and needs no --force: it is nobody's all the same.
-    assert!(run(&gateway, &["enable", ALIAS, "imap"]).contains(note));
-    assert!(run(&gateway, &["kick", ALIAS]).contains(note));
+    assert!(run(&gateway, &["enable", ALIAS, "imap"]).contains(&format!("{note}\n")));
+    assert!(run(&gateway, &["kick", ALIAS]).contains(&format!("{note}\n")));
 
     let ops = sign_in(&gateway, OPS);
     let csrf = ask(&gateway, "GET", "/", &ops, "").csrf().to_owned();
@@ -89,6 +94,45 @@ fn while_the_directory_is_away_an_act_says_that_it_is_for_exactly_the_name() {
         let page = ask(&gateway, "GET", "/", &ops, "").body;
         assert!(page.contains(words), "{words} is not in {page}");
     }
+}
+
+#[test]
+fn a_switch_that_is_nobodys_is_listed_and_can_be_taken_back() {
+    let mut slapd = Slapd::start();
+    let gateway = gateway(&slapd);
+    slapd.kill();
+    run(&gateway, &["disable", ALIAS, "imap", "--force"]);
+    run(&gateway, &["disable", ALIAS, "pop3", "--force"]);
+    run(&gateway, &["disable", "bob", "imap", "--force"]);
+    slapd.restart();
+
+    // It is no user of the directory's.
+    Mail::Imap.login(&mut Mail::Imap.open(&gateway), ALIAS.trim_end_matches("@example.net"));
+    wait::until_true("the directory to be noticed again", wait::SOON, || {
+        run(&gateway, &["user", ALIAS]).contains("known")
+    });
+    let enabled = run(&gateway, &["enable", ALIAS, "imap"]);
+    assert!(enabled.starts_with("imap is enabled for alice@example.org (typed: alice@example.net)"), "{enabled}");
+    let listed = run(&gateway, &["switched-off"]);
+    let rows: Vec<Vec<&str>> = listed.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(rows[1], ["alice@example.net", "imap,", "pop3", "alice@example.org"], "{listed}");
+    assert_eq!(rows[2], ["bob@example.org", "imap", "-"], "{listed}");
+    assert!(listed.ends_with("\n2 names, until the gateway restarts (registry.store is memory)\n"), "{listed}");
+    let (_, answer) = call(&gateway, OPS, "GET", "/switches", "");
+    let first = "{\"users\":[{\"user\":\"alice@example.net\",\"protocols\":[\"imap\",\"pop3\"],\"alias_of\":\"alice@example.org\"},";
+    assert!(answer.starts_with(first) && answer.ends_with("],\"kept\":false}"), "{answer}");
+
+    for protocol in ["imap", "pop3"] {
+        let enabled = run(&gateway, &["enable", ALIAS, protocol, "--force"]);
+        let expected = format!(
+            "{protocol} is enabled for {ALIAS}, until the gateway restarts (registry.store is memory)\n\
+            note: this is for exactly `{ALIAS}`; the directory was not asked\n"
+        );
+        assert_eq!(enabled, expected);
+    }
+    let again = run(&gateway, &["enable", ALIAS, "pop3", "--force"]);
+    assert!(again.contains("note: it was not switched off for exactly `alice@example.net`; "), "{again}");
+    assert!(!run(&gateway, &["switched-off"]).contains("alice"));
 }
 
 #[test]

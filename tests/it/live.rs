@@ -197,10 +197,11 @@ fn a_user_has_no_more_sessions_than_the_limit_and_gets_them_back() {
 }
 
 /// Method, path, body, and what the operator's token gets.
-const ROUTES: [(&str, &str, &str, u16); 12] = [
+const ROUTES: [(&str, &str, &str, u16); 13] = [
     ("GET", "/status", "", 200),
     ("GET", "/sessions", "", 200),
     ("GET", "/users/alice", "", 200),
+    ("GET", "/switches", "", 200),
     ("GET", "/addresses/192.0.2.1", "", 200),
     ("GET", "/backends", "", 200),
     ("GET", "/openapi.json", "", 200),
@@ -234,7 +235,7 @@ fn every_route_wants_a_token_and_an_act_wants_one_that_may() {
     let names: Vec<&str> =
         document.split("\"operationId\":\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
     let unlike: std::collections::BTreeSet<&str> = names.iter().copied().collect();
-    assert_eq!((names.len(), unlike.len()), (11, 11), "programs are made from these names: {names:?}");
+    assert_eq!((names.len(), unlike.len()), (12, 12), "programs are made from these names: {names:?}");
     assert!(["UserDetail", "AddressDetail"].iter().all(|name| document.contains(name)), "{document}");
     assert!(!gateway.log().contains(OPS) && !gateway.log().contains("wrong-wrong"), "no token is logged");
 }

@@ -23,6 +23,7 @@ mod addresses;
 mod backends;
 mod sessions;
 mod status;
+mod switches;
 mod users;
 
 #[derive(OpenApi)]
@@ -52,6 +53,7 @@ pub(super) fn routes(admin: Admin) -> Router {
         .routes(routes!(users::switch))
         .routes(routes!(users::drop_sessions))
         .routes(routes!(users::forget_route))
+        .routes(routes!(switches::list))
         .routes(routes!(addresses::one))
         .routes(routes!(addresses::drop_sessions))
         .routes(routes!(backends::list))

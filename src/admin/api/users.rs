@@ -225,7 +225,8 @@ impl From<roster::RefusedLogin> for RefusedLogin {
 }
 
 /// Switches a protocol off or on for a user, from the next login on. 404: the directory does not know the user, and
-/// nothing is switched off for that name.
+/// nothing is switched off for that name. To enable with `force` takes a switch back from exactly this name, such as one of
+/// `/switches` that is nobody's: the directory is not asked.
 #[utoipa::path(put, path = "/users/{name}/protocols/{protocol}", operation_id = "switch_protocol", request_body = Wish,
     params(("name" = String, Path, description = "A user's name"), ("protocol" = String, Path, pattern = "^(imap|pop3|submission)$")),
     responses((status = 200, body = Switched), (status = "4XX", body = Refusal), (status = 503, body = Refusal), (status = 507, body = Refusal)))]
@@ -237,8 +238,16 @@ pub(super) async fn switch(
 ) -> Result<Json<Switched>, Refusal> {
     let protocol = named::switch(&protocol_name)?;
     let Wish { enabled, now, force } = wish;
-    let done = admin.switch(&caller, &user, &answer, acts::Wish { protocol, enabled, now, force }).await?;
-    let of = ActedOn::looked_up(&name, &user, &answer);
+    let wish = acts::Wish { protocol, enabled, now, force };
+    let (of, done) = if enabled && force {
+        let user = admin.parts.directory.named(&name).map_err(Refusal::bad)?;
+        let was_off = admin.parts.registry.switched_off(user.name()).contains(protocol);
+        (ActedOn::exactly(&name, &user, was_off), admin.switch(&caller, &user, None, wish).await?)
+    } else {
+        let (user, answer) = admin.look_up_for_act(&name).await?;
+        let of = ActedOn::switched(&name, &user, &answer, (!enabled).then_some(protocol));
+        (of, admin.switch(&caller, &user, Some(&answer), wish).await?)
+    };
     Ok(Json(Switched { of, enabled, kept: done.kept, dropped: done.dropped.into() }))
 }
 

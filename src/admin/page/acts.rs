@@ -110,11 +110,11 @@ pub(super) async fn switch(State(page): State<Page>, Act(asker, asked): Act<Swit
         return Ok(question);
     }
     let force = asked.force == "yes";
-    let of = ActedOn::looked_up(&asked.user, &user, &answer);
+    let of = ActedOn::switched(&asked.user, &user, &answer, (!enabled).then_some(protocol));
     if !force && let Some(doubt @ Doubt::Unavailable(_)) = page.admin.doubt(&user, &answer) {
         return Ok(page.all_the_same(&asker, &asked, &of, &doubt.about(&user)));
     }
-    let done = page.admin.switch(&asker.caller, &user, &answer, Wish { protocol, enabled, now, force }).await?;
+    let done = page.admin.switch(&asker.caller, &user, Some(&answer), Wish { protocol, enabled, now, force }).await?;
     let word = if enabled { "enabled" } else { "disabled" };
     let kept = if done.kept { "" } else { ", until the gateway restarts" };
     let dropped = if now { format!(" {}", dropped(&done.dropped)) } else { String::new() };
