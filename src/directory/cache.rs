@@ -234,12 +234,17 @@ impl<T: Identified + Send + Sync + 'static> Cache<T> {
         }
         let is_full = flights.waiting.len() >= FLIGHTS_MAX;
         let is_down = flights.down_until.is_some_and(|until| Instant::now() < until);
-        match self.stale(name) {
+        let stale = self.stale(name);
+        match &stale {
             Some(what) if is_full || is_down => {
-                return Joined::Landed(Landed { answer: Ok(Some(what)), stale: true });
+                return Joined::Landed(Landed { answer: Ok(Some(Arc::clone(what))), stale: true });
             }
             None if is_full => return Joined::Landed(Landed { answer: Err(Unavailable::Overloaded), stale: false }),
             _ => {}
+        }
+        // One of those who are remembered asks whether the directory is back; the others do not wait for the answer.
+        if let (Some(until), Some(_)) = (&mut flights.down_until, stale) {
+            *until = Instant::now() + DOWN;
         }
         let (landing, flight) = watch::channel(None);
         flights.waiting.insert(Arc::clone(name), flight.clone());

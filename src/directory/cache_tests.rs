@@ -266,3 +266,32 @@ async fn an_outage_that_a_change_overtakes_is_answered_from_memory_all_the_same(
     gate.notify_one();
     assert_eq!(asking.await.expect("no panic"), at("mail1"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn while_one_asks_whether_the_directory_is_back_the_others_do_not_wait() {
+    let mut world = World::new(100);
+    for user in ["alice", "bob"] {
+        world.will_answer(at("mail1"));
+        assert_eq!(world.find(user).await, at("mail1"));
+    }
+    advance(Duration::from_secs(400)).await;
+    world.will_answer(down());
+    assert_eq!(world.find("alice").await, at("mail1"));
+    advance(DOWN + Duration::from_secs(1)).await;
+    let gate = Arc::new(Notify::new());
+    world.gate = Some(Arc::clone(&gate));
+    world.will_answer(down());
+    let world = Arc::new(world);
+    let asking = tokio::spawn({
+        let world = Arc::clone(&world);
+        async move { world.find("alice").await }
+    });
+    while world.asked() < 4 {
+        tokio::task::yield_now().await;
+    }
+    let bob = tokio::time::timeout(Duration::from_secs(1), world.find("bob")).await;
+    assert_eq!(bob.expect("no wait for alice's question"), at("mail1"));
+    gate.notify_one();
+    assert_eq!(asking.await.expect("no panic"), at("mail1"));
+    assert_eq!(world.asked(), 4);
+}
