@@ -12,6 +12,7 @@ mod demo;
 mod presets;
 mod remote;
 mod serve;
+mod status;
 mod table;
 
 use admin::{Switch, Which, Whom};
@@ -174,7 +175,7 @@ pub fn main() -> ExitCode {
         Verb::Enable { switch, remote } => admin::switch(&remote, &switch, true, false),
         Verb::Forget { user, remote } => admin::forget(&remote, &user),
         Verb::Ips { user, remote } => admin::ips(&remote, &user),
-        Verb::Status { remote } => admin::status(&remote),
+        Verb::Status { remote } => status::status(&remote),
     };
     exit(done)
 }

@@ -36,12 +36,16 @@ fn a_certificate_that_expires_is_told_of_at_the_start_at_a_reload_and_by_a_metri
     let checked = portcullis(&["check", gateway.file().to_str().unwrap()]);
     assert!(checked.code == Some(0) && checked.out.contains("mail.pem expires in 9 days"), "{checked:?}");
     assert!(checked.out.contains("good, with "), "{checked:?}");
+    let status = || portcullis(&["status", "--admin", &format!("http://{}", gateway.address("admin"))]).fine();
+    let told = format!("\ntls        {} expires in 9 days, at ", to[0].display());
+    assert!(status().contains(&told), "{}", status());
     assert_eq!(portcullis(&["check", "--strict", gateway.file().to_str().unwrap()]).code, Some(1));
 
     copy(&certs().dated([-1, 90]), to);
     gateway.reload();
     gateway.metric_becomes("reloads_total", &["completed"], 1.0);
     assert!(expires_in(90), "the new one is shown:\n{}", gateway.http("/metrics"));
+    assert!(!status().contains("\ntls "), "{}", status());
 
     copy(&certs().dated([-90, -1]), to);
     gateway.reload();
