@@ -157,6 +157,32 @@ fn a_fault_never_shows_a_secret() {
     let text = FIVE_FAULTS.replace(
         "    - pool: nowhere\n",
         "    - ldap: { urls: [ldap://h], bind_dn: cn=x, bind_password: s3cr3t, base: x, filter: \"(\" }\n",
+#[test]
+fn a_store_that_the_gateway_could_not_make_is_a_fault_at_its_line() {
+    let file = |disk: &str| {
+        write(&format!(
+            "listeners: [ {{ service: imap, address: \"127.0.0.1:0\", tls: none }} ]\n\
+             directory: {{ sources: [ {{ pool: stores }} ] }}\n\
+             backends: {{ stores: {{ servers: [mail1] }} }}\n\
+             registry:\n  store:\n    disk: {disk}\n"
+        ))
+    };
+    for (disk, words) in [
+        ("nodir/portcullis.redb", "/nodir does not exist; the gateway makes the file in it, but not the folder"),
+        ("portcullis.yaml/portcullis.redb", "/portcullis.yaml is not a folder"),
+        (".", "/. is a folder; the name of a file belongs here"),
+    ] {
+        let file = file(disk);
+        let checked = portcullis(&["check", file.to_str().unwrap()]);
+        assert_eq!(checked.code, Some(1), "{checked:?}");
+        let lines: Vec<&str> = checked.out.lines().collect();
+        assert_eq!(lines.len(), 1, "{checked:?}");
+        assert!(lines[0].starts_with(&format!("{}:6: registry.store.disk: ", file.display())), "{checked:?}");
+        assert!(lines[0].ends_with(words), "{checked:?}");
+    }
+    portcullis(&["check", file("portcullis.redb").to_str().unwrap()]).fine();
+}
+
     );
     let outcome = portcullis(&["check", write(&text).to_str().unwrap()]);
     assert_eq!(outcome.code, Some(1));
