@@ -141,7 +141,9 @@ fn a_warning_of_a_users_file_is_told_by_check_at_the_start_and_at_a_reload() {
     let said = check(&[]).fine();
     let warning = format!("{}:2: warning: bob: its host `{host}` has a port", file.display());
     assert!(said.starts_with(&warning) && said.ends_with(": good, with 1 warning\n"), "{said}");
-    assert_eq!(check(&["--strict"]).code, Some(1));
+    let strict = check(&["--strict"]);
+    assert!(strict.code == Some(1) && strict.out.starts_with(&warning), "{strict:?}");
+    assert!(strict.out.ends_with("portcullis.yaml: not good enough for --strict: 1 warning\n"), "{strict:?}");
     let plan = Plan::before_one(1, 1).without("directory.sources.pool").set("directory.sources.file", &source);
     let gateway = Gateway::start(&plan);
     gateway.logged(&["WARN", &warning]);
