@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::remote::{Remote, part};
 use super::say;
 use super::table::{ago, bytes, shown, table};
+use crate::directory::NameProblem;
 
 /// Which sessions.
 #[derive(Debug, Args)]
@@ -29,13 +30,13 @@ pub(super) struct Which {
 #[group(required = true, multiple = false)]
 pub(super) struct Whom {
     /// All of this user.
-    #[arg(value_name = "USER")]
+    #[arg(value_name = "USER", value_parser = user_name)]
     name: Option<String>,
     /// One session, by its id.
     #[arg(long, value_name = "ID")]
     session: Option<String>,
     /// The same as USER.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = user_name)]
     user: Option<String>,
     /// All from this IP address.
     #[arg(long, value_name = "ADDRESS")]
@@ -43,6 +44,12 @@ pub(super) struct Whom {
     /// All at this server.
     #[arg(long, value_name = "SERVER")]
     backend: Option<String>,
+}
+
+/// A user's name as it was typed. An empty one would be none in the API's paths; what else is wrong with a name, the gateway
+/// says.
+pub(super) fn user_name(text: &str) -> Result<String, NameProblem> {
+    if text.is_empty() { Err(NameProblem::Empty) } else { Ok(text.to_owned()) }
 }
 
 pub(super) fn who(remote: &Remote, which: &Which) -> anyhow::Result<()> {
@@ -140,6 +147,7 @@ pub(super) fn kick(remote: &Remote, whom: &Whom) -> anyhow::Result<()> {
 #[derive(Debug, Args)]
 pub(super) struct Switch {
     /// The user's name.
+    #[arg(value_parser = user_name)]
     user: String,
     /// One that users log in by: imap, pop3, or submission.
     protocol: String,

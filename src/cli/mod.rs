@@ -97,6 +97,7 @@ enum Verb {
     /// Show a user: what the directory says, last logins, refused logins, addresses, sessions.
     User {
         /// The user's name.
+        #[arg(value_parser = admin::user_name)]
         name: String,
         #[command(flatten)]
         remote: Remote,
@@ -125,6 +126,7 @@ enum Verb {
     /// Forget where a user lives: the next login asks the directory.
     Forget {
         /// The user's name.
+        #[arg(value_parser = admin::user_name)]
         user: String,
         #[command(flatten)]
         remote: Remote,
@@ -132,6 +134,7 @@ enum Verb {
     /// List the addresses that a user logged in from.
     Ips {
         /// The user's name.
+        #[arg(value_parser = admin::user_name)]
         user: String,
         #[command(flatten)]
         remote: Remote,
