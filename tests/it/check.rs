@@ -71,6 +71,9 @@ fn an_unknown_key_is_a_fault_at_its_line() {
 fn a_good_file_passes_and_a_missing_one_does_not() {
     let gateway = Gateway::start(&site::shared().plan());
     portcullis(&["check", gateway.file().to_str().unwrap()]).fine();
+    let first = format!("portcullis {} starts with {}", env!("CARGO_PKG_VERSION"), gateway.file().display());
+    gateway.logged(&["INFO", &first]);
+    assert!(gateway.log().lines().next().is_some_and(|line| line.contains(&first)), "{}", gateway.log());
     let missing = gateway.file().with_file_name("missing.yaml");
     let outcome = portcullis(&["check", missing.to_str().unwrap()]);
     assert_eq!(outcome.code, Some(1));
