@@ -167,7 +167,7 @@ impl Users {
         }
         let services = user.services.clone().map(|allowed| {
             let names: Vec<&str> = allowed.iter().map(|protocol| protocol.name()).collect();
-            Services::only(allowed.clone()).said_by("services", &names)
+            Services::only(allowed.iter().copied()).said_by("services", &names)
         });
         let (there, standing) = (user.user.clone(), user.standing);
         let status = user.status.as_deref().filter(|_| standing != Standing::Active);

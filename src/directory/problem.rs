@@ -85,7 +85,7 @@ impl From<Vec<Problem>> for SetupProblem {
 }
 
 /// An attribute and a value of it, fit for a log line: accountStatus=`locked`, of which at most 64 characters are shown.
-pub(super) fn quoted(attribute: &str, value: &str) -> Arc<str> {
+pub(super) fn quoted(attribute: &str, value: &str) -> Arc<String> {
     let is_quotable = |c: char| !c.is_control() && c != '`';
     let shown: String = value.chars().take(QUOTED_MAX).map(|c| if is_quotable(c) { c } else { '?' }).collect();
     let more = if value.chars().nth(QUOTED_MAX).is_some() { "…" } else { "" };
@@ -105,9 +105,9 @@ mod tests {
 
     #[test]
     fn a_quoted_value_is_short_and_cannot_end_its_quotes() {
-        assert_eq!(&*quoted("accountStatus", "locked"), "accountStatus=`locked`");
-        assert_eq!(&*quoted("s", "a`) denial=\u{1b}[2J\r\n"), "s=`a?) denial=?[2J??`");
-        assert_eq!(&*quoted("s", &"\u{e4}".repeat(64)), format!("s=`{}`", "\u{e4}".repeat(64)));
-        assert_eq!(&*quoted("s", &"x".repeat(65)), format!("s=`{}`\u{2026}", "x".repeat(64)));
+        assert_eq!(quoted("accountStatus", "locked").as_str(), "accountStatus=`locked`");
+        assert_eq!(quoted("s", "a`) denial=\u{1b}[2J\r\n").as_str(), "s=`a?) denial=?[2J??`");
+        assert_eq!(quoted("s", &"\u{e4}".repeat(64)).as_str(), format!("s=`{}`", "\u{e4}".repeat(64)));
+        assert_eq!(quoted("s", &"x".repeat(65)).as_str(), format!("s=`{}`\u{2026}", "x".repeat(64)));
     }
 }

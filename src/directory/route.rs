@@ -23,7 +23,7 @@ pub struct Route {
     /// Whether the user may log in at all.
     pub standing: Standing,
     /// The attribute and the value that say so, where it is not active.
-    pub(super) status: Option<Arc<str>>,
+    pub(super) status: Option<Arc<String>>,
     /// `None` = all.
     pub(super) services: Option<Services>,
     /// Where the password can be checked.
@@ -46,7 +46,7 @@ pub enum NotPermitted {
 
 /// What a source says, such as accountStatus=`locked`; shown in brackets behind what it means.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Said(Option<Arc<str>>);
+pub struct Said(Option<Arc<String>>);
 
 impl fmt::Display for Said {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

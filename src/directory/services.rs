@@ -18,9 +18,10 @@ use crate::proto::Protocol;
 /// The protocols that a user may use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Services {
-    allowed: Vec<Protocol>,
-    /// The attribute and its value, where not all are allowed.
-    said: Option<Arc<str>>,
+    /// A bit for each protocol, by its index.
+    allowed: u8,
+    /// The attribute and its value, where not all are allowed. A thin pointer: each remembered user pays for it.
+    said: Option<Arc<String>>,
 }
 
 struct Filter {
@@ -38,12 +39,12 @@ impl Services {
                 filters.push(filter(text)?);
             }
         }
-        Some(Self::only(Protocol::ALL.into_iter().filter(|protocol| allowed(&filters, *protocol)).collect()))
+        Some(Self::only(Protocol::ALL.into_iter().filter(|protocol| allowed(&filters, *protocol))))
     }
 
     /// These and no others.
-    pub(super) fn only(allowed: Vec<Protocol>) -> Self {
-        Self { allowed, said: None }
+    pub(super) fn only(allowed: impl IntoIterator<Item = Protocol>) -> Self {
+        Self { allowed: allowed.into_iter().fold(0, |bits, protocol| bits | bit(protocol)), said: None }
     }
 
     /// As this attribute says.
@@ -53,13 +54,17 @@ impl Services {
     }
 
     /// The attribute and its value, for a log line.
-    pub(super) fn said(&self) -> Option<Arc<str>> {
+    pub(super) fn said(&self) -> Option<Arc<String>> {
         self.said.clone()
     }
 
     pub(super) fn allow(&self, protocol: Protocol) -> bool {
-        self.allowed.contains(&protocol)
+        self.allowed & bit(protocol) != 0
     }
+}
+
+const fn bit(protocol: Protocol) -> u8 {
+    1 << protocol.index()
 }
 
 fn allowed(filters: &[Filter], protocol: Protocol) -> bool {

@@ -125,7 +125,7 @@ impl Meaning {
 
     /// The strictest of all values, and which it is; a value that nobody named means nothing, one that cannot be read might
     /// mean "no".
-    fn standing(&self, entry: &Entry) -> Result<(Standing, Option<Arc<str>>), Unavailable> {
+    fn standing(&self, entry: &Entry) -> Result<(Standing, Option<Arc<String>>), Unavailable> {
         let Some(name) = self.status.as_deref() else { return Ok((Standing::Active, None)) };
         let values: Option<Vec<&str>> = entry.values(name).into_iter().map(text).collect();
         let values = values.ok_or_else(|| entry.bad("the status", "is unreadable"))?;
