@@ -20,14 +20,14 @@ use portcullis::config::{self, Config};
 use portcullis::directory::Directory;
 use portcullis::gate::Gate;
 use portcullis::metrics::Metrics;
-use portcullis::proto::{Mechanism, Need, Protocol, Terms, Tls};
+use portcullis::proto::{FrontConfig, Mechanism, Need, Protocol, Tls};
 
 criterion_group!(benches, logins, admission, remembered);
 criterion_main!(benches);
 
 /// From nothing to the login that the session is asked to look after: greeting, commands, answers.
 fn logins(criterion: &mut Criterion) {
-    let terms = Terms {
+    let config = FrontConfig {
         hostname: "mail.example.com".into(),
         greeting: "ready".into(),
         mechanisms: Arc::new([Mechanism::Plain, Mechanism::Login]),
@@ -49,7 +49,7 @@ fn logins(criterion: &mut Criterion) {
     ] {
         criterion.bench_function(&format!("login {name}"), |bencher| {
             bencher.iter_batched(
-                || (protocol.front(terms.clone()), BytesMut::from(words.as_str()), Vec::with_capacity(1024)),
+                || (protocol.front(config.clone()), BytesMut::from(words.as_str()), Vec::with_capacity(1024)),
                 |(mut front, mut heard, mut say)| {
                     front.greet(&mut say);
                     assert!(matches!(front.step(&mut heard, &mut say), Need::Login(_)));

@@ -25,8 +25,8 @@ use crate::nodes::Nodes;
 use crate::proto::Protocol;
 use crate::registry::{self, Registry};
 use crate::roster::Roster;
-use crate::session::{self, Counts, Entrance, Parts, RefusalTime, Turns};
-use crate::wire::relay::{Meter, Setting};
+use crate::session::{self, ConcurrentLogins, Counts, ListenerContext, Parts, RefusalTime};
+use crate::wire::relay::{ByteCounters, RelayConfig};
 use crate::wire::{socket, tls, tls_client};
 use crate::worker::Workers;
 
@@ -94,8 +94,8 @@ impl Gateway {
             metrics: metrics.clone(),
             hostname: config.hostname.clone(),
             logs_logins: config.log.logins,
-            turns: Turns::default(),
-            recipients: Turns::default(),
+            logins_under_way: ConcurrentLogins::default(),
+            recipient_lookups: ConcurrentLogins::default(),
         });
         let gate = Gate::new(&config, metrics);
         let certificates = config.tls.as_ref().map(tls::Certificates::load).transpose();
@@ -113,7 +113,7 @@ impl Gateway {
                 let address = socket.local_addr().unwrap_or(listener.address);
                 let refusals =
                     refusals.entry(protocol).or_insert_with(|| Arc::new(RefusalTime::new(listener.service.check)));
-                let entrance = Entrance {
+                let context = ListenerContext {
                     name: format!("{} {address}", protocol.name()).into(),
                     address,
                     service: listener.service.clone(),
@@ -121,10 +121,10 @@ impl Gateway {
                     acceptor: acceptor.filter(|_| listener.tls != ListenerTls::None),
                     door: gate.door(listener),
                     counts: Counts::of(protocol, &parts.metrics),
-                    setting: Arc::new(Setting {
+                    relay_config: Arc::new(RelayConfig {
                         protocol,
                         relaying: config.relay,
-                        meter: Meter {
+                        meter: ByteCounters {
                             up: parts.metrics.bytes.with_label_values(&[protocol.name(), "up"]),
                             down: parts.metrics.bytes.with_label_values(&[protocol.name(), "down"]),
                         },
@@ -133,7 +133,7 @@ impl Gateway {
                     refusals: refusals.clone(),
                     proxy_protocol: listener.proxy_protocol.clone(),
                 };
-                Arc::new(Listener::new(Arc::new(entrance), socket))
+                Arc::new(Listener::new(Arc::new(context), socket))
             })
             .collect();
         let mut gateway = Self {
@@ -166,7 +166,7 @@ impl Gateway {
             let listener = TcpListener::from_std(socket).map_err(|error| StartProblem::Bind(admin.address, error))?;
             self.admin = listener.local_addr().ok();
             let is_offered =
-                |protocol: &Protocol| self.listeners.iter().any(|one| one.entrance().protocol() == *protocol);
+                |protocol: &Protocol| self.listeners.iter().any(|one| one.context().protocol() == *protocol);
             let offered: Vec<Protocol> = Protocol::ALL.into_iter().filter(is_offered).collect();
             let from_memory = admin::FromMemory::of(self.config.listeners.iter());
             let (parts, drain) = (self.parts.clone(), self.drain.clone());
@@ -217,8 +217,8 @@ impl Gateway {
     }
 
     /// Where it listens, in the configuration's order: the real ports where that said 0.
-    pub fn addresses(&self) -> impl Iterator<Item = (&Entrance, SocketAddr)> {
-        self.listeners.iter().filter_map(|listener| Some((listener.entrance(), listener.address().ok()?)))
+    pub fn addresses(&self) -> impl Iterator<Item = (&ListenerContext, SocketAddr)> {
+        self.listeners.iter().filter_map(|listener| Some((listener.context(), listener.address().ok()?)))
     }
 
     /// Where the HTTP side listens.
@@ -253,16 +253,16 @@ impl Gateway {
         }
         let cut = Protocol::ALL.map(|protocol| parts.metrics.open.with_label_values(&[protocol.name()]).get());
         drain.cut();
-        let _ = tokio::time::timeout(FAREWELL, async {
+        let _ = tokio::time::timeout(STOP_TIMEOUT, async {
             while drain.busy() > 0 {
-                tokio::time::sleep(BREATH).await
+                tokio::time::sleep(STOP_POLL).await
             }
         })
         .await;
-        let _ = tokio::time::timeout(FAREWELL, parts.registry.flush()).await;
+        let _ = tokio::time::timeout(STOP_TIMEOUT, parts.registry.flush()).await;
         // What a chore tells other gateways at this moment, of at most a hundred users, may be lost.
         chores.iter().for_each(JoinHandle::abort);
-        let _ = tokio::time::timeout(FAREWELL, parts.nodes.leave()).await;
+        let _ = tokio::time::timeout(STOP_TIMEOUT, parts.nodes.leave()).await;
         cut.iter().sum()
     }
 }
@@ -296,5 +296,5 @@ const LEARN: Duration = Duration::from_secs(60);
 /// How often the tables of the gate and of the back-ends are swept.
 const SWEEP: Duration = Duration::from_secs(60);
 /// For workers to drop what was cut, and for the store to take what is new.
-const FAREWELL: Duration = Duration::from_secs(5);
-const BREATH: Duration = Duration::from_millis(5);
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+const STOP_POLL: Duration = Duration::from_millis(5);

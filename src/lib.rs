@@ -19,7 +19,7 @@
 //!
 //! ```text
 //! listener ──accept──▶ door.admit(peer) ──spawn──▶ session.run
-//!   session: [PROXY header → door.admit(client)] → [implicit TLS] → conversation.next_wish() ◀───┐
+//!   session: [PROXY header → door.admit(client)] → [implicit TLS] → conversation.next_request() ◀───┐
 //!                                                         │ login                                │ deny
 //!     [MAIL without AUTH: registry.covers(address) says whose login it is]                       │
 //!             directory.find → backends.log_in: choose → lease → dial → back half ───────────────┘
@@ -45,8 +45,8 @@
 //! |---|---|---|
 //! | `Gateway`, `Workers`, `Listener` | [`gateway`], [`worker`], [`listener`] | the running program · its threads · one bound address speaking one `Protocol` |
 //! | `Session`, `Ending`, [`proto::Stage`] | [`session`] | one client connection · how it ended · what it was doing then |
-//! | `Parts`, `Entrance` | [`session`] | what all sessions share · what those of one listener share |
-//! | `Conversation` | `session` | a `Front` on a `Wire`: `next_wish`, `deny`, `grant`, `answer` |
+//! | `Parts`, `ListenerContext` | [`session`] | what all sessions share · what those of one listener share |
+//! | `Conversation` | `session` | a `Front` on a `Wire`: `next_request`, `deny`, `grant`, `answer` |
 //! | `Reception`, `Transaction` | `session` | the messages of port 25: which server each goes to · one message at one server |
 //! | `may_use`, `Forbidden` | [`session::permission`] | whether a user may use a protocol, for our listeners and for look-ups alike · why not |
 //! | `Record` | `session` | what is remembered of a session until its one log line |
@@ -54,7 +54,7 @@
 //! | `Front` / `Back` | [`proto`] | the client-facing / back-end-facing half of a protocol |
 //! | `Need` / `Ask` | [`proto`] | what a front / a back needs next |
 //! | `Login`, `Granted`, `LoginFailure`, `Denial` | [`proto`] | a wish to log in · what the back-end said · why not, for the log · why not, for the client |
-//! | `Post`, `Answer` | [`proto`] | a part of a message, to be passed on · what the client is told of it |
+//! | `MailRequest`, `Answer` | [`proto`] | a part of a message, to be passed on · what the client is told of it |
 //! | `Mail`, `Recipient` | [`proto`] | who sends, and what is said of the message · one who is to get it |
 //! | `Text`, `Chunks` | [`proto::smtp::text`] | a message's text up to its end, the one place that decides where that is · the same in chunks |
 //! | `Delivery`, `Said` | [`proto::smtp::delivery`] | what a back-end is told of a message · what it answered |
@@ -66,7 +66,7 @@
 //! | `Registry`, `Presence`, `Coverage` | [`registry`] | who logged in from where · a session that keeps that so · what an address may be taken for |
 //! | `Roster`, `Guest`, `Entry` | [`roster`] | who is on, and what is remembered of users · a session's own hold of its entry · what others see of it |
 //! | `Nodes` | [`nodes`] | all gateways that share a store as one: who is on at any of them, what they remember of users, and orders that reach each |
-//! | `Pulse` | [`wire`] | the bytes, the last movement and the kick that a session shares with who watches it |
+//! | `Activity` | [`wire`] | the bytes, the last movement and the kick that a session shares with who watches it |
 //! | `ConnectionSlots` | [`wire`] | connections to the admin side and to look-ups: a bounded number, the oldest silent one gives way |
 //! | `Language` | [`lookup`] | one of the protocols by which other MTAs ask the registry |
 //! | `Caller`, `Visit` | [`admin`] | who asks or acts, for the log · a browser that has signed in with a token |
@@ -88,7 +88,7 @@
 //! | 3 | [`directory`], [`registry`], [`roster`], [`gate`]; not each other |
 //! | 2 | [`wire`] |
 //! | 1 | [`config`] |
-//! | 0 | [`proto`], [`metrics`], [`drain`], [`secret`], [`logging`], [`tag`]; `proto` uses [`secret`] only |
+//! | 0 | [`proto`], [`metrics`], [`drain`], [`secret`], [`logging`], [`node_id`]; `proto` uses [`secret`] only |
 //!
 //! # What always holds
 //!
@@ -112,10 +112,10 @@
 //! * LDAP replies pass a guard before ldap3 sees them, and TLS to the directory is spoken by that guard, not by ldap3.
 //! * Submission is a protocol of its own rather than SMTP in a role: it ends in a blind relay as IMAP and POP3 do, which
 //!   SMTP routed by recipient does not: there the front takes each message, asks for every part of it
-//!   ([`proto::Post`]), and the back-end is told what was read, never what was written. The two share one front all the
+//!   ([`proto::MailRequest`]), and the back-end is told what was read, never what was written. The two share one front all the
 //!   same, for all that an SMTP server has to know before MAIL.
 //! * The roster stands beside the registry, not in it: it is of this process and of this moment. What other gateways see
-//!   of it is shown by [`nodes`], above both, under a lease; a login and a relay know nothing of that. A relay writes its counts into the entry through [`wire::pulse`], and so needs to know of no roster. What an
+//!   of it is shown by [`nodes`], above both, under a lease; a login and a relay know nothing of that. A relay writes its counts into the entry through [`wire::activity`], and so needs to know of no roster. What an
 //!   administrator switches off is stored, and so is the registry's.
 //! * Workers' sessions are `Send`, though they never move: a task tracker and `tokio::spawn` then serve as they are.
 
@@ -131,12 +131,13 @@ pub mod listener;
 pub mod logging;
 pub mod lookup;
 pub mod metrics;
+pub mod node_id;
 pub mod nodes;
 pub mod proto;
 pub mod registry;
 pub mod roster;
 pub mod secret;
 pub mod session;
-pub mod tag;
+
 pub mod wire;
 pub mod worker;

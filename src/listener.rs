@@ -18,12 +18,12 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::config::ListenerTls;
 use crate::drain::Drain;
 use crate::gate::{Permit, Refusal};
-use crate::session::{Entrance, Parts, Session};
+use crate::session::{ListenerContext, Parts, Session};
 use crate::wire::socket;
 
 /// See the module; shared by all workers, each of which accepts for itself.
 pub struct Listener {
-    entrance: Arc<Entrance>,
+    context: Arc<ListenerContext>,
     socket: std::net::TcpListener,
     /// A descriptor of this number or above is the beginning of a shortage: the kernel gives the lowest that is free.
     short: RawFd,
@@ -42,15 +42,15 @@ impl Listener {
 
     /// `socket` is from [`bind`](Self::bind).
     #[must_use]
-    pub fn new(entrance: Arc<Entrance>, socket: std::net::TcpListener) -> Self {
+    pub fn new(context: Arc<ListenerContext>, socket: std::net::TcpListener) -> Self {
         let log_at_most = RateLimiter::direct(Quota::per_second(LOG_RATE));
-        Self { entrance, socket, short: shortage(), log_at_most, unlogged: AtomicU64::new(0) }
+        Self { context, socket, short: shortage(), log_at_most, unlogged: AtomicU64::new(0) }
     }
 
     /// What sessions see of it.
     #[must_use]
-    pub fn entrance(&self) -> &Entrance {
-        &self.entrance
+    pub fn context(&self) -> &ListenerContext {
+        &self.context
     }
 
     /// Where it is bound: the real port where the configuration said 0.
@@ -64,7 +64,7 @@ impl Listener {
     /// Refuses connections from now on, for all workers at once; to be called when their drain has stopped.
     pub fn close(&self) {
         if let Err(error) = SockRef::from(&self.socket).shutdown(Shutdown::Both) {
-            tracing::debug!(listener = &*self.entrance.name, %error, "not closed at once");
+            tracing::debug!(listener = &*self.context.name, %error, "not closed at once");
         }
     }
 
@@ -102,19 +102,19 @@ impl Listener {
     }
 
     fn admit(&self, parts: &Arc<Parts>, drain: &Drain, stream: TcpStream, peer: SocketAddr) {
-        let protocol = self.entrance.protocol();
-        self.entrance.counts.connections.inc();
+        let protocol = self.context.protocol();
+        self.context.counts.connections.inc();
         match self.ask_gate(parts, &stream, peer) {
             Ok(permit) => {
                 if self.speaks_first() {
                     socket::is_silent_yet(&stream);
                 }
                 // Not inside another future: that would hold it twice, as it came and as it is awaited.
-                let (parts, entrance) = (parts.clone(), self.entrance.clone());
-                tokio::spawn(Session::run(parts, entrance, drain.clone(), stream, peer, permit));
+                let (parts, context) = (parts.clone(), self.context.clone());
+                tokio::spawn(Session::run(parts, context, drain.clone(), stream, peer, permit));
             }
             Err(refused) => {
-                if self.entrance.tls != ListenerTls::Implicit {
+                if self.context.tls != ListenerTls::Implicit {
                     let _ = stream.try_write(protocol.goodbye(refused.goodbye()).as_bytes());
                 }
                 self.log(&refused, peer);
@@ -124,7 +124,7 @@ impl Listener {
 
     /// Whether a client waits for our greeting before it says anything.
     fn speaks_first(&self) -> bool {
-        self.entrance.tls != ListenerTls::Implicit && self.entrance.proxy_protocol.is_none()
+        self.context.tls != ListenerTls::Implicit && self.context.proxy_protocol.is_none()
     }
 
     /// Where clients are announced, only the peers that do so may come, and their permit is that of the client.
@@ -133,8 +133,8 @@ impl Listener {
             return Err(self.counted(parts, Refusal::NoDescriptors));
         }
         let ip = peer.ip().to_canonical();
-        let Some(trusted) = &self.entrance.proxy_protocol else { return self.entrance.door.admit(ip).map(Some) };
-        self.entrance.door.admit_peer(ip)?;
+        let Some(trusted) = &self.context.proxy_protocol else { return self.context.door.admit(ip).map(Some) };
+        self.context.door.admit_peer(ip)?;
         if trusted.iter().any(|range| range.contains(ip)) {
             return Ok(None);
         }
@@ -142,7 +142,7 @@ impl Listener {
     }
 
     fn counted(&self, parts: &Parts, refusal: Refusal) -> Refusal {
-        parts.metrics.refusals.with_label_values(&[self.entrance.protocol().name(), refusal.label()]).inc();
+        parts.metrics.refusals.with_label_values(&[self.context.protocol().name(), refusal.label()]).inc();
         refusal
     }
 
@@ -153,9 +153,9 @@ impl Listener {
             return;
         }
         let unlogged = self.unlogged.swap(0, Ordering::Relaxed);
-        let protocol = self.entrance.protocol().name();
+        let protocol = self.context.protocol().name();
         // As in the line of a session: the name in quotes, an IPv4 address as such.
-        let (listener, client) = (&*self.entrance.name, SocketAddr::new(peer.ip().to_canonical(), peer.port()));
+        let (listener, client) = (&*self.context.name, SocketAddr::new(peer.ip().to_canonical(), peer.port()));
         tracing::info!(protocol, listener, %client, reason = refusal.label(), unlogged, "connection refused");
     }
 
@@ -163,12 +163,12 @@ impl Listener {
     async fn endure(&self, parts: &Parts, error: &io::Error) {
         parts.metrics.accept_errors.inc();
         if self.log_at_most.check().is_ok() {
-            tracing::warn!(listener = &*self.entrance.name, %error, "accept failed");
+            tracing::warn!(listener = &*self.context.name, %error, "accept failed");
         }
         let of_one_connection =
             matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset);
         if !of_one_connection {
-            tokio::time::sleep(BREATH).await;
+            tokio::time::sleep(ACCEPT_BACKOFF).await;
         }
     }
 }
@@ -179,5 +179,5 @@ fn shortage() -> RawFd {
     RawFd::try_from(limit - (limit / 32).clamp(2, 64).min(limit)).unwrap_or(RawFd::MAX)
 }
 
-const BREATH: Duration = Duration::from_millis(100);
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 const LOG_RATE: NonZeroU32 = NonZeroU32::new(20).expect("not zero");

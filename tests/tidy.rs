@@ -18,7 +18,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("drain", 0),
     ("logging", 0),
     ("proto", 0),
-    ("tag", 0),
+    ("node_id", 0),
     ("config", 1),
     ("wire", 2),
     ("directory", 3),

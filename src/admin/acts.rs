@@ -9,11 +9,11 @@ use super::guard::Caller;
 use super::named;
 use super::refusal::Refusal;
 use crate::directory::User;
+use crate::node_id::node_id;
 use crate::nodes::{Act, Told};
 use crate::proto::Protocol;
 use crate::registry::SwitchProblem;
 use crate::roster::{Filter, read_id};
-use crate::tag::tag;
 
 /// Whose sessions are meant.
 pub(super) enum Whose {
@@ -99,7 +99,7 @@ impl Admin {
     }
 
     async fn drop_one(&self, caller: &Caller, id: &str) -> Result<Ended, Refusal> {
-        let own = read_id(id).filter(|(of, _)| *of == tag());
+        let own = read_id(id).filter(|(of, _)| *of == node_id());
         if own.is_some_and(|(_, number)| self.parts.roster.kick_one(number)) {
             self.note_drop(caller, "session", id, 1);
             return Ok(Ended { here: 1, told: None });

@@ -12,7 +12,7 @@ use super::series::Outcome;
 use super::server::Server;
 use super::{Backends, Candidates};
 use crate::config::BackendLogin;
-use crate::proto::{Credential, Denial, Errand, Granted, Identity, LoginFailure, Protocol, Retry, Stage};
+use crate::proto::{Credential, Denial, Granted, Identity, LoginFailure, LoginPlan, Protocol, Retry, Stage};
 use crate::secret::Secret;
 use crate::wire::Wire;
 
@@ -84,9 +84,9 @@ impl Server {
             let detail = format!("known to be down: {}", why.as_deref().unwrap_or("it did not answer"));
             return Err(LoginFailure::of_this_server(Stage::Connecting, detail));
         }
-        let errand = request.errand(self)?;
+        let plan = request.plan(self)?;
         let lease = self.lease(protocol).await?;
-        let (wire, granted) = lease.log_in(protocol, errand).await?;
+        let (wire, granted) = lease.log_in(protocol, plan).await?;
         self.set_extensions(protocol, &granted.extensions);
         Ok(LoggedIn { wire, granted, lease })
     }
@@ -94,9 +94,9 @@ impl Server {
 
 impl LoginRequest<'_> {
     /// What the back half has to do at this server.
-    fn errand(&self, server: &Server) -> Result<Errand, LoginFailure> {
+    fn plan(&self, server: &Server) -> Result<LoginPlan, LoginFailure> {
         let way = server.login();
-        if matches!(way, BackendLogin::Xclient) && !self.protocol.has_login_by_word() {
+        if matches!(way, BackendLogin::Xclient) && !self.protocol.supports_xclient_login() {
             return Err(misconfigured("the pool has login: xclient, which is for submission only"));
         }
         let (user, credential) = match self.credential {
@@ -106,7 +106,7 @@ impl LoginRequest<'_> {
                 (user.to_owned(), credential_for(way, self.credential))
             }
         };
-        Ok(Errand {
+        Ok(LoginPlan {
             hostname: self.hostname.clone(),
             user,
             credential,

@@ -4,7 +4,7 @@ use zeroize::Zeroizing;
 
 use super::attempt::Attempt;
 use super::lease::Lease;
-use crate::proto::{Ask, Back, Denial, Errand, Granted, LoginFailure, Protocol, Refused, Stage};
+use crate::proto::{Ask, Back, Denial, Granted, LoginFailure, LoginPlan, Protocol, Refused, Stage};
 use crate::wire::Wire;
 
 impl Lease {
@@ -12,8 +12,8 @@ impl Lease {
     ///
     /// # Errors
     /// [`LoginFailure`], within the pool's `login_timeout`; a server that says nothing fails within `greeting_timeout`.
-    pub(super) async fn log_in(&self, protocol: Protocol, errand: Errand) -> Result<(Wire, Granted), LoginFailure> {
-        self.attempt(protocol, protocol.back(errand)).await
+    pub(super) async fn log_in(&self, protocol: Protocol, plan: LoginPlan) -> Result<(Wire, Granted), LoginFailure> {
+        self.attempt(protocol, protocol.back(plan)).await
     }
 
     /// Connects, and does what this half is for.

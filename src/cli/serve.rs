@@ -88,8 +88,8 @@ pub(super) async fn run(config: Config, started: impl FnOnce(&Gateway)) -> anyho
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     raise_descriptor_limit();
     let gateway = Gateway::start(config).await.context("cannot start")?;
-    for (entrance, address) in gateway.addresses() {
-        tracing::info!(protocol = entrance.protocol().name(), %address, tls = entrance.tls.name(), "listening");
+    for (context, address) in gateway.addresses() {
+        tracing::info!(protocol = context.protocol().name(), %address, tls = context.tls.name(), "listening");
     }
     if let Some(address) = gateway.admin_address() {
         tracing::info!(protocol = "http", %address, "listening");

@@ -93,7 +93,7 @@ pub async fn serve(
             Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(protocol = lookup.protocol.name(), %error, "accept failed");
-                tokio::time::sleep(BREATH).await;
+                tokio::time::sleep(ACCEPT_BACKOFF).await;
                 continue;
             }
         };
@@ -278,4 +278,4 @@ const DIRECTORY: Duration = Duration::from_secs(2);
 const READ: usize = 4096;
 const SAY_MAX: usize = 64 * 1024;
 const WRITING: Duration = Duration::from_secs(30);
-const BREATH: Duration = Duration::from_millis(100);
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);

@@ -8,10 +8,10 @@ use tokio::time::Instant;
 use super::known::ROUNDS;
 use super::seen::Shown;
 use super::{Nodes, Order, PIECE_MAX, ROUTE};
+use crate::node_id::node_id;
 use crate::proto::Protocol;
 use crate::registry::{Away, Heard};
 use crate::roster::{Filter, PIECES};
-use crate::tag::tag;
 
 /// What was told so far.
 struct Told {
@@ -42,12 +42,12 @@ impl Nodes {
     /// This gateway ends, and nobody [keeps](Self::keep) it: the others need not wait for its lease, and what it has
     /// heard stays, as far as it can be told while this is polled.
     pub async fn leave(&self) {
-        self.0.registry.leave(tag()).await;
+        self.0.registry.leave(node_id()).await;
         let _ = self.tell_news(usize::MAX).await;
     }
 
     async fn beat(&self, told: &mut Told) -> Result<(), Away> {
-        let heard = self.0.registry.renew(tag(), &self.0.name, told.order.unwrap_or((u64::MAX, 0))).await?;
+        let heard = self.0.registry.renew(node_id(), &self.0.name, told.order.unwrap_or((u64::MAX, 0))).await?;
         if heard.is_new {
             told.pieces.fill(None);
         }
@@ -68,7 +68,7 @@ impl Nodes {
         for ((time, _), order) in heard.orders {
             if time.saturating_add(ORDER_LIFE) >= heard.now
                 && let Ok(order) = serde_json::from_str::<Order>(&order)
-                && order.from != tag()
+                && order.from != node_id()
             {
                 self.carry_out(&order);
             }
@@ -81,7 +81,7 @@ impl Nodes {
         }
         let Some(of) = KINDS.into_iter().find(|kind| *kind == order.of) else { return };
         let count = match (order.session, order.filter()) {
-            (Some((to, number)), _) if to == tag() => usize::from(self.0.roster.kick_one(number)),
+            (Some((to, number)), _) if to == node_id() => usize::from(self.0.roster.kick_one(number)),
             (None, Some(filter)) => self.0.roster.kick(&filter),
             _ => return,
         };
@@ -126,7 +126,7 @@ impl Nodes {
             pieces.push((index, text));
             likenesses.push((index, changes, likeness));
         }
-        self.0.registry.post(tag(), &pieces).await?;
+        self.0.registry.post(node_id(), &pieces).await?;
         for (index, changes, likeness) in likenesses {
             if let Some(known) = told.pieces.get_mut(index) {
                 *known = Some((changes, likeness));

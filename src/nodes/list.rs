@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 use super::{Nodes, Other, Seen, View};
 use crate::proto::Protocol;
 use crate::roster::{Entry, Filter};
-use crate::wire::Watched;
+use crate::wire::HasActivity;
 
 /// A session of any gateway, as a list compares it.
 #[derive(Clone, Copy)]
@@ -213,7 +213,7 @@ impl<'a> One<'a> {
     #[must_use]
     pub fn bytes(self) -> (u64, u64) {
         match self.of {
-            Of::Here(entry) => entry.pulse().bytes(),
+            Of::Here(entry) => entry.activity().bytes(),
             Of::There(seen) => (seen.up, seen.down),
         }
     }

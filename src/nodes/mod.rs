@@ -20,10 +20,10 @@ use tokio::time::{Instant, timeout};
 
 use crate::directory::{Directory, User};
 use crate::metrics::Metrics;
+use crate::node_id::node_id;
 use crate::proto::Protocol;
 use crate::registry::{Posted, Registry};
 use crate::roster::{Filter, Roster, id, read_id};
-use crate::tag::tag;
 
 mod keep;
 mod known;
@@ -160,7 +160,7 @@ impl Nodes {
     }
 
     async fn look(&self) -> Option<View> {
-        let posted = timeout(PATIENCE, self.0.registry.posted(tag())).await.ok()?.ok()?;
+        let posted = timeout(PATIENCE, self.0.registry.posted(node_id())).await.ok()?.ok()?;
         let read = move || posted.into_iter().map(Other::read).collect();
         // Megabytes, perhaps.
         let others = tokio::task::spawn_blocking(read).await.ok()?;
@@ -179,7 +179,7 @@ impl Nodes {
 
     fn part(&self, view: &View, filter: &Filter, after: Option<(u32, u64)>, limit: usize) -> Page {
         let own_after = match after {
-            Some((of, number)) if of == tag() => Some(number),
+            Some((of, number)) if of == node_id() => Some(number),
             Some(_) => None,
             None => Some(0),
         };
@@ -187,9 +187,9 @@ impl Nodes {
         let own = self.0.roster.page(filter, own_after.unwrap_or(u64::MAX), limit);
         let own_name = is_one_of_many.then(|| self.0.name.clone());
         let mut sessions: Vec<_> = own.entries.iter().map(|entry| (own_name.clone(), Seen::of(entry))).collect();
-        let (mut total, mut last) = (own.total, own.entries.last().map(|entry| (tag(), entry.number)));
+        let (mut total, mut last) = (own.total, own.entries.last().map(|entry| (node_id(), entry.number)));
         let mut is_last = own.next.is_none();
-        let behind = after.filter(|(of, _)| *of != tag());
+        let behind = after.filter(|(of, _)| *of != node_id());
         for other in &view.others {
             for seen in other.sessions.iter().filter(|seen| seen.fits(filter)) {
                 total += 1;
@@ -218,7 +218,7 @@ impl Nodes {
 
     /// Has another gateway drop one session; `None` when no gateway has it, as far as is known.
     pub async fn drop_one_elsewhere(&self, act: Act<'_>, id: &str) -> Option<Told> {
-        let (of, number) = read_id(id).filter(|(of, _)| *of != tag())?;
+        let (of, number) = read_id(id).filter(|(of, _)| *of != node_id())?;
         let view = self.others().await;
         let other = view.others.iter().find(|other| other.tag == of);
         let is_on = other.is_some_and(|other| other.sessions.iter().any(|seen| seen.number == number));
@@ -247,7 +247,7 @@ impl Nodes {
 
     async fn order(&self, act: Act<'_>, filter: &Filter, session: Option<(u32, u64)>) -> bool {
         let order = Order {
-            from: tag(),
+            from: node_id(),
             by: act.by.to_owned(),
             of: act.of.to_owned(),
             what: act.what.to_owned(),

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use crate::proto::Protocol;
 use crate::roster::{Entry, Filter, Piece};
-use crate::wire::Watched;
+use crate::wire::HasActivity;
 
 /// What others see of a session, wherever it is. Times are seconds since 1970.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -41,7 +41,7 @@ pub struct Seen {
 
 impl Seen {
     pub(super) fn of(entry: &Entry) -> Self {
-        let (up, down) = entry.pulse().bytes();
+        let (up, down) = entry.activity().bytes();
         Self {
             id: entry.id(),
             number: entry.number,

@@ -94,7 +94,7 @@ async fn a_gateway_that_ends_tells_all_that_it_has_heard() {
     let server = Server::start();
     let nodes = nodes(&server.store());
     let (roster, registry) = (&nodes.0.roster, &nodes.0.registry);
-    while registry.renew(tag(), "one", (0, 0)).await.is_err() {
+    while registry.renew(node_id(), "one", (0, 0)).await.is_err() {
         tokio::task::yield_now().await;
     }
     roster.want_news();

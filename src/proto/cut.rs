@@ -9,7 +9,7 @@
 use bytes::BytesMut;
 
 use super::smtp::text::{BareNewline, Text};
-use super::{Answer, Ask, Back, Credential, Denial, Front, Granted, HEARD_MAX, Login, Need, Post, Stage};
+use super::{Answer, Ask, Back, Credential, Denial, Front, Granted, HEARD_MAX, Login, MailRequest, Need, Stage};
 
 /// A front's conversation, the same under every cut; `judge` says what becomes of a login. The greeting is left out.
 pub(crate) fn front(
@@ -166,16 +166,16 @@ impl<J, C: Fn(&str) -> Answer> Client<'_, J, C> {
         Some((Flow::Again, self.ask(&what).1))
     }
 
-    fn post(&mut self, post: Post) -> (Flow, String) {
+    fn post(&mut self, post: MailRequest) -> (Flow, String) {
         let what = match post {
-            Post::GiveUp => return (Flow::Again, "(give up)\n".to_owned()),
-            Post::Chunk { size, last } => {
+            MailRequest::GiveUp => return (Flow::Again, "(give up)\n".to_owned()),
+            MailRequest::Chunk { size, last } => {
                 let size = usize::try_from(size).expect("no test has so many");
                 self.reading = Reading::Chunk { size, last };
                 return (Flow::Again, String::new());
             }
-            Post::Data => "data".to_owned(),
-            Post::Recipient(mail, recipient) => format!("recipient {} from {}", recipient.address, mail.sender),
+            MailRequest::Data => "data".to_owned(),
+            MailRequest::Recipient(mail, recipient) => format!("recipient {} from {}", recipient.address, mail.sender),
         };
         let (code, note) = self.ask(&what);
         if code == 354 {
@@ -199,7 +199,7 @@ impl<J: Fn(&Login) -> Result<Granted, Denial>, C: Fn(&str) -> Answer> Half for C
         match self.front.step(heard, say) {
             Need::Input => (Flow::Input, String::new()),
             Need::StartTls => (Flow::StartTls, "(starttls)\n".to_owned()),
-            Need::Post(post) => self.post(post),
+            Need::MailRequest(post) => self.post(post),
             Need::Close(why) => (Flow::Over, format!("(close {why:?})\n")),
             Need::Login(login) => {
                 let mut note = describe(&login);

@@ -88,7 +88,7 @@ impl Credential {
 
 /// What a back half has to do.
 #[derive(Debug, Clone)]
-pub struct Errand {
+pub struct LoginPlan {
     /// The gateway's own name, for protocols in which a client says it (EHLO).
     pub hostname: Arc<str>,
     /// The user's name at the back-end; empty for [`Credential::Nobody`].

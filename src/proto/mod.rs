@@ -10,19 +10,19 @@ use bytes::BytesMut;
 
 #[cfg(test)]
 pub(crate) mod cut;
+mod error_budget;
 pub mod greeting;
 pub mod imap;
 pub mod line;
 mod login;
-mod patience;
+pub mod mail;
 pub mod pop3;
-pub mod post;
 pub mod sasl;
 pub mod smtp;
 mod stage;
 
-pub use login::{Credential, Denial, Errand, Granted, Identity, Login, LoginFailure, Refused, RefusedHere, Retry};
-pub use post::{Answer, Mail, Post, Recipient};
+pub use login::{Credential, Denial, Granted, Identity, Login, LoginFailure, LoginPlan, Refused, RefusedHere, Retry};
+pub use mail::{Answer, Mail, MailRequest, Recipient};
 pub use sasl::Mechanism;
 use smtp::pipelining::UnauthorizedPipelining;
 use smtp::text::BareNewline;
@@ -113,7 +113,7 @@ impl Protocol {
 
     /// Whether a back-end can log a user in by our word alone (XCLIENT LOGIN=).
     #[must_use]
-    pub const fn has_login_by_word(self) -> bool {
+    pub const fn supports_xclient_login(self) -> bool {
         match self {
             Self::Imap | Self::Pop3 => false,
             Self::Submission | Self::Smtp => true,
@@ -122,22 +122,22 @@ impl Protocol {
 
     /// The half that faces a client.
     #[must_use]
-    pub fn front(self, terms: Terms) -> Box<dyn Front> {
+    pub fn front(self, config: FrontConfig) -> Box<dyn Front> {
         match self {
-            Self::Imap => Box::new(imap::front::ImapFront::new(terms)),
-            Self::Pop3 => Box::new(pop3::front::Pop3Front::new(terms)),
-            Self::Submission => Box::new(smtp::front::SmtpFront::new(terms)),
-            Self::Smtp => Box::new(smtp::front::SmtpFront::taking_mail(terms)),
+            Self::Imap => Box::new(imap::front::ImapFront::new(config)),
+            Self::Pop3 => Box::new(pop3::front::Pop3Front::new(config)),
+            Self::Submission => Box::new(smtp::front::SmtpFront::new(config)),
+            Self::Smtp => Box::new(smtp::front::SmtpFront::taking_mail(config)),
         }
     }
 
     /// The half that logs in at a back-end.
     #[must_use]
-    pub fn back(self, errand: Errand) -> Box<dyn Back> {
+    pub fn back(self, plan: LoginPlan) -> Box<dyn Back> {
         match self {
-            Self::Imap => Box::new(imap::back::ImapBack::new(errand)),
-            Self::Pop3 => Box::new(pop3::back::Pop3Back::new(errand)),
-            Self::Submission | Self::Smtp => Box::new(smtp::back::SmtpBack::new(errand)),
+            Self::Imap => Box::new(imap::back::ImapBack::new(plan)),
+            Self::Pop3 => Box::new(pop3::back::Pop3Back::new(plan)),
+            Self::Submission | Self::Smtp => Box::new(smtp::back::SmtpBack::new(plan)),
         }
     }
 
@@ -180,7 +180,7 @@ pub enum Goodbye {
 
 /// What a front offers and tolerates; fixed for one session.
 #[derive(Debug, Clone)]
-pub struct Terms {
+pub struct FrontConfig {
     /// The gateway's name, said in greetings.
     pub hostname: Arc<str>,
     /// The text of the greeting behind the protocol's own words.
@@ -240,7 +240,7 @@ pub trait Front: Send {
     /// The login that was asked for last is granted; the front is not called again.
     fn grant(&mut self, granted: &Granted, say: &mut Vec<u8>);
 
-    /// What becomes of the [`Need::Post`] that was asked last: see [`Post`] for when it is called. Only a front that
+    /// What becomes of the [`Need::MailRequest`] that was asked last: see [`MailRequest`] for when it is called. Only a front that
     /// asks such a thing is answered; others need not know of it.
     fn answer(&mut self, answer: &Answer, say: &mut Vec<u8>) {
         let _ = (answer, say);
@@ -263,7 +263,7 @@ pub enum Need {
     /// An answer to this login: [`Front::deny`] or [`Front::grant`].
     Login(Login),
     /// A part of a message, to be passed on: [`Front::answer`].
-    Post(Post),
+    MailRequest(MailRequest),
     /// The end of the session; the last words are in `say`.
     Close(Closing),
 }

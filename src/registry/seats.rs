@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Away, Backing, Inner, Registry};
 use crate::config::UserLimits;
+use crate::node_id::node_id;
 use crate::proto::Protocol;
-use crate::tag::tag;
 
 /// Nothing is in it unless the store is shared and there are limits.
 #[derive(Default)]
@@ -90,7 +90,7 @@ impl Registry {
         lock(&self.0.seats.held).insert(number, place.clone());
         // From here on it is given back whatever happens, a client that leaves while the server is asked included.
         let seat = Seat(self.0.clone(), number);
-        let crowded = match server.take(tag(), &place, limits).await {
+        let crowded = match server.take(node_id(), &place, limits).await {
             Ok(Answer::Taken) | Err(Away(_)) => return Ok(Some(seat)),
             Ok(Answer::FullInAll(count)) => Crowded::InAll(count),
             Ok(Answer::FullHere(count)) => Crowded::PerAddress(count),
@@ -118,7 +118,7 @@ impl Inner {
         if some.is_empty() {
             return Ok(false);
         }
-        if let Err(away) = server.free(tag(), &some).await {
+        if let Err(away) = server.free(node_id(), &some).await {
             lock(&self.seats.gone).extend(some);
             return Err(away);
         }
@@ -136,7 +136,7 @@ impl Inner {
                 some.iter().filter_map(|number| held.get(number).cloned()).collect()
             };
             if !places.is_empty() {
-                server.hold(tag(), &places).await?;
+                server.hold(node_id(), &places).await?;
             }
         }
         Ok(())

@@ -7,10 +7,10 @@ use std::time::SystemTime;
 
 use tokio::time::Instant;
 
+use crate::node_id::node_id;
 use crate::proto::Protocol;
-use crate::tag::tag;
 use crate::wire::tls::Facts;
-use crate::wire::{Pulse, Watched};
+use crate::wire::{Activity, HasActivity};
 
 /// Who is there, where, and since when. Shared by the session and the roster, so that nothing of it is kept twice.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ pub struct Entry {
     pub user: Option<Arc<str>>,
     /// The server of the back-end.
     pub backend: Option<Arc<str>>,
-    pub(super) pulse: Pulse,
+    pub(super) activity: Activity,
     /// It is counted among the user's sessions, which have a limit.
     pub(super) is_seated: bool,
     /// Where it stands in its shard of the roster; changed with the shard locked.
@@ -40,19 +40,19 @@ impl Entry {
     /// Unique among all gateways; other systems see it (IMAP ID, XCLIENT), so letters and digits only.
     #[must_use]
     pub fn id(&self) -> String {
-        id(tag(), self.number)
+        id(node_id(), self.number)
     }
 
     /// When the client connected, in seconds since 1970.
     #[must_use]
     pub fn since(&self) -> u64 {
-        unix(self.pulse.since())
+        unix(self.activity.since())
     }
 
     /// When a byte was relayed last, in seconds since 1970.
     #[must_use]
     pub fn moved(&self) -> u64 {
-        unix(self.pulse.moved())
+        unix(self.activity.last_active())
     }
 }
 
@@ -73,9 +73,9 @@ pub fn read_id(id: &str) -> Option<(u32, u64)> {
     Some((u32::from_str_radix(tag, 16).ok()?, u64::from_str_radix(number, 16).ok()?))
 }
 
-impl Watched for Entry {
-    fn pulse(&self) -> &Pulse {
-        &self.pulse
+impl HasActivity for Entry {
+    fn activity(&self) -> &Activity {
+        &self.activity
     }
 }
 
@@ -90,8 +90,8 @@ mod tests {
 
     #[test]
     fn an_entry_is_small() {
-        // Paid once a session, with 16 bytes of its Arc: 72 are the pulse, 32 an address, 16 each of three shared names.
+        // Paid once a session, with 16 bytes of its Arc: 72 are the activity, 32 an address, 16 each of three shared names.
         assert!(size_of::<Entry>() <= 176, "{}", size_of::<Entry>());
-        assert!(size_of::<Pulse>() <= 72, "{}", size_of::<Pulse>());
+        assert!(size_of::<Activity>() <= 72, "{}", size_of::<Activity>());
     }
 }

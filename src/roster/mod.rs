@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! session ── Guest ──▶ Entry ◀── shards ◀── page, kick ── admin
-//!     relay ── beat ──▶ Pulse ── kick ──▶ relay
+//!     relay ── beat ──▶ Activity ── kick ──▶ relay
 //! ```
 //!
 //! A shard's lock is taken when a session logs in and when it ends, never while it moves bytes.
@@ -18,7 +18,7 @@ use std::time::SystemTime;
 
 use crate::config::{UserLimits, address};
 use crate::proto::Protocol;
-use crate::wire::{Pulse, Watched};
+use crate::wire::{Activity, HasActivity};
 
 mod entry;
 mod history;
@@ -122,7 +122,7 @@ impl Roster {
             tls: None,
             user: None,
             backend: None,
-            pulse: Pulse::new(),
+            activity: Activity::new(),
             is_seated: false,
             index: AtomicU32::new(NOWHERE),
         };
@@ -207,7 +207,7 @@ impl Roster {
         let mut kicked = 0;
         for shard in &self.0.shards {
             let meant: Vec<Arc<Entry>> = lock(shard).iter().filter(|entry| is_meant(entry)).cloned().collect();
-            meant.iter().for_each(|entry| entry.pulse().kick());
+            meant.iter().for_each(|entry| entry.activity().kick());
             kicked += meant.len();
         }
         kicked
@@ -338,7 +338,7 @@ impl Guest {
 
     /// For the relay.
     #[must_use]
-    pub fn watched(&self) -> Arc<dyn Watched> {
+    pub fn watched(&self) -> Arc<dyn HasActivity> {
         self.entry.clone()
     }
 }

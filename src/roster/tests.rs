@@ -25,7 +25,7 @@ fn a_session_is_on_from_its_login_to_its_end() {
     guest.logged_in();
     guest.logged_in();
     assert_eq!(numbers(&roster.page(&Filter::default(), 0, 10)), [guest.number], "and only once");
-    assert_eq!(read_id(&guest.id()), Some((crate::tag::tag(), guest.number)));
+    assert_eq!(read_id(&guest.id()), Some((crate::node_id::node_id(), guest.number)));
     drop(guest);
     assert_eq!(roster.page(&Filter::default(), 0, 10).total, 0);
 }
@@ -107,7 +107,7 @@ fn each_filter_finds_its_own_and_kicks_nobody_else() {
     assert_eq!(found(&both), [false, true, false]);
     assert_eq!(roster.kick(&both), 1);
     assert!(roster.kick_one(on[2].number) && !roster.kick_one(4711));
-    assert_eq!(on.each_ref().map(|guest| guest.pulse().is_kicked()), [false, true, true]);
+    assert_eq!(on.each_ref().map(|guest| guest.activity().is_kicked()), [false, true, true]);
     assert_eq!(roster.counts().into_iter().map(|(_, count)| count).sum::<usize>(), 3, "until they end by themselves");
 }
 

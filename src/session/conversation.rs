@@ -3,20 +3,20 @@
 use tokio::time::{Duration, Instant};
 
 use super::record::Record;
-use super::{Ending, LAST_WORDS, Session};
-use crate::proto::{Answer, Denial, Front, Granted, Login, Need, Post, Stage};
+use super::{Ending, LAST_WORDS_TIMEOUT, Session};
+use crate::proto::{Answer, Denial, Front, Granted, Login, MailRequest, Need, Stage};
 use crate::wire::{Wire, tls};
 
 /// What a client wants that a front cannot decide. Boxed: its place is in every session that waits for it.
-pub(super) enum Wish {
+pub(super) enum Request {
     Login(Box<Login>),
-    Post(Box<Post>),
+    MailRequest(Box<MailRequest>),
 }
 
 /// What comes after the front's answer has been said.
 enum Next {
     Secure,
-    Ask(Wish),
+    Ask(Request),
     End(Ending),
 }
 
@@ -49,7 +49,7 @@ impl<'s> Conversation<'s> {
     }
 
     /// Talks until the client wants what the front cannot decide. What it refuses by itself is told to the record.
-    pub(super) async fn next_wish(&mut self, record: &Record) -> Result<Wish, Ending> {
+    pub(super) async fn next_request(&mut self, record: &Record) -> Result<Request, Ending> {
         match self.talk(record).await {
             Ok(wish) => Ok(wish),
             Err(ending) => Err(Box::pin(self.leave(ending)).await),
@@ -60,7 +60,7 @@ impl<'s> Conversation<'s> {
     pub(super) async fn deny(&mut self, denial: Denial) -> Result<(), Ending> {
         self.front.deny(denial, &mut self.say);
         let wire = self.wire()?;
-        wire.deadline = wire.deadline.max(Instant::now() + LAST_WORDS);
+        wire.deadline = wire.deadline.max(Instant::now() + LAST_WORDS_TIMEOUT);
         self.flush().await
     }
 
@@ -68,12 +68,12 @@ impl<'s> Conversation<'s> {
     pub(super) async fn answer(&mut self, answer: &Answer) -> Result<(), Ending> {
         self.front.answer(answer, &mut self.say);
         let wire = self.wire()?;
-        wire.deadline = wire.deadline.max(Instant::now() + LAST_WORDS);
+        wire.deadline = wire.deadline.max(Instant::now() + LAST_WORDS_TIMEOUT);
         self.flush().await
     }
 
     /// The client has done something that strangers cannot: it may take its time.
-    pub(super) fn bear_with(&mut self, time: Duration) {
+    pub(super) fn extend_deadline(&mut self, time: Duration) {
         self.stage = Stage::Mail;
         if let Some(wire) = self.wire.as_mut() {
             wire.deadline = Instant::now() + time;
@@ -84,7 +84,7 @@ impl<'s> Conversation<'s> {
     pub(super) async fn grant(&mut self, granted: &Granted) -> Result<Wire, Ending> {
         self.front.grant(granted, &mut self.say);
         let wire = self.wire()?;
-        wire.deadline = wire.deadline.max(Instant::now() + LAST_WORDS);
+        wire.deadline = wire.deadline.max(Instant::now() + LAST_WORDS_TIMEOUT);
         self.flush().await?;
         self.wire.take().ok_or(Ending::Left(Stage::BeforeLogin))
     }
@@ -104,7 +104,7 @@ impl<'s> Conversation<'s> {
         self.tls
     }
 
-    async fn talk(&mut self, record: &Record) -> Result<Wish, Ending> {
+    async fn talk(&mut self, record: &Record) -> Result<Request, Ending> {
         loop {
             let Some(wire) = self.wire.as_mut() else { return Err(Ending::Left(Stage::BeforeLogin)) };
             let need = self.front.step(&mut wire.heard, &mut self.say);
@@ -164,8 +164,8 @@ impl Next {
         match need {
             Need::Input => None,
             Need::StartTls => Some(Self::Secure),
-            Need::Login(login) => Some(Self::Ask(Wish::Login(Box::new(login)))),
-            Need::Post(post) => Some(Self::Ask(Wish::Post(Box::new(post)))),
+            Need::Login(login) => Some(Self::Ask(Request::Login(Box::new(login)))),
+            Need::MailRequest(post) => Some(Self::Ask(Request::MailRequest(Box::new(post)))),
             Need::Close(closing) => Some(Self::End(closing.into())),
         }
     }

@@ -1,7 +1,7 @@
 //! One client connection, from its first byte to its last: the story that everything else serves.
 //!
 //! ```text
-//! [PROXY header → gate] → [implicit TLS] → conversation ⇄ hosting (directory → lease → back half) → relay
+//! [PROXY header → gate] → [implicit TLS] → conversation ⇄ login (directory → lease → back half) → relay
 //!                                └────────────── every way out is one Ending ──────────────┘
 //! ```
 //!
@@ -26,29 +26,29 @@ use crate::proto::{Denial, Login, LoginFailure, Protocol, Stage};
 use crate::registry::Registry;
 use crate::roster::Roster;
 use crate::wire::announced::HeaderProblem;
-use crate::wire::relay::Setting;
+use crate::wire::relay::RelayConfig;
 use crate::wire::{Lost, Relay, Wire, tls};
 
 mod conversation;
-mod counts;
-mod early;
 mod ending;
-mod hosting;
+mod greeting;
+mod login;
+mod metrics;
 pub mod permission;
 mod reception;
 mod record;
-mod refusals;
+mod slots;
+mod timing;
 mod transaction;
-mod turns;
 mod vouching;
 
-pub use counts::Counts;
-pub use early::greeting;
 pub use ending::Ending;
-pub use refusals::RefusalTime;
-pub use turns::Turns;
+pub use greeting::greeting;
+pub use metrics::Counts;
+pub use slots::ConcurrentLogins;
+pub use timing::RefusalTime;
 
-use conversation::{Conversation, Wish};
+use conversation::{Conversation, Request};
 use reception::Reception;
 use record::Record;
 
@@ -71,13 +71,13 @@ pub struct Parts {
     /// Whether each login is a line of the log, besides each session's end.
     pub logs_logins: bool,
     /// Logins being looked after.
-    pub turns: Turns,
+    pub logins_under_way: ConcurrentLogins,
     /// Recipients being asked for: a loop may go around by their mail as well, but they are not to keep users out.
-    pub recipients: Turns,
+    pub recipient_lookups: ConcurrentLogins,
 }
 
 /// What all sessions of one listener share.
-pub struct Entrance {
+pub struct ListenerContext {
     /// For the log: `imap [::]:143`.
     pub name: Arc<str>,
     /// Where it is bound.
@@ -93,7 +93,7 @@ pub struct Entrance {
     /// What its sessions are counted by.
     pub counts: Counts,
     /// How its sessions' bytes are moved and counted after the login.
-    pub setting: Arc<Setting>,
+    pub relay_config: Arc<RelayConfig>,
     /// From [`greeting`](fn@greeting).
     pub greeting: Box<[u8]>,
     /// How long a wrong password takes; all listeners of a service measure it together.
@@ -102,7 +102,7 @@ pub struct Entrance {
     pub proxy_protocol: Option<Vec<AddressRange>>,
 }
 
-impl Entrance {
+impl ListenerContext {
     /// Which protocol is spoken.
     #[must_use]
     pub fn protocol(&self) -> Protocol {
@@ -113,7 +113,7 @@ impl Entrance {
 /// One client connection.
 pub struct Session {
     parts: Arc<Parts>,
-    entrance: Arc<Entrance>,
+    context: Arc<ListenerContext>,
     drain: Drain,
 }
 
@@ -133,16 +133,16 @@ impl Session {
     /// `drain` counts it. No `async fn`: that would keep what it was given a second time.
     pub fn run(
         parts: Arc<Parts>,
-        entrance: Arc<Entrance>,
+        context: Arc<ListenerContext>,
         drain: Drain,
         stream: TcpStream,
         peer: SocketAddr,
         permit: Option<Permit>,
     ) -> impl Future<Output = ()> + Send + 'static {
         let (peer, token) = (canonical(peer), drain.token());
-        let mut record = Record::open(&parts.metrics, &parts.roster, &entrance, peer, permit, token);
-        let mut session = Self { parts, entrance, drain };
-        let mut wire = Some(Wire::new(stream, Instant::now() + session.entrance.service.login_timeout));
+        let mut record = Record::open(&parts.metrics, &parts.roster, &context, peer, permit, token);
+        let mut session = Self { parts, context, drain };
+        let mut wire = Some(Wire::new(stream, Instant::now() + session.context.service.login_timeout));
         // What waits for the client's first word is all that a silent client costs: whatever comes before or after it
         // is boxed while it lasts.
         async move {
@@ -161,11 +161,11 @@ impl Session {
     /// nothing more. The ending is boxed, because its place is also in the wait that follows.
     async fn welcome(&mut self, wire: &mut Option<Wire>, record: &mut Record) -> Result<(), Box<Ending>> {
         let Some(mut clear) = wire.take() else { return Ok(()) };
-        if self.entrance.proxy_protocol.is_some() {
+        if self.context.proxy_protocol.is_some() {
             self.read_proxy_header(&mut clear, record).await?;
         }
-        if self.entrance.tls == ListenerTls::Implicit {
-            let secured = wire.insert(self.secure(clear, &self.entrance.greeting).await?);
+        if self.context.tls == ListenerTls::Implicit {
+            let secured = wire.insert(self.secure(clear, &self.context.greeting).await?);
             record.speaks(secured.tls_facts());
             return Ok(());
         }
@@ -187,18 +187,18 @@ impl Session {
             return Err(self.leave(wire, ending).await);
         }
         // The kernel is asked only where the listener has not one address but all.
-        if let (true, Some(wire)) = (self.entrance.address.ip().is_unspecified(), &*wire) {
+        if let (true, Some(wire)) = (self.context.address.ip().is_unspecified(), &*wire) {
             record.set_reached(|| wire.reached().ok().map(canonical));
         }
         let mut conversation = Conversation::open(self, wire, self.front(record));
         let mut reception = Reception::new(self);
         loop {
-            let wish = conversation.next_wish(record).await;
+            let wish = conversation.next_request(record).await;
             record.speaks(conversation.tls_facts());
             // Of one kind, so that the wish itself is kept no longer.
             let fulfilled: Fulfilled<'_> = match wish? {
-                Wish::Login(login) => Box::pin(self.admit(login, &mut conversation, &mut reception, record)),
-                Wish::Post(post) => Box::pin(reception.serve(post, &mut conversation, record)),
+                Request::Login(login) => Box::pin(self.admit(login, &mut conversation, &mut reception, record)),
+                Request::MailRequest(post) => Box::pin(reception.serve(post, &mut conversation, record)),
             };
             if let Some(admitted) = fulfilled.await? {
                 return Ok(admitted);
@@ -220,8 +220,8 @@ impl Session {
         if let Some(mut wire) = wire.take() {
             wire.wipe();
             if let Some(goodbye) = ending.goodbye() {
-                wire.deadline = Instant::now() + LAST_WORDS;
-                let words = self.entrance.protocol().goodbye(goodbye);
+                wire.deadline = Instant::now() + LAST_WORDS_TIMEOUT;
+                let words = self.context.protocol().goodbye(goodbye);
                 let _: Result<(), Lost> = wire.say(words.as_bytes()).await;
             }
             wire.close().await;
@@ -238,16 +238,16 @@ impl Session {
         record: &mut Record,
     ) -> Result<Option<Box<Admitted>>, Ending> {
         let asked = Instant::now();
-        let hosted = tokio::select! {
-            hosted = timeout_at(conversation.deadline(), self.host(&login, record)) => hosted,
+        let logged_in = tokio::select! {
+            logged_in = timeout_at(conversation.deadline(), self.log_in(&login, record)) => logged_in,
             () = gone(conversation.client()) => return Err(Ending::Left(Stage::LoggingIn)),
         };
-        match hosted.unwrap_or_else(|_| Err(too_late())) {
-            Ok(hosted) => {
-                record.answered(counts::GRANTED, asked);
-                let client = conversation.grant(&hosted.granted).await?;
+        match logged_in.unwrap_or_else(|_| Err(too_late())) {
+            Ok(logged_in) => {
+                record.answered(metrics::GRANTED, asked);
+                let client = conversation.grant(&logged_in.granted).await?;
                 record.logged_in(&self.parts.registry, &login.user, self.parts.logs_logins);
-                Ok(Some(Box::new(Admitted { client, server: hosted })))
+                Ok(Some(Box::new(Admitted { client, server: logged_in })))
             }
             Err(failure) => {
                 reception.hears_of(failure.denial);
@@ -263,7 +263,7 @@ impl Session {
 
     async fn read_proxy_header(&mut self, wire: &mut Wire, record: &mut Record) -> Result<(), Ending> {
         let read = tokio::select! {
-            read = wire.read_proxy_header(Instant::now() + PROXY_HEADER) => read,
+            read = wire.read_proxy_header(Instant::now() + PROXY_HEADER_TIMEOUT) => read,
             () = self.drain.all_stopping() => return Err(Ending::ShuttingDown),
         };
         let announced = read.map_err(|problem| match problem {
@@ -273,14 +273,14 @@ impl Session {
         if let Some((source, destination)) = announced {
             record.announced(canonical(source), canonical(destination));
         }
-        match self.entrance.door.admit(record.client().ip()) {
+        match self.context.door.admit(record.client().ip()) {
             Ok(permit) => {
                 record.permit = Some(permit);
                 Ok(())
             }
             Err(refusal) => {
-                if self.entrance.tls != ListenerTls::Implicit {
-                    let _ = wire.say(self.entrance.protocol().goodbye(refusal.goodbye()).as_bytes()).await;
+                if self.context.tls != ListenerTls::Implicit {
+                    let _ = wire.say(self.context.protocol().goodbye(refusal.goodbye()).as_bytes()).await;
                 }
                 Err(Ending::Refused(refusal))
             }
@@ -289,19 +289,19 @@ impl Session {
 
     /// The handshake with the client, as the server, with the greeting in it.
     async fn secure(&self, wire: Wire, greeting: &[u8]) -> Result<Wire, Ending> {
-        let Some(acceptor) = &self.entrance.acceptor else { return Err(Ending::TlsFailed("no certificate".into())) };
+        let Some(acceptor) = &self.context.acceptor else { return Err(Ending::TlsFailed("no certificate".into())) };
         let shaken = tokio::select! {
             shaken = wire.accept_tls(acceptor, greeting) => shaken,
             () = self.drain.all_stopping() => return Err(Ending::ShuttingDown),
         };
         let outcome = match &shaken {
-            Ok(_) => counts::COMPLETED,
+            Ok(_) => metrics::COMPLETED,
             Err(Lost::TimedOut) => "timed_out",
             Err(Lost::Closed) => "left",
             Err(Lost::Flooded | Lost::Broken(_)) => "failed",
         };
         match outcome {
-            counts::COMPLETED => self.entrance.counts.shaken.inc(),
+            metrics::COMPLETED => self.context.counts.shaken.inc(),
             other => self.parts.metrics.tls_handshakes.with_label_values(&[other]).inc(),
         }
         shaken.map_err(|lost| match lost {
@@ -316,8 +316,8 @@ impl Session {
         let relay = Relay::new(
             client.into_parts(),
             server.wire.into_parts(),
-            self.entrance.service.idle_timeout,
-            self.entrance.setting.clone(),
+            self.context.service.idle_timeout,
+            self.context.relay_config.clone(),
             record.watched(),
         );
         tokio::spawn(record::relayed(relay, Box::new(record)));
@@ -343,9 +343,9 @@ fn canonical(address: SocketAddr) -> SocketAddr {
 }
 
 /// For an answer that is owed when the deadline has passed meanwhile.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+const LAST_WORDS_TIMEOUT: Duration = Duration::from_secs(2);
 /// For a PROXY header to arrive: from a balancer it comes with the connection.
-const PROXY_HEADER: Duration = Duration::from_secs(5);
+const PROXY_HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {

@@ -21,7 +21,7 @@ use crate::backend::{Candidates, Server};
 use crate::directory::{Lodging, NotPermitted, Recipient as Known};
 use crate::proto::smtp::pipelining::SYNCHRONIZATION;
 use crate::proto::smtp::refusal_of_mail;
-use crate::proto::{Answer, Denial, Mail, Post, Protocol, Recipient, Stage};
+use crate::proto::{Answer, Denial, Mail, MailRequest, Protocol, Recipient, Stage};
 
 /// See the module.
 pub(super) struct Reception<'s> {
@@ -79,13 +79,13 @@ impl<'s> Reception<'s> {
 
     /// Whether a MAIL that nobody vouches for was a stranger's, who may send to our own recipients.
     pub(super) fn is_of_a_stranger(&self, denial: Denial) -> bool {
-        self.session.entrance.protocol() == Protocol::Smtp && denial == Denial::Unvouched
+        self.session.context.protocol() == Protocol::Smtp && denial == Denial::Unvouched
     }
 
     /// Does what the front asks for, and answers it. Nobody is logged in by it.
     pub(super) async fn serve(
         &mut self,
-        post: Box<Post>,
+        post: Box<MailRequest>,
         conversation: &mut Conversation<'_>,
         record: &mut Record,
     ) -> Result<Option<Box<Admitted>>, Ending> {
@@ -97,19 +97,19 @@ impl<'s> Reception<'s> {
 
     async fn take(
         &mut self,
-        post: Post,
+        post: MailRequest,
         conversation: &mut Conversation<'_>,
         record: &mut Record,
     ) -> Result<(), Ending> {
         match post {
-            Post::Recipient(mail, recipient) => {
+            MailRequest::Recipient(mail, recipient) => {
                 let told = tokio::select! {
                     answered = self.recipient(mail.clone(), &recipient, record) => answered,
                     () = super::gone(conversation.client()) => return Err(Ending::Left(Stage::Mail)),
                 };
                 self.session.parts.metrics.recipients.with_label_values(&[told.verdict.label()]).inc();
                 match told.verdict {
-                    Verdict::Accepted => conversation.bear_with(self.patience()),
+                    Verdict::Accepted => conversation.extend_deadline(self.command_timeout()),
                     verdict => {
                         let (answer, detail) = (&told.answer, told.detail.as_deref());
                         record.refuses_recipient(&mail.sender, &recipient.address, verdict.label(), answer, detail);
@@ -117,9 +117,9 @@ impl<'s> Reception<'s> {
                 }
                 conversation.answer(&told.answer).await
             }
-            Post::Data => self.data(conversation, record).await,
-            Post::Chunk { size, last } => self.chunk(size, last, conversation, record).await,
-            Post::GiveUp => {
+            MailRequest::Data => self.data(conversation, record).await,
+            MailRequest::Chunk { size, last } => self.chunk(size, last, conversation, record).await,
+            MailRequest::GiveUp => {
                 self.give_up().await;
                 Ok(())
             }
@@ -139,7 +139,7 @@ impl<'s> Reception<'s> {
             Ok(candidates) => candidates,
             Err(unroutable) => return Told::ours(Verdict::Unavailable, UNROUTABLE).because(unroutable),
         };
-        let Some(_turn) = self.session.parts.recipients.take(lodging.user.name(), record.counted_as()) else {
+        let Some(_turn) = self.session.parts.recipient_lookups.take(lodging.user.name(), record.counted_as()) else {
             return Told::ours(Verdict::Unavailable, BUSY);
         };
         match self.chosen.as_ref().filter(|chosen| Arc::ptr_eq(&chosen.mail, &mail)) {
@@ -194,7 +194,7 @@ impl<'s> Reception<'s> {
     }
 
     async fn data(&mut self, conversation: &mut Conversation<'_>, record: &mut Record) -> Result<(), Ending> {
-        let service = &self.session.entrance.service;
+        let service = &self.session.context.service;
         let Some(transaction) = self.open() else { return conversation.answer(&Answer::ours(AWAY)).await };
         let mut answer = transaction.data().await;
         // It has no answer yet: whatever it has said by now, it did not wait for one.
@@ -219,7 +219,7 @@ impl<'s> Reception<'s> {
         conversation: &mut Conversation<'_>,
         record: &mut Record,
     ) -> Result<(), Ending> {
-        let idle = self.session.entrance.service.idle_timeout;
+        let idle = self.session.context.service.idle_timeout;
         // The front asks for nothing of the kind; but the chunk's bytes would be read as commands.
         let Some(transaction) = self.open() else { return Err(Ending::Violation("chunk_of_no_message")) };
         let taken = transaction.chunk(size, last, conversation.wire()?, idle).await;
@@ -227,7 +227,7 @@ impl<'s> Reception<'s> {
         if last || !answer.is_yes() {
             return self.finish(&answer, conversation, record).await;
         }
-        conversation.bear_with(self.patience());
+        conversation.extend_deadline(self.command_timeout());
         conversation.answer(&answer).await
     }
 
@@ -247,7 +247,7 @@ impl<'s> Reception<'s> {
             }
             Some(Chosen { state: State::Refused(..), .. }) | None => None,
         };
-        conversation.bear_with(self.patience());
+        conversation.extend_deadline(self.command_timeout());
         conversation.answer(answer).await?;
         record.goes_to(None);
         if let Some(transaction) = transaction {
@@ -257,10 +257,10 @@ impl<'s> Reception<'s> {
     }
 
     /// For the client's next command.
-    fn patience(&self) -> Duration {
-        let idle = self.session.entrance.service.idle_timeout;
+    fn command_timeout(&self) -> Duration {
+        let idle = self.session.context.service.idle_timeout;
         match self.chosen.as_ref().map(|chosen| &chosen.state) {
-            Some(State::Open(transaction)) => transaction.patience(idle),
+            Some(State::Open(transaction)) => transaction.command_timeout(idle),
             Some(State::Refused(..)) | None => idle,
         }
     }

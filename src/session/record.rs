@@ -15,9 +15,9 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use tracing::Level;
 use tracing::field::{DisplayValue, display};
 
-use super::counts::GRANTED;
+use super::metrics::GRANTED;
 use super::transaction::Transaction;
-use super::{Ending, Entrance};
+use super::{Ending, ListenerContext};
 use crate::backend::Lease;
 use crate::config::UserLimits;
 use crate::gate::Permit;
@@ -25,12 +25,12 @@ use crate::metrics::Metrics;
 use crate::proto::{Answer, Denial, LoginFailure, RefusedHere, Stage};
 use crate::registry::{Presence, Protocols, Registry, Seat};
 use crate::roster::{Entry, Guest, Roster};
-use crate::wire::{Relay, Watched, tls};
+use crate::wire::{HasActivity, Relay, tls};
 
 /// See the module.
 pub(super) struct Record {
     metrics: Arc<Metrics>,
-    entrance: Arc<Entrance>,
+    context: Arc<ListenerContext>,
     guest: Guest,
     /// The logins from the client's address that stand for one of its own.
     vouched_by: Option<Protocols>,
@@ -58,16 +58,16 @@ impl Record {
     pub(super) fn open(
         metrics: &Arc<Metrics>,
         roster: &Roster,
-        entrance: &Arc<Entrance>,
+        context: &Arc<ListenerContext>,
         client: SocketAddr,
         permit: Option<Permit>,
         token: TaskTrackerToken,
     ) -> Self {
-        entrance.counts.open.inc();
+        context.counts.open.inc();
         Self {
             metrics: metrics.clone(),
-            guest: roster.guest(entrance.protocol(), &entrance.name, client),
-            entrance: entrance.clone(),
+            guest: roster.guest(context.protocol(), &context.name, client),
+            context: context.clone(),
             vouched_by: None,
             permit,
             reached: None,
@@ -95,7 +95,7 @@ impl Record {
     }
 
     /// Who has it may watch the session, and kick it.
-    pub(super) fn watched(&self) -> Arc<dyn Watched> {
+    pub(super) fn watched(&self) -> Arc<dyn HasActivity> {
         self.guest.watched()
     }
 
@@ -114,7 +114,7 @@ impl Record {
 
     /// Where the client reached us.
     pub(super) fn reached(&self) -> SocketAddr {
-        self.reached.as_ref().map_or_else(|| super::canonical(self.entrance.address), |reached| reached.at)
+        self.reached.as_ref().map_or_else(|| super::canonical(self.context.address), |reached| reached.at)
     }
 
     /// For the log: the balancer that announced the client; nothing where there is none.
@@ -155,10 +155,10 @@ impl Record {
 
     pub(super) fn answered(&self, answer: &'static str, asked: Instant) {
         match answer {
-            GRANTED => self.entrance.counts.granted.inc(),
-            denied => self.metrics.logins.with_label_values(&[self.entrance.protocol().name(), denied]).inc(),
+            GRANTED => self.context.counts.granted.inc(),
+            denied => self.metrics.logins.with_label_values(&[self.context.protocol().name(), denied]).inc(),
         }
-        self.entrance.counts.login_seconds.observe(asked.elapsed().as_secs_f64());
+        self.context.counts.login_seconds.observe(asked.elapsed().as_secs_f64());
     }
 
     /// A place among the user's sessions, here and at all gateways, until the session ends or the login is denied.
@@ -169,7 +169,7 @@ impl Record {
             return Ok(());
         }
         let Some(user) = self.guest.user.clone() else { return Ok(()) };
-        let (protocol, address) = (self.entrance.protocol(), self.guest.counted_as());
+        let (protocol, address) = (self.context.protocol(), self.guest.counted_as());
         let seat = registry.take_place(&user, protocol, address, self.guest.number, limits).await;
         self.seat = seat.map_err(|problem| full(&problem))?.map(Box::new);
         Ok(())
@@ -182,7 +182,7 @@ impl Record {
         self.answered(label, asked);
         tracing::info!(
             session = %self.id(),
-            protocol = self.entrance.protocol().name(),
+            protocol = self.context.protocol().name(),
             client = %self.guest.client,
             via = self.via(),
             user = said(self.guest.user.as_deref()),
@@ -202,7 +202,7 @@ impl Record {
 
     /// A login that the front refused by itself.
     pub(super) fn refused_here(&self, refused: RefusedHere) {
-        let protocol = self.entrance.protocol().name();
+        let protocol = self.context.protocol().name();
         self.metrics.logins.with_label_values(&[protocol, refused.label()]).inc();
         tracing::info!(
             session = %self.id(),
@@ -227,7 +227,7 @@ impl Record {
     ) {
         let (client, backend, answer) = (self.guest.client, said(self.guest.backend.as_deref()), &*answer.to_string());
         tracing::info!(
-            session = %self.id(), protocol = self.entrance.protocol().name(), %client, sender, recipient, backend,
+            session = %self.id(), protocol = self.context.protocol().name(), %client, sender, recipient, backend,
             verdict, answer, detail = said(detail), "recipient refused"
         );
     }
@@ -243,9 +243,9 @@ impl Record {
     pub(super) fn message(&self, sender: &str, transaction: &Transaction, answer: &Answer) {
         let (recipients, bytes, outcome) = (transaction.recipients(), transaction.bytes(), transaction.outcome());
         let (client, backend, answer) = (self.guest.client, said(self.guest.backend.as_deref()), &*answer.to_string());
-        self.entrance.setting.meter.up.inc_by(bytes);
+        self.context.relay_config.meter.up.inc_by(bytes);
         tracing::info!(
-            session = %self.id(), protocol = self.entrance.protocol().name(), %client, sender, recipients, backend,
+            session = %self.id(), protocol = self.context.protocol().name(), %client, sender, recipients, backend,
             bytes, answer, outcome, "message settled"
         );
     }
@@ -255,13 +255,13 @@ impl Record {
     pub(super) fn logged_in(&mut self, registry: &Registry, name: &str, is_logged: bool) {
         self.guest.logged_in();
         let user = self.guest.user.as_deref().unwrap_or_default();
-        let announced = self.entrance.proxy_protocol.is_some();
-        self.presence = Some(registry.record(user, self.entrance.protocol(), self.guest.client.ip(), announced));
+        let announced = self.context.proxy_protocol.is_some();
+        self.presence = Some(registry.record(user, self.context.protocol(), self.guest.client.ip(), announced));
         if is_logged {
             tracing::info!(
                 session = %self.id(),
-                protocol = self.entrance.protocol().name(),
-                listener = &*self.entrance.name,
+                protocol = self.context.protocol().name(),
+                listener = &*self.context.name,
                 client = %self.guest.client,
                 via = self.via(),
                 tls = said(self.guest.tls.as_ref().map(tls::Facts::version)),
@@ -285,7 +285,7 @@ impl Record {
     }
 
     pub(super) fn relaying(&mut self, lease: Lease) {
-        self.entrance.counts.relaying.inc();
+        self.context.counts.relaying.inc();
         self.lease = Some(lease);
     }
 
@@ -302,8 +302,8 @@ impl Record {
                 tracing::event!(
                     $level,
                     session = %self.id(),
-                    protocol = self.entrance.protocol().name(),
-                    listener = &*self.entrance.name,
+                    protocol = self.context.protocol().name(),
+                    listener = &*self.context.name,
                     client = %self.guest.client,
                     via = self.via(),
                     tls = said(self.guest.tls.as_ref().map(tls::Facts::version)),
@@ -313,7 +313,7 @@ impl Record {
                     backend = said(self.guest.backend.as_deref()),
                     up,
                     down,
-                    seconds = self.guest.pulse().since().elapsed().as_millis() as f64 / 1000.0,
+                    seconds = self.guest.activity().since().elapsed().as_millis() as f64 / 1000.0,
                     ending = ending.label(),
                     blame = ending.blame(),
                     detail = said(ending.detail().as_deref()),
@@ -335,10 +335,10 @@ impl Drop for Record {
             None if std::thread::panicking() => Ending::Panicked,
             None => Ending::Cut(0, 0),
         };
-        let protocol = self.entrance.protocol().name();
-        self.entrance.counts.open.dec();
+        let protocol = self.context.protocol().name();
+        self.context.counts.open.dec();
         if self.lease.is_some() {
-            self.entrance.counts.relaying.dec();
+            self.context.counts.relaying.dec();
         }
         if matches!(ending, Ending::Panicked) {
             self.metrics.panics.inc();
@@ -389,7 +389,7 @@ mod tests {
 
     #[test]
     fn a_relayed_session_is_small() {
-        // Two sockets of 32 and two directions of 16, pulse, alarm, ending, setting and record. It is paid once a
+        // Two sockets of 32 and two directions of 16, activity, alarm, ending, relay_config and record. It is paid once a
         // session, and a task adds 104 and rounds up to 128: so 152 are the most that cost 256.
         assert!(size_of::<Relayed>() <= 152, "{}", size_of::<Relayed>());
     }

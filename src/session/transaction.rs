@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Session;
-use super::hosting::HOPS;
+use super::login::HOPS;
 use super::record::Record;
 use crate::backend::{Candidates, Lease, LoggedIn, LoginRequest, Server};
 use crate::metrics::Metrics;
@@ -56,7 +56,7 @@ impl Transaction {
         record: &mut Record,
     ) -> Result<Self, Answer> {
         let request = LoginRequest {
-            protocol: session.entrance.protocol(),
+            protocol: session.context.protocol(),
             hostname: &session.parts.hostname,
             given_name: "",
             backend_name: None,
@@ -115,7 +115,7 @@ impl Transaction {
     }
 
     /// How long the client may take for its next command: an hour in all, and each time no longer than `idle`.
-    pub(super) fn patience(&self, idle: Duration) -> Duration {
+    pub(super) fn command_timeout(&self, idle: Duration) -> Duration {
         IN_ALL.saturating_sub(self.since.elapsed()).min(self.silence(idle))
     }
 
@@ -153,7 +153,7 @@ impl Transaction {
     /// Leaves the server politely, if it is at a point where that is understood.
     pub(super) async fn quit(mut self) {
         if let Some(mut wire) = self.server.take() {
-            wire.deadline = Instant::now() + FAREWELL;
+            wire.deadline = Instant::now() + QUIT_TIMEOUT;
             let mut command = Vec::new();
             self.delivery.quit(&mut command);
             let _: Result<(), Lost> = wire.say(&command).await;
@@ -181,7 +181,7 @@ impl Transaction {
         let Some(wire) = self.server.as_mut().filter(|_| !bytes.is_empty()) else { return };
         wire.deadline = Instant::now() + BLOCK;
         if let Err(lost) = wire.say(bytes).await {
-            let answer = self.hear(FAREWELL).await;
+            let answer = self.hear(QUIT_TIMEOUT).await;
             if answer.is_no() {
                 self.last_word = answer;
             }
@@ -238,4 +238,4 @@ const IN_ALL: Duration = Duration::from_secs(3600);
 /// A server's answer to a command, and the room for a block of text there (RFC 5321 §4.5.3.2).
 const COMMAND: Duration = Duration::from_secs(5 * 60);
 const BLOCK: Duration = Duration::from_secs(3 * 60);
-const FAREWELL: Duration = Duration::from_secs(1);
+const QUIT_TIMEOUT: Duration = Duration::from_secs(1);

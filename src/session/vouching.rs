@@ -15,7 +15,7 @@ impl Session {
     /// The user for whom the client's address stands now, and where the user lives.
     pub(super) async fn vouched(&self, record: &mut Record) -> Result<(User, Arc<Route>), LoginFailure> {
         let address = record.client().ip();
-        if self.entrance.proxy_protocol.is_some() && is_nobodys(address) {
+        if self.context.proxy_protocol.is_some() && is_nobodys(address) {
             return Err(unvouched("no client of a balancer has this address"));
         }
         match self.parts.registry.covers(address).await {

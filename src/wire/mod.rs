@@ -13,9 +13,9 @@ use tokio::io::{AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
+pub mod activity;
 pub mod announced;
 pub mod proxy_header;
-pub mod pulse;
 pub mod relay;
 pub mod scratch;
 pub mod slots;
@@ -27,7 +27,7 @@ pub mod tls;
 pub mod tls_client;
 pub mod tls_stream;
 
-pub use pulse::{Pulse, Watched};
+pub use activity::{Activity, HasActivity};
 pub use relay::{Relay, Side, Tally};
 pub use stream::Stream;
 

@@ -25,20 +25,20 @@ use prometheus::IntCounter;
 use tokio::io::AsyncWrite;
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::pulse::Watched;
+use super::activity::HasActivity;
 use super::socket;
-use super::splice::Manner;
+use super::splice::CopyMode;
 use super::stream::Stream;
 pub use super::tally::{End, Side, Tally};
 use crate::config::Relaying;
 use crate::proto::{Goodbye, Protocol};
 
-mod flow;
-use flow::{Flow, Trouble, Turn};
+mod direction;
+use direction::{Direction, PollBudget, Trouble};
 
 /// What is counted while bytes move.
 #[derive(Debug, Clone)]
-pub struct Meter {
+pub struct ByteCounters {
     /// Bytes from clients.
     pub up: IntCounter,
     /// Bytes from back-ends.
@@ -47,29 +47,29 @@ pub struct Meter {
 
 /// What all relays of one listener share.
 #[derive(Debug)]
-pub struct Setting {
+pub struct RelayConfig {
     /// Which protocol is spoken.
     pub protocol: Protocol,
     /// How bytes are moved.
     pub relaying: Relaying,
     /// What they are counted by.
-    pub meter: Meter,
+    pub meter: ByteCounters,
 }
 
 /// See the module.
 pub struct Relay {
     client: Stream,
     backend: Stream,
-    up: Flow,
-    down: Flow,
+    up: Direction,
+    down: Direction,
     /// What happened first, and so says how it ended; boxed, since the relay is soon over then.
     first: Option<Box<End>>,
     /// In milliseconds.
     idle: u32,
     /// Counts the bytes, tells when they moved, and takes a kick.
-    watch: Arc<dyn Watched>,
+    watch: Arc<dyn HasActivity>,
     alarm: Pin<Box<Sleep>>,
-    setting: Arc<Setting>,
+    setting: Arc<RelayConfig>,
     /// A kick wakes this task.
     wakes: bool,
     /// The alarm wakes it too.
@@ -81,21 +81,21 @@ pub struct Relay {
 
 impl Relay {
     /// What either side said early is delivered first. `idle` counts traffic in both directions together; once one
-    /// side has closed, the other has [`LINGER`] or [`AFTERWORD`] at the most.
+    /// side has closed, the other has [`CLIENT_CLOSED_TIMEOUT`] or [`BACKEND_CLOSED_TIMEOUT`] at the most.
     #[must_use]
     pub fn new(
         (client, from_client): (Stream, BytesMut),
         (backend, from_backend): (Stream, BytesMut),
         idle: Duration,
-        setting: Arc<Setting>,
-        watch: Arc<dyn Watched>,
+        setting: Arc<RelayConfig>,
+        watch: Arc<dyn HasActivity>,
     ) -> Self {
-        let manner = Manner::new(setting.relaying.splice);
+        let manner = CopyMode::new(setting.relaying.splice);
         let relay = Self {
             client,
             backend,
-            up: Flow::starting_with(&from_client, manner),
-            down: Flow::starting_with(&from_backend, manner),
+            up: Direction::starting_with(&from_client, manner),
+            down: Direction::starting_with(&from_backend, manner),
             first: None,
             idle: millis(idle),
             watch,
@@ -113,16 +113,17 @@ impl Relay {
     /// Bytes so far: from the client, from the back-end.
     #[must_use]
     pub fn bytes(&self) -> (u64, u64) {
-        self.watch.pulse().bytes()
+        self.watch.activity().bytes()
     }
 
     /// Ready when both directions are done.
     fn poll_flows(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let buffer = self.setting.relaying.buffer as usize;
-        let mut above = Turn::new(buffer, if self.down.is_done() { u32::MAX } else { 0 });
+        let mut above = PollBudget::new(buffer, if self.down.is_done() { u32::MAX } else { 0 });
         let up = self.up.poll(cx, &mut self.client, &mut self.backend, &mut above);
         let was_over = self.down.is_over();
-        let mut below = Turn::new(buffer, if self.up.is_done() { u32::MAX } else { self.left_of_one_flight(&above) });
+        let mut below =
+            PollBudget::new(buffer, if self.up.is_done() { u32::MAX } else { self.left_of_one_flight(&above) });
         let down = self.down.poll(cx, &mut self.backend, &mut self.client, &mut below);
         let is_last = !was_over && self.down.is_done() && below.is_last();
         if above.fresh > 0 || below.fresh > 0 {
@@ -138,7 +139,7 @@ impl Relay {
     /// and none of it waits in the kernel; 0 where the client is in the middle of something. When the server of such a
     /// session closes, closing at once, as it did, loses nothing; to be told that the client closes too would cost a
     /// wake-up and two system calls, a good part of a login. With TLS on a side, each is told and heard to the end.
-    fn left_of_one_flight(&self, above: &Turn) -> u32 {
+    fn left_of_one_flight(&self, above: &PollBudget) -> u32 {
         let is_silent = above.fresh == 0 && self.up.is_waiting() && self.up.at_border;
         match (&self.client, &self.backend) {
             (Stream::Plain(_), Stream::Plain(_)) if is_silent => {
@@ -151,7 +152,7 @@ impl Relay {
 
     /// So many bytes more, from the client and from the back-end, and now.
     fn count(&self, up: u64, down: u64) {
-        self.watch.pulse().beat(up, down);
+        self.watch.activity().record_bytes(up, down);
         // All workers share these: not written to for nothing.
         if up > 0 {
             self.setting.meter.up.inc_by(up);
@@ -170,38 +171,38 @@ impl Relay {
                     Side::Client => self.down.give_up(),
                     Side::Backend => self.up.give_up(),
                 }
-                self.is_over_because(source, Some(error));
+                self.finish_with(source, Some(error));
             }
-            Some(Trouble::Sink(error)) => self.is_over_because(sink, Some(error)),
+            Some(Trouble::Sink(error)) => self.finish_with(sink, Some(error)),
         }
     }
 
     fn note_closing(&mut self) {
         match (self.down.has_ended(), self.up.has_ended()) {
-            (true, _) => self.is_over_because(Side::Backend, None),
-            (_, true) => self.is_over_because(Side::Client, None),
+            (true, _) => self.finish_with(Side::Backend, None),
+            (_, true) => self.finish_with(Side::Client, None),
             _ => {}
         }
     }
 
     /// From the first such event on, the other side has less time.
-    fn is_over_because(&mut self, side: Side, error: Option<io::Error>) {
+    fn finish_with(&mut self, side: Side, error: Option<io::Error>) {
         if self.first.is_some() {
             return;
         }
         self.first = Some(Box::new(error.map_or(End::Closed(side), |error| End::Lost(side, error))));
         self.idle = self.idle.min(millis(match side {
-            Side::Client => LINGER,
-            Side::Backend => AFTERWORD,
+            Side::Client => CLIENT_CLOSED_TIMEOUT,
+            Side::Backend => BACKEND_CLOSED_TIMEOUT,
         }));
-        self.watch.pulse().beat(0, 0);
+        self.watch.activity().record_bytes(0, 0);
         let due = self.due();
         self.alarm.as_mut().reset(due);
         self.is_armed = false;
     }
 
     fn due(&self) -> Instant {
-        self.watch.pulse().moved() + Duration::from_millis(self.idle.into())
+        self.watch.activity().last_active() + Duration::from_millis(self.idle.into())
     }
 
     /// The alarm is not moved at every byte: when it rings, it is set anew for what is left. While it has not rung, it
@@ -235,10 +236,10 @@ impl Relay {
     /// Registered once: the task stays the same, and nothing but a load is paid at each turn.
     fn is_kicked(&mut self, cx: &Context<'_>) -> bool {
         if !self.wakes {
-            self.watch.pulse().wakes(cx);
+            self.watch.activity().wakes(cx);
             self.wakes = true;
         }
-        self.watch.pulse().is_kicked()
+        self.watch.activity().is_kicked()
     }
 
     /// Best effort, without waiting: a line border, and nothing of the back-end's still on its way.
@@ -297,14 +298,14 @@ fn millis(time: Duration) -> u32 {
 const SHORT: Duration = Duration::from_secs(60);
 
 /// How long a back-end may be silent once the client has closed its side: it may still have an answer to find.
-pub const LINGER: Duration = Duration::from_secs(30);
+pub const CLIENT_CLOSED_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// With the few lines of a login before it, less than any TCP sends without waiting for an answer: its first window is
 /// of ten segments (RFC 6928, section 2), each of 536 bytes at the least.
 const ONE_FLIGHT: u32 = 2048;
 
 /// How long a client may take to close once the back-end has: nobody hears what it says now.
-pub const AFTERWORD: Duration = Duration::from_secs(2);
+pub const BACKEND_CLOSED_TIMEOUT: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 mod tests;

@@ -22,7 +22,7 @@ pub fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
         socket.set_only_v6(false)?;
     }
     socket.set_tcp_nodelay(true)?;
-    vital_signs(SockRef::from(&socket))?;
+    set_keepalive_options(SockRef::from(&socket))?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
@@ -125,10 +125,10 @@ pub fn share(deadline: Instant, parts: usize) -> Instant {
 /// # Errors
 /// Those of setsockopt(2).
 pub fn keep_alive(stream: &TcpStream) -> io::Result<()> {
-    vital_signs(SockRef::from(stream))
+    set_keepalive_options(SockRef::from(stream))
 }
 
-fn vital_signs(socket: SockRef<'_>) -> io::Result<()> {
+fn set_keepalive_options(socket: SockRef<'_>) -> io::Result<()> {
     socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE_IDLE))?;
     socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED))
 }

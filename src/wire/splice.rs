@@ -1,6 +1,6 @@
 //! Bytes from socket to socket that never come into our memory: splice(2), through a pipe lent for the purpose.
 //!
-//! It pays only while there are many at once, so each direction decides step by step ([`Manner`]). A pipe belongs to a
+//! It pays only while there are many at once, so each direction decides step by step ([`CopyMode`]). A pipe belongs to a
 //! direction only as long as there are bytes in it: it is taken empty from the thread's few, since a splice that would
 //! block does not say whether the source was empty or the pipe full, and goes back empty. With anything left in it,
 //! after an error or at the end of a session, it is closed.
@@ -25,14 +25,14 @@ use crate::config::Splice;
 
 /// How one direction moves its bytes just now, and whether that may change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Manner {
+pub(super) enum CopyMode {
     Copying,
     Splicing,
     OnlyCopying,
     OnlySplicing,
 }
 
-impl Manner {
+impl CopyMode {
     pub(super) fn new(splice: Splice) -> Self {
         match splice {
             Splice::Auto => Self::Copying,

@@ -14,10 +14,10 @@ use crate::drain::Drain;
 use crate::listener::Listener;
 use crate::session::Parts;
 
-mod rhythm;
+mod autoscaler;
 mod thread;
 
-use rhythm::{Change, Rhythm};
+use autoscaler::{Autoscaler, Change};
 use thread::{Sockets, Worker};
 
 /// `threads.min` workers, more up to `threads.max` while all are busy, fewer again when they are not.
@@ -47,7 +47,7 @@ impl Workers {
 
     /// Watches them until the gateway stops: looks at their load every `beat`.
     pub async fn supervise(mut self, beat: Duration) {
-        let mut rhythm = Rhythm::new(self.threads);
+        let mut autoscaler = Autoscaler::new(self.threads);
         let mut last = Instant::now();
         loop {
             tokio::select! {
@@ -57,7 +57,7 @@ impl Workers {
             let elapsed = last.elapsed();
             last = Instant::now();
             let loads: Vec<f64> = self.working.iter_mut().map(|worker| worker.load(elapsed)).collect();
-            match rhythm.beat(&loads) {
+            match autoscaler.observe(&loads) {
                 Change::None => {}
                 Change::Grow => {
                     if let Err(error) = self.grow() {

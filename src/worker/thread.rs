@@ -6,7 +6,7 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime, RuntimeMetrics};
-use tokio::sync::mpsc as orders;
+use tokio::sync::mpsc as commands;
 
 use crate::drain::Drain;
 use crate::listener::Listener;
@@ -14,14 +14,14 @@ use crate::session::Parts;
 
 /// A worker as its supervisor sees it.
 pub(super) struct Worker {
-    orders: orders::UnboundedSender<Order>,
+    commands: commands::UnboundedSender<Command>,
     drain: Drain,
     runtime: RuntimeMetrics,
     busy: Duration,
 }
 
 /// Accept from these sockets until this drain stops.
-struct Order {
+struct Command {
     sockets: Sockets,
     drain: Drain,
 }
@@ -31,7 +31,7 @@ pub(super) type Sockets = Vec<(Arc<Listener>, TcpListener)>;
 impl Worker {
     /// A new thread that accepts; it counts as work of `whole` until its last session has ended.
     pub(super) fn start(sockets: Sockets, parts: Arc<Parts>, whole: &Drain) -> io::Result<Self> {
-        let (orders, orders_here) = orders::unbounded_channel();
+        let (commands, commands_here) = commands::unbounded_channel();
         let (tell, told) = mpsc::channel();
         let token = whole.token();
         // The runtime is built and dropped on its own thread: one must not be dropped where another runs.
@@ -39,7 +39,7 @@ impl Worker {
             match Builder::new_current_thread().enable_all().build() {
                 Ok(runtime) => {
                     let _ = tell.send(Ok(runtime.metrics()));
-                    work(runtime, orders_here, &parts);
+                    work(runtime, commands_here, &parts);
                 }
                 Err(error) => drop(tell.send(Err(error))),
             }
@@ -47,8 +47,8 @@ impl Worker {
         })?;
         let runtime = told.recv().map_err(|_| io::Error::other("the thread has ended at once"))??;
         let drain = whole.child();
-        let _ = orders.send(Order { sockets, drain: drain.clone() });
-        Ok(Self { orders, drain, runtime, busy: Duration::ZERO })
+        let _ = commands.send(Command { sockets, drain: drain.clone() });
+        Ok(Self { commands, drain, runtime, busy: Duration::ZERO })
     }
 
     /// Accepts no more, and ends with its last session.
@@ -59,13 +59,13 @@ impl Worker {
 
     /// Whether a retired one still has sessions, or has not yet noticed that it has none.
     pub(super) fn lives(&self) -> bool {
-        !self.orders.is_closed()
+        !self.commands.is_closed()
     }
 
     /// Accepts again; `false` = it has ended meanwhile.
     pub(super) fn resume(&mut self, sockets: Sockets, whole: &Drain) -> bool {
         let drain = whole.resumed(&self.drain);
-        let resumed = self.orders.send(Order { sockets, drain: drain.clone() }).is_ok();
+        let resumed = self.commands.send(Command { sockets, drain: drain.clone() }).is_ok();
         self.drain = drain;
         resumed
     }
@@ -87,12 +87,12 @@ async fn beat() {
 
 const BEAT: Duration = Duration::from_millis(250);
 
-/// The thread: order after order, until one is done and no other has come.
-fn work(runtime: Runtime, mut orders: orders::UnboundedReceiver<Order>, parts: &Arc<Parts>) {
+/// The thread: command after command, until one is done and no other has come.
+fn work(runtime: Runtime, mut commands: commands::UnboundedReceiver<Command>, parts: &Arc<Parts>) {
     runtime.block_on(async {
         tokio::spawn(beat());
-        let mut next = orders.recv().await;
-        while let Some(Order { sockets, drain }) = next {
+        let mut next = commands.recv().await;
+        while let Some(Command { sockets, drain }) = next {
             for (listener, socket) in sockets {
                 let serving = listener.serve(socket, parts.clone(), drain.clone());
                 tokio::spawn(async move {
@@ -104,12 +104,12 @@ fn work(runtime: Runtime, mut orders: orders::UnboundedReceiver<Order>, parts: &
             drain.stopping().await;
             next = tokio::select! {
                 _ = drain.finished() => {
-                    // Who sends an order from now on is told that it is too late.
-                    orders.close();
-                    orders.try_recv().ok()
+                    // Who sends an command from now on is told that it is too late.
+                    commands.close();
+                    commands.try_recv().ok()
                 }
-                // Nobody is left to give orders once the gateway stops; the sessions go on.
-                Some(order) = orders.recv() => Some(order),
+                // Nobody is left to give commands once the gateway stops; the sessions go on.
+                Some(command) = commands.recv() => Some(command),
             };
         }
     });

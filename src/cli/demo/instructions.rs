@@ -6,8 +6,8 @@ use crate::proto::Protocol;
 
 /// The port of the listener that speaks this protocol inside TLS.
 pub(super) fn port(gateway: &Gateway, protocol: Protocol) -> u16 {
-    let mut implicit = gateway.addresses().filter(|(entrance, _)| entrance.tls == ListenerTls::Implicit);
-    implicit.find(|(entrance, _)| entrance.protocol() == protocol).map_or(0, |(_, address)| address.port())
+    let mut implicit = gateway.addresses().filter(|(context, _)| context.tls == ListenerTls::Implicit);
+    implicit.find(|(context, _)| context.protocol() == protocol).map_or(0, |(_, address)| address.port())
 }
 
 pub(super) fn instructions(gateway: &Gateway, token: &str) -> String {

@@ -51,13 +51,14 @@ fn led_to(pool: &str, offers: &[&Offer], sources: &[&Source], pools: &Pools) -> 
     let is_named = sources.iter().any(|source| matches!(source, Source::Pool(name) if name == pool));
     let is_all_there_is = pools.by_word.len() == pools.names.len();
     let mut protocols = offers.iter().map(|offer| offer.service.protocol);
-    let protocol = protocols.find(|protocol| !protocol.has_login_by_word())?;
+    let protocol = protocols.find(|protocol| !protocol.supports_xclient_login())?;
     (is_named || is_all_there_is).then(|| protocol.name())
 }
 
 fn by_word(sheet: &Sheet, offers: &[&Offer], place: &Place) {
-    let services =
-        unchecked(offers, |service| service.protocol.has_login_by_word() && service.check == PasswordCheck::Backend);
+    let services = unchecked(offers, |service| {
+        service.protocol.supports_xclient_login() && service.check == PasswordCheck::Backend
+    });
     if !services.is_empty() {
         sheet.fault(place, format!("xclient shows the back-end no password, so nobody would check it; needs `login: {{ check: directory }}` or `both` in {services}"));
     }

@@ -16,12 +16,12 @@ use bytes::BytesMut;
 use super::login::{Script, identification};
 use super::reply::{Capabilities, Condition, Reply, Words, parse};
 use crate::proto::line::{Line, Replies, TooLong};
-use crate::proto::{Ask, Back, Denial, Errand, Granted, Refused, Stage};
+use crate::proto::{Ask, Back, Denial, Granted, LoginPlan, Refused, Stage};
 
 /// See the module's head.
 #[derive(Debug)]
 pub(in crate::proto) struct ImapBack {
-    pub(super) errand: Errand,
+    pub(super) plan: LoginPlan,
     replies: Replies,
     state: State,
 }
@@ -56,8 +56,8 @@ pub(super) struct Attempt {
 }
 
 impl ImapBack {
-    pub(in crate::proto) fn new(errand: Errand) -> Self {
-        Self { errand, replies: Replies::default(), state: State::Greeting }
+    pub(in crate::proto) fn new(plan: LoginPlan) -> Self {
+        Self { plan, replies: Replies::default(), state: State::Greeting }
     }
 }
 
@@ -137,7 +137,7 @@ impl ImapBack {
             return deny(Denial::Unavailable, "protocol: it said more than a greeting");
         }
         let capabilities = words.capabilities();
-        if !self.errand.starttls {
+        if !self.plan.starttls {
             return match capabilities {
                 Some(capabilities) => self.log_in(&capabilities, say),
                 None => {
@@ -173,11 +173,11 @@ impl ImapBack {
         if !offered.has("IMAP4rev1") && !offered.has("IMAP4rev2") {
             return deny(Denial::Misconfigured, "neither IMAP4rev1 nor IMAP4rev2 is offered");
         }
-        let mut script = match Script::new(&self.errand.user, &self.errand.credential, offered) {
+        let mut script = match Script::new(&self.plan.user, &self.plan.credential, offered) {
             Ok(script) => script,
             Err(why) => return deny(Denial::Misconfigured, why),
         };
-        let identity = self.errand.identity.as_ref().filter(|_| offered.has("ID"));
+        let identity = self.plan.identity.as_ref().filter(|_| offered.has("ID"));
         if let Some(identity) = identity {
             say.extend_from_slice(identification(identity).as_bytes());
         }

@@ -19,21 +19,21 @@ use bytes::BytesMut;
 use super::border::{Scan, scan};
 use super::command::{Command, Verb, Wrong, parse};
 use super::words;
+use crate::proto::error_budget::ErrorBudget;
 use crate::proto::line::{self, Line};
-use crate::proto::patience::Patience;
 use crate::proto::sasl::{Exchange, Fault, Turn, password_login};
-use crate::proto::{Closing, Denial, Front, Granted, Login, Mechanism, Need, RefusedHere, Terms, Tls};
+use crate::proto::{Closing, Denial, Front, FrontConfig, Granted, Login, Mechanism, Need, RefusedHere, Tls};
 
 /// See the module's head.
 #[derive(Debug)]
 pub(in crate::proto) struct ImapFront {
-    pub(super) terms: Terms,
+    pub(super) config: FrontConfig,
     pub(super) state: State,
     /// Whether a whole line has come: after it the peer is taken for an IMAP client, however bad.
     acquainted: bool,
     /// From the last ID.
     ttl: Option<u8>,
-    pub(super) patience: Patience,
+    pub(super) errors: ErrorBudget,
 }
 
 #[derive(Debug)]
@@ -53,14 +53,14 @@ impl State {
 }
 
 impl ImapFront {
-    pub(in crate::proto) fn new(terms: Terms) -> Self {
-        Self { terms, state: State::START, acquainted: false, ttl: None, patience: Patience::default() }
+    pub(in crate::proto) fn new(config: FrontConfig) -> Self {
+        Self { config, state: State::START, acquainted: false, ttl: None, errors: ErrorBudget::default() }
     }
 }
 
 impl Front for ImapFront {
     fn greet(&mut self, say: &mut Vec<u8>) {
-        words::greet(&self.terms, say);
+        words::greet(&self.config, say);
     }
 
     fn step(&mut self, heard: &mut BytesMut, say: &mut Vec<u8>) -> Need {
@@ -86,7 +86,7 @@ impl Front for ImapFront {
     }
 
     fn secured(&mut self) {
-        self.terms.tls = Tls::Active;
+        self.config.tls = Tls::Active;
         self.state = State::START;
         self.ttl = None;
     }
@@ -104,7 +104,7 @@ impl Front for ImapFront {
     }
 
     fn refused_here(&mut self) -> Vec<RefusedHere> {
-        self.patience.take_refused()
+        self.errors.take_refused()
     }
 }
 
@@ -173,7 +173,7 @@ impl ImapFront {
     fn run(&mut self, tag: String, verb: Verb<'_>, say: &mut Vec<u8>) -> Option<Need> {
         match verb {
             Verb::Capability => {
-                let capabilities = words::capabilities(&self.terms);
+                let capabilities = words::capabilities(&self.config);
                 words::put(say, &format!("* CAPABILITY {capabilities}\r\n{tag} OK Capability completed.\r\n"));
             }
             Verb::Noop => words::put(say, &format!("{tag} OK NOOP completed.\r\n")),
@@ -186,7 +186,7 @@ impl ImapFront {
                 words::put(say, &format!("* BYE Logging out\r\n{tag} OK Logout completed.\r\n"));
                 self.state = State::Over(Closing::LoggedOut);
             }
-            Verb::StartTls => match self.terms.tls {
+            Verb::StartTls => match self.config.tls {
                 Tls::Offered => {
                     words::put(say, &format!("{tag} OK Begin TLS negotiation now.\r\n"));
                     return Some(Need::StartTls);
@@ -213,11 +213,11 @@ impl ImapFront {
         initial: Option<&[u8]>,
         say: &mut Vec<u8>,
     ) -> Option<Need> {
-        let Some(mechanism) = mechanism.filter(|mechanism| words::offers(&self.terms, *mechanism)) else {
+        let Some(mechanism) = mechanism.filter(|mechanism| words::offers(&self.config, *mechanism)) else {
             self.not_offered(&tag, say);
             return None;
         };
-        if !words::may_log_in(&self.terms) {
+        if !words::may_log_in(&self.config) {
             self.refuse_here(RefusedHere::NotPrivate, &tag, words::NOT_PRIVATE, say);
             return None;
         }

@@ -11,9 +11,9 @@ use crate::proto::{Closing, Need, RefusedHere};
 impl ImapFront {
     /// Whether the LOGIN command cannot be run here and now; then it has been answered.
     pub(super) fn login_is_barred(&mut self, tag: &str, say: &mut Vec<u8>) -> bool {
-        if !words::takes_login(&self.terms) {
+        if !words::takes_login(&self.config) {
             self.not_offered(tag, say);
-        } else if !words::may_log_in(&self.terms) {
+        } else if !words::may_log_in(&self.config) {
             self.refuse_here(RefusedHere::NotPrivate, tag, words::NOT_PRIVATE, say);
         } else {
             return false;
@@ -42,7 +42,7 @@ impl ImapFront {
 
     /// It never goes back: a good command between bad ones does not make them good.
     fn count_bad_command(&mut self, say: &mut Vec<u8>) {
-        if self.patience.bad_command(&self.terms) {
+        if self.errors.bad_command(&self.config) {
             words::put(say, "* BYE Too many bad commands.\r\n");
             self.state = State::Over(Closing::TooManyBadCommands);
         }
@@ -50,7 +50,7 @@ impl ImapFront {
 
     /// Counts a command, good or bad; `true` = it is not to be run, the last words are said.
     pub(super) fn is_one_too_many(&mut self, say: &mut Vec<u8>) -> bool {
-        let too_many = self.patience.count_command();
+        let too_many = self.errors.count_command();
         if too_many {
             words::put(say, "* BYE Too many commands before a login.\r\n");
             self.state = State::Over(Closing::TooManyCommands);
@@ -60,7 +60,7 @@ impl ImapFront {
 
     pub(super) fn refuse(&mut self, tag: &str, words: &str, counts: bool, say: &mut Vec<u8>) {
         words::put(say, &format!("{tag} {words}\r\n"));
-        if counts && self.patience.failed_login(&self.terms) {
+        if counts && self.errors.failed_login(&self.config) {
             words::put(say, "* BYE Too many failed logins.\r\n");
             self.state = State::Over(Closing::TooManyFailedLogins);
         }
@@ -68,7 +68,7 @@ impl ImapFront {
 
     /// Nobody else is asked, so nobody else will log it.
     pub(super) fn refuse_here(&mut self, why: RefusedHere, tag: &str, words: &str, say: &mut Vec<u8>) {
-        self.patience.refused(why);
+        self.errors.refused(why);
         self.refuse(tag, words, true, say);
     }
 

@@ -10,7 +10,7 @@ use super::login::quoted;
 use super::reply::{Condition, Words};
 use crate::proto::line::{self, printable};
 use crate::proto::sasl::{candidates, responses};
-use crate::proto::{Credential, Denial, Errand};
+use crate::proto::{Credential, Denial, LoginPlan};
 
 impl ImapBack {
     /// What a NO or a BAD means to the client (RFC 5530). A code that nobody knows is none (RFC 3501 §7.1).
@@ -22,7 +22,7 @@ impl ImapBack {
             }
             (Condition::No, Some("LIMIT")) => Denial::Limit,
             (Condition::No, Some("PRIVACYREQUIRED")) => Denial::Misconfigured,
-            (Condition::Ok | Condition::No | Condition::Bad, _) => match &self.errand.credential {
+            (Condition::Ok | Condition::No | Condition::Bad, _) => match &self.plan.credential {
                 Credential::Password(_) | Credential::Token(..) => Denial::BadCredentials,
                 // The client gave no wrong password: our master's name or password is wrong, or may not do this.
                 Credential::Master { .. } | Credential::Trusted | Credential::Nobody => Denial::Misconfigured,
@@ -34,7 +34,7 @@ impl ImapBack {
     /// Its words for the log; a back-end that echoes what it was told, in whatever form, is not quoted.
     pub(super) fn loggable(&self, words: Words<'_>) -> String {
         let text = words.all(line::REPLY_MAX);
-        let Errand { user, credential, .. } = &self.errand;
+        let LoginPlan { user, credential, .. } = &self.plan;
         let Some(secret) = credential.secret() else { return text.chars().take(200).collect() };
         let in_base64 = candidates(credential).iter().filter_map(|mechanism| responses(*mechanism, user, credential));
         // The empty line that ends a token's failure is no secret.

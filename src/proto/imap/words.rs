@@ -2,40 +2,40 @@
 //!
 //! It stands apart because it is all there is to read when a client's author asks "what does it answer?".
 
-use crate::proto::{Denial, Granted, Mechanism, Terms, Tls};
+use crate::proto::{Denial, FrontConfig, Granted, Mechanism, Tls};
 
 /// Whether a password, or a token, may come now.
-pub(super) fn may_log_in(terms: &Terms) -> bool {
-    terms.cleartext || terms.tls == Tls::Active
+pub(super) fn may_log_in(config: &FrontConfig) -> bool {
+    config.cleartext || config.tls == Tls::Active
 }
 
 /// Whether the LOGIN command works here at all: it is PLAIN in other words.
-pub(super) fn takes_login(terms: &Terms) -> bool {
-    terms.mechanisms.iter().any(|mechanism| mechanism.carries_password())
+pub(super) fn takes_login(config: &FrontConfig) -> bool {
+    config.mechanisms.iter().any(|mechanism| mechanism.carries_password())
 }
 
 /// What works here and now, and nothing else. LITERAL+ holds for literals up to `LITERAL_MAX`.
-pub(super) fn capabilities(terms: &Terms) -> String {
+pub(super) fn capabilities(config: &FrontConfig) -> String {
     let mut words = String::with_capacity(128);
     words.push_str("IMAP4rev1 SASL-IR LITERAL+ ID ENABLE");
-    if terms.tls == Tls::Offered {
+    if config.tls == Tls::Offered {
         words.push_str(" STARTTLS");
     }
-    if may_log_in(terms) {
-        for mechanism in terms.mechanisms.iter() {
+    if may_log_in(config) {
+        for mechanism in config.mechanisms.iter() {
             words.push_str(" AUTH=");
             words.push_str(mechanism.wire_name());
         }
     }
-    if !may_log_in(terms) || !takes_login(terms) {
+    if !may_log_in(config) || !takes_login(config) {
         words.push_str(" LOGINDISABLED");
     }
     words
 }
 
 /// The first line (RFC 3501 §7.1.1).
-pub(super) fn greet(terms: &Terms, say: &mut Vec<u8>) {
-    for words in ["* OK [CAPABILITY ", &capabilities(terms), "] ", &terms.hostname, " ", &terms.greeting, "\r\n"] {
+pub(super) fn greet(config: &FrontConfig, say: &mut Vec<u8>) {
+    for words in ["* OK [CAPABILITY ", &capabilities(config), "] ", &config.hostname, " ", &config.greeting, "\r\n"] {
         put(say, words);
     }
 }
@@ -69,9 +69,9 @@ pub(super) const NOT_OFFERED: &str = "NO [CANNOT] Unsupported authentication mec
 /// RFC 2971.
 pub(super) const ID: &str = "* ID (\"name\" \"Portcullis\")\r\n";
 
-/// Whether the terms offer the mechanism.
-pub(super) fn offers(terms: &Terms, mechanism: Mechanism) -> bool {
-    terms.mechanisms.contains(&mechanism)
+/// Whether the configuration offers the mechanism.
+pub(super) fn offers(config: &FrontConfig, mechanism: Mechanism) -> bool {
+    config.mechanisms.contains(&mechanism)
 }
 
 pub(super) fn put(say: &mut Vec<u8>, words: &str) {

@@ -17,12 +17,12 @@ use zeroize::Zeroizing;
 
 use super::reply::{self, Reply};
 use crate::proto::line::{Replies, printable};
-use crate::proto::{Ask, Back, Credential, Denial, Errand, Granted, Identity, Refused, Stage, sasl};
+use crate::proto::{Ask, Back, Credential, Denial, Granted, Identity, LoginPlan, Refused, Stage, sasl};
 use crate::secret::Secret;
 
 /// A POP3 client up to the login.
 pub(in crate::proto) struct Pop3Back {
-    errand: Errand,
+    plan: LoginPlan,
     replies: Replies,
     state: State,
 }
@@ -51,8 +51,8 @@ enum Proof {
 }
 
 impl Pop3Back {
-    pub(in crate::proto) fn new(errand: Errand) -> Self {
-        Self { errand, replies: Replies::default(), state: State::Greeting }
+    pub(in crate::proto) fn new(plan: LoginPlan) -> Self {
+        Self { plan, replies: Replies::default(), state: State::Greeting }
     }
 }
 
@@ -120,7 +120,7 @@ impl Pop3Back {
     }
 
     fn greeted(&self, xclient: bool, heard: &BytesMut, say: &mut Vec<u8>) -> Result<State, Refused> {
-        if !self.errand.starttls {
+        if !self.plan.starttls {
             return self.open(xclient, heard, say);
         }
         quiet(heard)?;
@@ -132,7 +132,7 @@ impl Pop3Back {
     fn open(&self, xclient: bool, heard: &BytesMut, say: &mut Vec<u8>) -> Result<State, Refused> {
         quiet(heard)?;
         let (command, proof) = self.opening()?;
-        let identity = self.errand.identity.as_ref().filter(|_| xclient);
+        let identity = self.plan.identity.as_ref().filter(|_| xclient);
         if let Some(identity) = identity {
             say.extend_from_slice(xclient_command(identity).as_bytes());
         }
@@ -150,18 +150,18 @@ impl Pop3Back {
 
     /// The answer to what proves the user; that our own master is refused is not the user's fault.
     fn denied(&self, text: &[u8]) -> Refused {
-        let denial = match (reply::denial(text), &self.errand.credential) {
+        let denial = match (reply::denial(text), &self.plan.credential) {
             (Denial::BadCredentials, Credential::Master { .. }) => Denial::Misconfigured,
             (denial, _) => denial,
         };
-        if sasl::is_repeated_in(text, &self.errand.user, &self.errand.credential) {
+        if sasl::is_repeated_in(text, &self.plan.user, &self.plan.credential) {
             return refused(denial, "said no, and repeated the credential", b"");
         }
         refused(denial, "said no", text)
     }
 
     fn opening(&self) -> Result<(String, Proof), Refused> {
-        let Errand { user, credential, .. } = &self.errand;
+        let LoginPlan { user, credential, .. } = &self.plan;
         // The name comes from the directory: a line end in it would be a second command.
         if user.is_empty() || user.chars().any(char::is_control) {
             return Err(misconfigured("cannot be told this user's name", b""));

@@ -17,16 +17,16 @@ use bytes::BytesMut;
 use super::answer::{list, no, put, yes};
 use super::command::Command;
 use super::refusal;
+use crate::proto::error_budget::ErrorBudget;
 use crate::proto::line::{self, Line, TooLong};
-use crate::proto::patience::Patience;
 use crate::proto::sasl::{Exchange, Fault, Turn, password_login};
-use crate::proto::{Closing, Denial, Front, Granted, Login, Mechanism, Need, RefusedHere, Terms, Tls};
+use crate::proto::{Closing, Denial, Front, FrontConfig, Granted, Login, Mechanism, Need, RefusedHere, Tls};
 
 /// A POP3 server up to the login.
 pub(in crate::proto) struct Pop3Front {
-    terms: Terms,
+    config: FrontConfig,
     state: State,
-    patience: Patience,
+    errors: ErrorBudget,
 }
 
 enum State {
@@ -45,15 +45,15 @@ enum State {
 }
 
 impl Pop3Front {
-    pub(in crate::proto) fn new(terms: Terms) -> Self {
-        Self { terms, state: State::Fresh, patience: Patience::default() }
+    pub(in crate::proto) fn new(config: FrontConfig) -> Self {
+        Self { config, state: State::Fresh, errors: ErrorBudget::default() }
     }
 }
 
 impl Front for Pop3Front {
     fn greet(&mut self, say: &mut Vec<u8>) {
         // The name first: a greeting in `<…>` would offer APOP (RFC 1939 §7), one in `[…]` would be a code.
-        yes(say, &format!("{} {}", self.terms.hostname, self.terms.greeting));
+        yes(say, &format!("{} {}", self.config.hostname, self.config.greeting));
     }
 
     fn step(&mut self, heard: &mut BytesMut, say: &mut Vec<u8>) -> Need {
@@ -65,7 +65,7 @@ impl Front for Pop3Front {
     }
 
     fn secured(&mut self) {
-        self.terms.tls = Tls::Active;
+        self.config.tls = Tls::Active;
         self.state = State::Fresh;
     }
 
@@ -82,7 +82,7 @@ impl Front for Pop3Front {
     }
 
     fn refused_here(&mut self) -> Vec<RefusedHere> {
-        self.patience.take_refused()
+        self.errors.take_refused()
     }
 }
 
@@ -118,7 +118,7 @@ impl Pop3Front {
     }
 
     fn obey(&mut self, line: &Line, say: &mut Vec<u8>) -> Option<Need> {
-        if self.patience.count_command() {
+        if self.errors.count_command() {
             no(say, "Too many commands before a login.");
             return Some(self.over(Closing::TooManyCommands));
         }
@@ -148,7 +148,7 @@ impl Pop3Front {
         let mechanisms = self.mechanisms().iter().fold(String::new(), |text, name| text + " " + name.wire_name());
         let sasl = format!("SASL{mechanisms}");
         let conditional = [
-            ("STLS", self.terms.tls == Tls::Offered),
+            ("STLS", self.config.tls == Tls::Offered),
             ("USER", self.takes_passwords()),
             (sasl.as_str(), !mechanisms.is_empty()),
         ];
@@ -158,7 +158,7 @@ impl Pop3Front {
 
     fn user(&mut self, name: &[u8], say: &mut Vec<u8>) -> Option<Need> {
         // Where only tokens are offered, there is no password to come.
-        if !self.terms.mechanisms.iter().any(|mechanism| mechanism.carries_password()) {
+        if !self.config.mechanisms.iter().any(|mechanism| mechanism.carries_password()) {
             return self.wrong("[AUTH] Passwords are not accepted here.", say);
         }
         if !self.is_private() {
@@ -183,7 +183,7 @@ impl Pop3Front {
     fn auth(&mut self, mechanism: &[u8], initial: Option<&[u8]>, say: &mut Vec<u8>) -> Option<Need> {
         // Whoever USER named is not who AUTH speaks for.
         self.state = State::Idle;
-        let offered = |mechanism: &Mechanism| self.terms.mechanisms.contains(mechanism);
+        let offered = |mechanism: &Mechanism| self.config.mechanisms.contains(mechanism);
         let Some(mechanism) = Mechanism::from_wire(mechanism).filter(offered) else {
             return self.wrong("Unsupported authentication mechanism.", say);
         };
@@ -215,7 +215,7 @@ impl Pop3Front {
     }
 
     fn stls(&mut self, say: &mut Vec<u8>) -> Option<Need> {
-        match self.terms.tls {
+        match self.config.tls {
             Tls::Offered => {
                 self.state = State::Idle;
                 yes(say, "Begin TLS negotiation now.");
@@ -248,7 +248,7 @@ impl Pop3Front {
 
     /// One wrong command more.
     fn wrong(&mut self, words: &str, say: &mut Vec<u8>) -> Option<Need> {
-        if !self.patience.bad_command(&self.terms) {
+        if !self.errors.bad_command(&self.config) {
             no(say, words);
             return None;
         }
@@ -258,14 +258,14 @@ impl Pop3Front {
 
     /// A login that is refused here: nobody needs to be asked about an empty password.
     fn failed(&mut self, why: RefusedHere, denial: Denial, say: &mut Vec<u8>) -> Option<Need> {
-        self.patience.refused(why);
+        self.errors.refused(why);
         self.deny(denial, say);
         None
     }
 
     /// It counts as a failed login: what was said in clear may be known to others now.
     fn not_private(&mut self, say: &mut Vec<u8>) -> Option<Need> {
-        self.patience.refused(RefusedHere::NotPrivate);
+        self.errors.refused(RefusedHere::NotPrivate);
         no(say, "[AUTH] Plaintext authentication disallowed on non-secure (SSL/TLS) connections.");
         self.count_failed_login();
         None
@@ -273,14 +273,14 @@ impl Pop3Front {
 
     /// One failed login more; it was answered, so the end comes with the next step, without another word.
     fn count_failed_login(&mut self) {
-        if self.patience.failed_login(&self.terms) {
+        if self.errors.failed_login(&self.config) {
             self.state = State::Over(Closing::TooManyFailedLogins);
         }
     }
 
     /// Whether a password may be said now. A bearer token is one in all but name.
     fn is_private(&self) -> bool {
-        self.terms.cleartext || self.terms.tls == Tls::Active
+        self.config.cleartext || self.config.tls == Tls::Active
     }
 
     /// Whether USER and PASS may come now.
@@ -289,7 +289,7 @@ impl Pop3Front {
     }
 
     fn mechanisms(&self) -> &[Mechanism] {
-        if self.is_private() { &self.terms.mechanisms } else { &[] }
+        if self.is_private() { &self.config.mechanisms } else { &[] }
     }
 }
 

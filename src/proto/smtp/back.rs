@@ -19,11 +19,11 @@ use super::opening::{Opening, Step, misconfigured, quiet, refused, unavailable};
 use super::reply::{Offers, Reply};
 use super::{COMMAND_LINE, xclient};
 use crate::proto::line::printable;
-use crate::proto::{Ask, Back, Credential, Denial, Errand, Granted, Refused, Stage, sasl};
+use crate::proto::{Ask, Back, Credential, Denial, Granted, LoginPlan, Refused, Stage, sasl};
 
 /// An SMTP client up to the login.
 pub(in crate::proto) struct SmtpBack {
-    errand: Errand,
+    plan: LoginPlan,
     opening: Opening,
     state: State,
 }
@@ -41,9 +41,9 @@ enum State {
 }
 
 impl SmtpBack {
-    pub(in crate::proto) fn new(errand: Errand) -> Self {
-        let opening = Opening::new(errand.hostname.clone(), errand.starttls);
-        Self { errand, opening, state: State::Opening }
+    pub(in crate::proto) fn new(plan: LoginPlan) -> Self {
+        let opening = Opening::new(plan.hostname.clone(), plan.starttls);
+        Self { plan, opening, state: State::Opening }
     }
 }
 
@@ -91,7 +91,7 @@ impl SmtpBack {
             (State::Introduced, 250) => {
                 quiet(heard)?;
                 let offers = Offers::of(&reply);
-                if let Credential::Trusted | Credential::Nobody = self.errand.credential {
+                if let Credential::Trusted | Credential::Nobody = self.plan.credential {
                     return Ok(Some(Ask::Granted(granted(offers, b""))));
                 }
                 self.prove(offers, say)?;
@@ -110,13 +110,13 @@ impl SmtpBack {
 
     /// The back-end waits for a command: first who is behind us, then who the user is.
     fn opened(&mut self, offers: Offers, say: &mut Vec<u8>) -> Result<Option<Ask>, Refused> {
-        let user = &self.errand.user;
+        let user = &self.plan.user;
         // The name comes from the directory: a NUL in it would be another name.
-        let is_nobody = matches!(self.errand.credential, Credential::Nobody);
+        let is_nobody = matches!(self.plan.credential, Credential::Nobody);
         if user.is_empty() && !is_nobody || user.chars().any(char::is_control) {
             return Err(misconfigured("cannot be told this user's name", b""));
         }
-        let mut commands = xclient::commands(&self.errand, &offers)?.into_iter();
+        let mut commands = xclient::commands(&self.plan, &offers)?.into_iter();
         match commands.next() {
             Some(first) => {
                 say.extend_from_slice(first.as_bytes());
@@ -141,7 +141,7 @@ impl SmtpBack {
             // Everything begins anew, as for the client itself: what it is offered may be something else. Postfix
             // takes the name of this EHLO for the client's, and forgets the one that XCLIENT told.
             None => {
-                match self.errand.identity.as_ref().and_then(|identity| identity.helo.as_deref()).filter(is_name) {
+                match self.plan.identity.as_ref().and_then(|identity| identity.helo.as_deref()).filter(is_name) {
                     Some(name) => self.opening.say_hello_as(name, heard, say)?,
                     None => self.opening.say_hello(heard, say)?,
                 }
@@ -152,7 +152,7 @@ impl SmtpBack {
     }
 
     fn prove(&mut self, offers: Offers, say: &mut Vec<u8>) -> Result<(), Refused> {
-        let Errand { user, credential, .. } = &self.errand;
+        let LoginPlan { user, credential, .. } = &self.plan;
         let mut mechanisms = sasl::candidates(credential).iter();
         let mechanism = mechanisms.find(|mechanism| offers.has_with("AUTH", mechanism.wire_name()));
         let answers = mechanism.and_then(|mechanism| Some((mechanism, sasl::responses(*mechanism, user, credential)?)));
@@ -192,14 +192,14 @@ impl SmtpBack {
         let denial = match reply.code {
             // Not understood, not here, not now, not this mechanism, not without TLS: nobody looked at the password.
             500 | 502..=504 | 530 | 534 | 538 => Denial::Misconfigured,
-            500..=599 => match self.errand.credential {
+            500..=599 => match self.plan.credential {
                 Credential::Password(_) | Credential::Token(..) => Denial::BadCredentials,
                 // The client gave no wrong password: ours is wrong, or may not do this.
                 Credential::Master { .. } | Credential::Trusted | Credential::Nobody => Denial::Misconfigured,
             },
             _ => Denial::Unavailable,
         };
-        let is_repeated = |line: &Vec<u8>| sasl::is_repeated_in(line, &self.errand.user, &self.errand.credential);
+        let is_repeated = |line: &Vec<u8>| sasl::is_repeated_in(line, &self.plan.user, &self.plan.credential);
         if reply.lines.iter().any(is_repeated) {
             return refused(denial, &format!("said {}, and repeated the credential", reply.code), b"");
         }

@@ -24,10 +24,10 @@ use super::answer::{put, say_line};
 use super::command::{BAD_CHUNK, Chunk, Command};
 use super::pipelining::{OutOfTurn, Pipelining};
 use super::{HELLO_FIRST, refusal, refusal_of_mail};
+use crate::proto::error_budget::ErrorBudget;
 use crate::proto::line::{self, Line, TooLong};
-use crate::proto::patience::Patience;
 use crate::proto::sasl::{Exchange, Fault, Turn};
-use crate::proto::{Answer, Closing, Denial, Front, Granted, Login, Need, Post, RefusedHere, Terms, Tls};
+use crate::proto::{Answer, Closing, Denial, Front, FrontConfig, Granted, Login, MailRequest, Need, RefusedHere, Tls};
 
 mod border;
 mod obey;
@@ -39,11 +39,11 @@ use reception::{Asked, Reception};
 
 /// An SMTP server up to the login.
 pub(in crate::proto) struct SmtpFront {
-    terms: Terms,
+    config: FrontConfig,
     state: State,
     /// What the client has said by EHLO or HELO since TLS began.
     hello: Option<Hello>,
-    patience: Patience,
+    errors: ErrorBudget,
     pipelining: Pipelining,
     /// `None` = no message is taken before a login.
     reception: Option<Reception>,
@@ -79,21 +79,21 @@ struct Hello {
 }
 
 impl SmtpFront {
-    pub(in crate::proto) fn new(terms: Terms) -> Self {
-        let pipelining = Pipelining::new(terms.unauthorized_pipelining);
-        Self { terms, state: State::Idle, hello: None, patience: Patience::default(), pipelining, reception: None }
+    pub(in crate::proto) fn new(config: FrontConfig) -> Self {
+        let pipelining = Pipelining::new(config.unauthorized_pipelining);
+        Self { config, state: State::Idle, hello: None, errors: ErrorBudget::default(), pipelining, reception: None }
     }
 
     /// One that takes messages of strangers.
-    pub(in crate::proto) fn taking_mail(terms: Terms) -> Self {
-        let reception = Some(Reception::new(&terms));
-        Self { reception, ..Self::new(terms) }
+    pub(in crate::proto) fn taking_mail(config: FrontConfig) -> Self {
+        let reception = Some(Reception::new(&config));
+        Self { reception, ..Self::new(config) }
     }
 }
 
 impl Front for SmtpFront {
     fn greet(&mut self, say: &mut Vec<u8>) {
-        put(say, &["220 ", &self.terms.hostname, " ESMTP ", &self.terms.greeting, "\r\n"]);
+        put(say, &["220 ", &self.config.hostname, " ESMTP ", &self.config.greeting, "\r\n"]);
     }
 
     fn step(&mut self, heard: &mut BytesMut, say: &mut Vec<u8>) -> Need {
@@ -105,7 +105,7 @@ impl Front for SmtpFront {
     }
 
     fn secured(&mut self) {
-        self.terms.tls = Tls::Active;
+        self.config.tls = Tls::Active;
         self.state = State::Idle;
         self.hello = None;
         self.reception.as_mut().map(Reception::forget);
@@ -143,13 +143,13 @@ impl Front for SmtpFront {
         let Some(reception) = &mut self.reception else { return };
         let (then, is_idle) = reception.answered(asked, answer);
         self.state = then.map_or(State::Idle, State::Posted);
-        if is_idle && reception.idle_command() && self.patience.bad_command(&self.terms) {
+        if is_idle && reception.idle_command() && self.errors.bad_command(&self.config) {
             self.state = State::Parting(Closing::TooManyBadCommands);
         }
     }
 
     fn refused_here(&mut self) -> Vec<RefusedHere> {
-        self.patience.take_refused()
+        self.errors.take_refused()
     }
 }
 
@@ -206,7 +206,7 @@ impl SmtpFront {
                     return Some(Need::Login(login));
                 }
                 if is_whole && self.gives_up(line) {
-                    return Some(Need::Post(Post::GiveUp));
+                    return Some(Need::MailRequest(MailRequest::GiveUp));
                 }
                 let line = Line::split(heard, border);
                 if !is_whole {
@@ -257,7 +257,7 @@ impl SmtpFront {
                     Fault::Authorization => (RefusedHere::Authorization, Denial::Policy),
                     _ => (RefusedHere::Malformed, Denial::BadCredentials),
                 };
-                self.patience.refused(why);
+                self.errors.refused(why);
                 self.deny(denial, say);
                 None
             }
@@ -281,7 +281,7 @@ impl SmtpFront {
             return;
         }
         say_line(say, refusal_of_mail(denial));
-        let is_last = self.patience.bad_command(&self.terms);
+        let is_last = self.errors.bad_command(&self.config);
         self.state = if is_last { State::Parting(Closing::TooManyBadCommands) } else { State::Unwanted };
     }
 
@@ -302,7 +302,7 @@ impl SmtpFront {
 
     /// One wrong command more.
     fn wrong(&mut self, answer: &str, say: &mut Vec<u8>) -> Option<Need> {
-        if !self.patience.bad_command(&self.terms) {
+        if !self.errors.bad_command(&self.config) {
             say_line(say, answer);
             return None;
         }
@@ -316,7 +316,7 @@ impl SmtpFront {
 
     /// One failed login more; it was answered, so the end is said with the next step.
     fn count_failed_login(&mut self) {
-        if self.patience.failed_login(&self.terms) {
+        if self.errors.failed_login(&self.config) {
             self.state = State::Parting(Closing::TooManyFailedLogins);
         }
     }

@@ -9,20 +9,20 @@ use super::COMMAND_LINE;
 use super::opening::misconfigured;
 use super::reply::Offers;
 use super::xtext;
-use crate::proto::{Credential, Errand, Refused};
+use crate::proto::{Credential, LoginPlan, Refused};
 
 /// The commands, with their line ends; none where there is nothing to tell, or nobody who listens.
-pub(super) fn commands(errand: &Errand, offers: &Offers) -> Result<Vec<String>, Refused> {
+pub(super) fn commands(plan: &LoginPlan, offers: &Offers) -> Result<Vec<String>, Refused> {
     let offered = |name: &str| offers.has_with("XCLIENT", name);
     let mut attributes = Vec::new();
-    if let Credential::Trusted = errand.credential {
+    if let Credential::Trusted = plan.credential {
         if !offered("LOGIN") {
             return Err(misconfigured("does not take our word for who the user is (no XCLIENT LOGIN)", b""));
         }
-        let login = attribute("LOGIN", &errand.user);
+        let login = attribute("LOGIN", &plan.user);
         attributes.push(login.ok_or_else(|| misconfigured("cannot be told this user's name", b""))?);
     }
-    if let Some(identity) = &errand.identity {
+    if let Some(identity) = &plan.identity {
         let told = [
             // A longer name cannot be told, and is worth little.
             ("HELO", identity.helo.as_deref().and_then(|name| attribute("HELO", name))),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{COMMAND, FAREWELL, OUT_OF_TURN, Pace, Transaction};
+use super::{COMMAND, OUT_OF_TURN, Pace, QUIT_TIMEOUT, Transaction};
 use crate::proto::Answer;
 use crate::proto::smtp::text::{BareNewline, Text};
 use crate::wire::{Lost, Wire};
@@ -138,7 +138,7 @@ impl Transaction {
         // If it is gone, that will be seen.
         let _: Result<(), Lost> = wire.hear().await;
         if !wire.heard.is_empty() {
-            let answer = self.hear(FAREWELL).await;
+            let answer = self.hear(QUIT_TIMEOUT).await;
             if answer.is_no() {
                 self.last_word = answer;
             }

@@ -1,10 +1,10 @@
 //! The relay between two real sockets: order, half-close, back-pressure, idleness, goodbyes; each in every way of moving
 //! bytes.
 
-use super::flow::TURN;
+use super::direction::TURN;
 use super::*;
 use crate::config::Splice;
-use crate::wire::Pulse;
+use crate::wire::Activity;
 use prometheus::IntCounter;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -15,8 +15,8 @@ struct Bench {
     client: TcpStream,
     backend: TcpStream,
     relay: JoinHandle<Tally>,
-    meter: Meter,
-    pulse: Arc<Pulse>,
+    meter: ByteCounters,
+    activity: Arc<Activity>,
 }
 
 async fn pair() -> (TcpStream, TcpStream) {
@@ -29,19 +29,19 @@ async fn pair() -> (TcpStream, TcpStream) {
 async fn bench(how: Relaying, from_client: &[u8], from_backend: &[u8], idle: Duration) -> Bench {
     let (client, client_side) = pair().await;
     let (backend, backend_side) = pair().await;
-    let meter = Meter {
+    let meter = ByteCounters {
         up: IntCounter::new("up", "up").expect("counter"),
         down: IntCounter::new("down", "down").expect("counter"),
     };
-    let pulse = Arc::new(Pulse::new());
+    let activity = Arc::new(Activity::new());
     let relay = Relay::new(
         (Stream::Plain(client_side), from_client.into()),
         (Stream::Plain(backend_side), from_backend.into()),
         idle,
-        Arc::new(Setting { protocol: Protocol::Imap, relaying: how, meter: meter.clone() }),
-        pulse.clone(),
+        Arc::new(RelayConfig { protocol: Protocol::Imap, relaying: how, meter: meter.clone() }),
+        activity.clone(),
     );
-    Bench { client, backend, relay: tokio::spawn(relay), meter, pulse }
+    Bench { client, backend, relay: tokio::spawn(relay), meter, activity }
 }
 
 macro_rules! in_every_manner {
@@ -141,7 +141,7 @@ async fn a_half_closed_side_is_passed_on_and_the_other_drained(how: Relaying) {
 }
 
 async fn five_megabytes_cross_both_ways_at_once_through_small_buffers(how: Relaying) {
-    let Bench { client, backend, relay, meter, pulse } = bench(how, b"", b"", LONG).await;
+    let Bench { client, backend, relay, meter, activity } = bench(how, b"", b"", LONG).await;
     for socket in [&client, &backend] {
         let socket = socket2::SockRef::from(socket);
         socket.set_send_buffer_size(4096).expect("small");
@@ -163,7 +163,7 @@ async fn five_megabytes_cross_both_ways_at_once_through_small_buffers(how: Relay
     assert!(down == pattern(2) && up == pattern(1), "not one byte changed");
     let tally = relay.await.expect("no panic");
     assert_eq!((tally.up, tally.down, meter.up.get(), meter.down.get()), (size, size, size, size));
-    assert_eq!(pulse.bytes(), (size, size));
+    assert_eq!(activity.bytes(), (size, size));
 }
 
 async fn a_reader_that_stops_holds_the_writer_back(how: Relaying) {
@@ -200,7 +200,7 @@ async fn a_side_that_does_not_close_after_the_other_is_not_waited_for_long(how: 
     let Bench { client, mut backend, relay, .. } = bench(how, b"", b"", LONG).await;
     backend.write_all(&vec![b'm'; ONE_FLIGHT as usize]).await.expect("write");
     backend.shutdown().await.expect("FIN");
-    assert_over_within(relay, AFTERWORD..AFTERWORD + Duration::from_secs(1)).await;
+    assert_over_within(relay, BACKEND_CLOSED_TIMEOUT..BACKEND_CLOSED_TIMEOUT + Duration::from_secs(1)).await;
     drop(client);
 }
 
@@ -211,7 +211,7 @@ async fn a_short_session_is_closed_with_its_server(how: Relaying) {
     backend.write_all(&vec![b'm'; most]).await.expect("write");
     read_exactly(&mut backend, logout).await;
     backend.shutdown().await.expect("FIN");
-    assert_over_within(relay, Duration::ZERO..AFTERWORD).await;
+    assert_over_within(relay, Duration::ZERO..BACKEND_CLOSED_TIMEOUT).await;
     assert_eq!(rest(&mut client).await.len(), most);
 }
 
@@ -220,7 +220,7 @@ async fn a_client_in_the_middle_of_something_is_waited_for(how: Relaying) {
     let Bench { client, mut backend, relay, .. } = bench(how, short_of_a_line, b"", LONG).await;
     read_exactly(&mut backend, short_of_a_line).await;
     backend.shutdown().await.expect("FIN");
-    assert_over_within(relay, AFTERWORD..AFTERWORD + Duration::from_secs(1)).await;
+    assert_over_within(relay, BACKEND_CLOSED_TIMEOUT..BACKEND_CLOSED_TIMEOUT + Duration::from_secs(1)).await;
     drop(client);
 }
 
@@ -229,7 +229,7 @@ async fn a_client_that_has_said_much_is_waited_for(how: Relaying) {
     let Bench { client, mut backend, relay, .. } = bench(how, &much, b"", LONG).await;
     read_exactly(&mut backend, &much).await;
     backend.shutdown().await.expect("FIN");
-    assert_over_within(relay, AFTERWORD..AFTERWORD + Duration::from_secs(1)).await;
+    assert_over_within(relay, BACKEND_CLOSED_TIMEOUT..BACKEND_CLOSED_TIMEOUT + Duration::from_secs(1)).await;
     drop(client);
 }
 
@@ -301,7 +301,7 @@ async fn one_turn_moves_no_more_than_is_fair(how: Relaying) {
     }
     backend_side.readable().await.expect("readable");
     client_side.writable().await.expect("writable");
-    let meter = Meter {
+    let meter = ByteCounters {
         up: IntCounter::new("up", "up").expect("counter"),
         down: IntCounter::new("down", "down").expect("counter"),
     };
@@ -311,8 +311,8 @@ async fn one_turn_moves_no_more_than_is_fair(how: Relaying) {
         (client, early()),
         (backend, early()),
         LONG,
-        Arc::new(Setting { protocol: Protocol::Imap, relaying: how, meter }),
-        Arc::new(Pulse::new()),
+        Arc::new(RelayConfig { protocol: Protocol::Imap, relaying: how, meter }),
+        Arc::new(Activity::new()),
     );
     let first = std::future::poll_fn(|cx| {
         assert!(Pin::new(&mut relay).poll(cx).is_pending());
@@ -323,12 +323,12 @@ async fn one_turn_moves_no_more_than_is_fair(how: Relaying) {
 }
 
 async fn who_is_kicked_hears_goodbye_at_a_line_border_and_the_back_end_is_closed(how: Relaying) {
-    let Bench { mut client, mut backend, relay, pulse, .. } = bench(how, b"", b"* OK\r\n", LONG).await;
+    let Bench { mut client, mut backend, relay, activity, .. } = bench(how, b"", b"* OK\r\n", LONG).await;
     read_exactly(&mut client, b"* OK\r\n").await;
     client.write_all(b"a IDLE\r\n").await.expect("write");
     read_exactly(&mut backend, b"a IDLE\r\n").await;
-    assert_eq!(pulse.bytes(), (8, 6), "seen while it lives");
-    pulse.kick();
+    assert_eq!(activity.bytes(), (8, 6), "seen while it lives");
+    activity.kick();
     assert_eq!(rest(&mut client).await, Protocol::Imap.goodbye(Goodbye::Kicked).as_bytes());
     assert!(rest(&mut backend).await.is_empty());
     let tally = relay.await.expect("no panic");
@@ -336,17 +336,17 @@ async fn who_is_kicked_hears_goodbye_at_a_line_border_and_the_back_end_is_closed
 }
 
 async fn within_a_line_who_is_kicked_is_only_closed(how: Relaying) {
-    let Bench { mut client, mut backend, relay, pulse, .. } = bench(how, b"", b"", LONG).await;
+    let Bench { mut client, mut backend, relay, activity, .. } = bench(how, b"", b"", LONG).await;
     backend.write_all(b"* 1 FETCH (BODY[] {100}\r\nhalf").await.expect("write");
     read_exactly(&mut client, b"* 1 FETCH (BODY[] {100}\r\nhalf").await;
-    pulse.kick();
+    activity.kick();
     assert!(rest(&mut client).await.is_empty());
     assert!(matches!(relay.await.expect("no panic").end, End::Kicked));
 }
 
 async fn a_kick_that_comes_before_the_relay_is_not_lost(how: Relaying) {
-    let Bench { client, relay, pulse, .. } = bench(how, b"", b"", LONG).await;
-    pulse.kick();
+    let Bench { client, relay, activity, .. } = bench(how, b"", b"", LONG).await;
+    activity.kick();
     assert!(matches!(relay.await.expect("no panic").end, End::Kicked));
     drop(client);
 }
@@ -356,7 +356,7 @@ async fn the_back_end_of_a_session_that_lasts_is_kept_alive() {
     use std::os::fd::AsFd;
     let ((_client, client_side), (_backend, backend_side)) = (pair().await, pair().await);
     let seen = socket2::Socket::from(backend_side.as_fd().try_clone_to_owned().expect("a descriptor"));
-    let meter = Meter {
+    let meter = ByteCounters {
         up: IntCounter::new("up", "up").expect("counter"),
         down: IntCounter::new("down", "down").expect("counter"),
     };
@@ -364,8 +364,8 @@ async fn the_back_end_of_a_session_that_lasts_is_kept_alive() {
         (Stream::Plain(client_side), BytesMut::new()),
         (Stream::Plain(backend_side), BytesMut::new()),
         LONG,
-        Arc::new(Setting { protocol: Protocol::Imap, relaying: COPYING, meter }),
-        Arc::new(Pulse::new()),
+        Arc::new(RelayConfig { protocol: Protocol::Imap, relaying: COPYING, meter }),
+        Arc::new(Activity::new()),
     ));
     tokio::time::sleep(SHORT - Duration::from_secs(1)).await;
     assert!(!seen.keepalive().expect("an option"), "a short session does not pay for it");

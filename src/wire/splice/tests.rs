@@ -102,11 +102,11 @@ async fn an_empty_source_is_waited_for() {
 
 #[test]
 fn a_direction_splices_while_it_pays_and_only_where_it_may() {
-    let auto = Manner::new(Splice::Auto);
+    let auto = CopyMode::new(Splice::Auto);
     assert!(!auto.is_splicing() && !auto.copied(false).is_splicing() && auto.copied(true).is_splicing());
     let bulk = auto.copied(true);
     assert!(bulk.spliced(WORTH_IT).is_splicing() && !bulk.spliced(WORTH_IT - 1).is_splicing());
-    let (never, always) = (Manner::new(Splice::Never), Manner::new(Splice::Always));
+    let (never, always) = (CopyMode::new(Splice::Never), CopyMode::new(Splice::Always));
     assert!(!never.copied(true).is_splicing());
     assert!(always.spliced(1).is_splicing() && always.copied(false).is_splicing());
 }

@@ -2,23 +2,24 @@
 
 use crate::proto::cut;
 use crate::proto::imap::back::ImapBack;
-use crate::proto::{Back, Credential, Errand, Identity, Mechanism, Stage};
+use crate::proto::{Back, Credential, Identity, LoginPlan, Mechanism, Stage};
 use crate::secret::Secret;
 
 pub(super) fn secret(text: &str) -> Secret {
     Secret::new(text).expect("no line end")
 }
 
-pub(super) fn errand(credential: Credential) -> Errand {
-    Errand { hostname: "gw.example.com".into(), user: "alice".to_owned(), credential, starttls: false, identity: None }
+pub(super) fn plan(credential: Credential) -> LoginPlan {
+    let (hostname, user) = ("gw.example.com".into(), "alice".to_owned());
+    LoginPlan { hostname, user, credential, starttls: false, identity: None }
 }
 
-fn password() -> Errand {
-    errand(Credential::Password(secret("pw")))
+fn password() -> LoginPlan {
+    plan(Credential::Password(secret("pw")))
 }
 
-fn identified() -> Errand {
-    Errand {
+fn identified() -> LoginPlan {
+    LoginPlan {
         identity: Some(Identity {
             client: "[::ffff:192.0.2.7]:4711".parse().expect("an address"),
             gateway: "[2001:db8::1]:993".parse().expect("an address"),
@@ -30,13 +31,13 @@ fn identified() -> Errand {
     }
 }
 
-fn secure() -> Errand {
-    Errand { starttls: true, ..identified() }
+fn secure() -> LoginPlan {
+    LoginPlan { starttls: true, ..identified() }
 }
 
-pub(super) fn talk(errand: &Errand, rounds: &[&str]) -> String {
+pub(super) fn talk(plan: &LoginPlan, rounds: &[&str]) -> String {
     let rounds: Vec<&[u8]> = rounds.iter().map(|round| round.as_bytes()).collect();
-    cut::back(|| Box::new(ImapBack::new(errand.clone())), &rounds)
+    cut::back(|| Box::new(ImapBack::new(plan.clone())), &rounds)
 }
 
 const HELLO: &str = "* OK [CAPABILITY IMAP4rev1 SASL-IR LITERAL+ ID AUTH=PLAIN AUTH=LOGIN] hello\r\n";
@@ -48,7 +49,7 @@ const IN: &str = "L OK [CAPABILITY IMAP4rev1 IDLE] Logged in\r\n";
 
 #[test]
 fn our_word_alone_lets_nobody_in() {
-    let said = talk(&errand(Credential::Trusted), &[HELLO]);
+    let said = talk(&plan(Credential::Trusted), &[HELLO]);
     assert!(said.contains("(refused Misconfigured: ") && !said.contains("LOGIN"), "{said}");
 }
 
@@ -252,12 +253,12 @@ fn a_back_end_that_echoes_the_password_is_not_quoted_in_the_log() {
         let said = said.strip_prefix(LOGIN).expect("the login");
         assert!(said.starts_with("(refused") && !said.contains("pw"), "{said}");
     }
-    let tricky = errand(Credential::Password(secret("ä")));
+    let tricky = plan(Credential::Password(secret("ä")));
     let said = talk(&tricky, &[HELLO, "L NO L AUTHENTICATE PLAIN AGFsaWNlAMOk\r\n"]);
     let withheld = "(its words are withheld: the credential is among them))\n";
     assert!(said.ends_with(withheld), "{said}");
     for (password, echo) in [("geheimß", "L NO geheimß\r\n"), ("p\"w", "L NO \"p\\\"w\"\r\n")] {
-        let said = talk(&errand(Credential::Password(secret(password))), &[HELLO, echo]);
+        let said = talk(&plan(Credential::Password(secret(password))), &[HELLO, echo]);
         assert!(said.ends_with(withheld), "{said}");
     }
 }
@@ -265,20 +266,20 @@ fn a_back_end_that_echoes_the_password_is_not_quoted_in_the_log() {
 #[test]
 fn a_password_that_quotes_cannot_carry_goes_by_plain_where_it_can() {
     for password in ["p\"w", "p\\w", "pä", "p\tw"] {
-        let errand = errand(Credential::Password(secret(password)));
+        let plan = plan(Credential::Password(secret(password)));
         let plain =
-            crate::proto::sasl::responses(Mechanism::Plain, "alice", &errand.credential).expect("PLAIN").remove(0);
+            crate::proto::sasl::responses(Mechanism::Plain, "alice", &plan.credential).expect("PLAIN").remove(0);
         let plain = plain.as_str().to_owned();
-        assert_eq!(talk(&errand, &[HELLO]), format!("L AUTHENTICATE PLAIN {plain}\n"));
+        assert_eq!(talk(&plan, &[HELLO]), format!("L AUTHENTICATE PLAIN {plain}\n"));
         // Without SASL-IR only the `+` draws it out.
         let slow = "* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN] x\r\n";
-        assert_eq!(talk(&errand, &[slow]), "L AUTHENTICATE PLAIN\n");
+        assert_eq!(talk(&plan, &[slow]), "L AUTHENTICATE PLAIN\n");
         assert_eq!(
-            talk(&errand, &[slow, "+\r\n", IN]),
+            talk(&plan, &[slow, "+\r\n", IN]),
             format!("L AUTHENTICATE PLAIN\n{plain}\n(granted [IMAP4rev1 IDLE] Logged in)\n")
         );
         assert_eq!(
-            talk(&errand, &[slow, "L NO x\r\n"]),
+            talk(&plan, &[slow, "L NO x\r\n"]),
             "L AUTHENTICATE PLAIN\n(refused BadCredentials: it refused the login: x)\n"
         );
     }
@@ -286,12 +287,12 @@ fn a_password_that_quotes_cannot_carry_goes_by_plain_where_it_can() {
 
 #[test]
 fn without_plain_come_escapes_and_then_literals() {
-    let specials = errand(Credential::Password(secret("p\"\\w")));
+    let specials = plan(Credential::Password(secret("p\"\\w")));
     assert_eq!(talk(&specials, &[BARE]), "L LOGIN \"alice\" \"p\\\"\\\\w\"\n");
-    let utf8 = errand(Credential::Password(secret("pä")));
+    let utf8 = plan(Credential::Password(secret("pä")));
     assert_eq!(talk(&utf8, &["* OK [CAPABILITY IMAP4rev1 LITERAL+] x\r\n"]), "L LOGIN {5+}\nalice {3+}\npä\n");
     assert_eq!(talk(&utf8, &["* OK [CAPABILITY IMAP4rev1 LITERAL-] x\r\n"]), "L LOGIN {5+}\nalice {3+}\npä\n");
-    let long = errand(Credential::Password(secret(&"ä".repeat(2100))));
+    let long = plan(Credential::Password(secret(&"ä".repeat(2100))));
     assert_eq!(talk(&long, &["* OK [CAPABILITY IMAP4rev1 LITERAL-] x\r\n"]), "L LOGIN {5}\n");
     assert_eq!(talk(&utf8, &[BARE]), "L LOGIN {5}\n");
     assert_eq!(talk(&utf8, &[BARE, "+\r\n"]), "L LOGIN {5}\nalice {3}\n");
@@ -303,7 +304,7 @@ fn without_plain_come_escapes_and_then_literals() {
 
 #[test]
 fn no_part_of_a_password_goes_without_its_plus() {
-    let utf8 = errand(Credential::Password(secret("pä")));
+    let utf8 = plan(Credential::Password(secret("pä")));
     let violation = "(refused Unavailable: protocol: unexpected reply to the login)\n";
     assert_eq!(talk(&utf8, &[BARE, "+ x\r\n", IN]), format!("L LOGIN {{5}}\nalice {{3}}\n{violation}"));
     assert_eq!(talk(&utf8, &[BARE, "+\r\n", "+\r\n", "+\r\n"]), format!("L LOGIN {{5}}\nalice {{3}}\npä\n{violation}"));
@@ -327,7 +328,7 @@ fn where_login_is_disabled_a_mechanism_is_used_or_nothing_told() {
 
 #[test]
 fn a_master_logs_in_for_the_user_by_plain_or_not_at_all() {
-    let master = errand(Credential::Master { name: "proxy".to_owned(), password: secret("pw") });
+    let master = plan(Credential::Master { name: "proxy".to_owned(), password: secret("pw") });
     assert_eq!(
         talk(&master, &[HELLO, IN]),
         "L AUTHENTICATE PLAIN YWxpY2UAcHJveHkAcHc=\n(granted [IMAP4rev1 IDLE] Logged in)\n"
@@ -341,7 +342,7 @@ fn a_master_logs_in_for_the_user_by_plain_or_not_at_all() {
 #[test]
 fn a_token_goes_by_its_own_mechanism_and_an_error_challenge_is_answered() {
     let hello = "* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=XOAUTH2 AUTH=OAUTHBEARER] x\r\n";
-    let xoauth2 = errand(Credential::Token(Mechanism::XOAuth2, secret("t")));
+    let xoauth2 = plan(Credential::Token(Mechanism::XOAuth2, secret("t")));
     let first = "dXNlcj1hbGljZQFhdXRoPUJlYXJlciB0AQE=";
     assert_eq!(
         talk(&xoauth2, &[hello, "+ eyJzdGF0dXMiOiI0MDAifQ==\r\n", "L NO [AUTHENTICATIONFAILED] x\r\n"]),
@@ -353,7 +354,7 @@ fn a_token_goes_by_its_own_mechanism_and_an_error_challenge_is_answered() {
         talk(&xoauth2, &[hello, IN]),
         format!("L AUTHENTICATE XOAUTH2 {first}\n(granted [IMAP4rev1 IDLE] Logged in)\n")
     );
-    let bearer = errand(Credential::Token(Mechanism::OAuthBearer, secret("t")));
+    let bearer = plan(Credential::Token(Mechanism::OAuthBearer, secret("t")));
     let slow = "* OK [CAPABILITY IMAP4rev1 AUTH=OAUTHBEARER] x\r\n";
     assert_eq!(
         talk(&bearer, &[slow, "+ \r\n", "+ e30=\r\n", "L NO x\r\n"]),

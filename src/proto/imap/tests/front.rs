@@ -2,10 +2,10 @@
 
 use crate::proto::cut;
 use crate::proto::imap::front::ImapFront;
-use crate::proto::{Credential, Denial, Front, Granted, Login, Mechanism, Terms, Tls};
+use crate::proto::{Credential, Denial, Front, FrontConfig, Granted, Login, Mechanism, Tls};
 
-pub(super) fn terms(tls: Tls) -> Terms {
-    Terms {
+pub(super) fn config(tls: Tls) -> FrontConfig {
+    FrontConfig {
         hostname: "mx.example".into(),
         greeting: "ready".into(),
         mechanisms: [Mechanism::Plain, Mechanism::Login, Mechanism::XOAuth2, Mechanism::OAuthBearer].into(),
@@ -42,15 +42,15 @@ pub(super) fn judge(login: &Login) -> Result<Granted, Denial> {
 
 /// Inside TLS, under every cut.
 pub(super) fn talk(input: &[u8]) -> String {
-    talk_on(&terms(Tls::Active), &[input])
+    talk_on(&config(Tls::Active), &[input])
 }
 
-pub(super) fn talk_on(terms: &Terms, rounds: &[&[u8]]) -> String {
-    cut::front(|| Box::new(ImapFront::new(terms.clone())), judge, rounds)
+pub(super) fn talk_on(config: &FrontConfig, rounds: &[&[u8]]) -> String {
+    cut::front(|| Box::new(ImapFront::new(config.clone())), judge, rounds)
 }
 
-pub(super) fn talk_uncut(terms: &Terms, input: &[u8]) -> String {
-    cut::front_uncut(|| Box::new(ImapFront::new(terms.clone())), judge, &[input])
+pub(super) fn talk_uncut(config: &FrontConfig, input: &[u8]) -> String {
+    cut::front_uncut(|| Box::new(ImapFront::new(config.clone())), judge, &[input])
 }
 
 pub(super) fn b64(message: &[u8]) -> String {
@@ -65,19 +65,19 @@ pub(super) const FAILED: &str = "a NO [AUTHENTICATIONFAILED] Authentication fail
 
 #[test]
 fn the_greeting_and_the_capabilities_say_what_works_here_and_now() {
-    let greeting = |terms: Terms| {
+    let greeting = |config: FrontConfig| {
         let mut say = Vec::new();
-        ImapFront::new(terms).greet(&mut say);
+        ImapFront::new(config).greet(&mut say);
         String::from_utf8(say).expect("UTF-8")
     };
     let common = "* OK [CAPABILITY IMAP4rev1 SASL-IR LITERAL+ ID ENABLE";
     let auth = " AUTH=PLAIN AUTH=LOGIN AUTH=XOAUTH2 AUTH=OAUTHBEARER";
-    assert_eq!(greeting(terms(Tls::Active)), format!("{common}{auth}] mx.example ready\r\n"));
-    assert_eq!(greeting(terms(Tls::Offered)), format!("{common} STARTTLS LOGINDISABLED] mx.example ready\r\n"));
-    assert_eq!(greeting(terms(Tls::Unavailable)), format!("{common} LOGINDISABLED] mx.example ready\r\n"));
-    let open = Terms { cleartext: true, ..terms(Tls::Offered) };
+    assert_eq!(greeting(config(Tls::Active)), format!("{common}{auth}] mx.example ready\r\n"));
+    assert_eq!(greeting(config(Tls::Offered)), format!("{common} STARTTLS LOGINDISABLED] mx.example ready\r\n"));
+    assert_eq!(greeting(config(Tls::Unavailable)), format!("{common} LOGINDISABLED] mx.example ready\r\n"));
+    let open = FrontConfig { cleartext: true, ..config(Tls::Offered) };
     assert_eq!(greeting(open), format!("{common} STARTTLS{auth}] mx.example ready\r\n"));
-    let tokens = Terms { mechanisms: [Mechanism::XOAuth2].into(), ..terms(Tls::Active) };
+    let tokens = FrontConfig { mechanisms: [Mechanism::XOAuth2].into(), ..config(Tls::Active) };
     assert_eq!(greeting(tokens), format!("{common} AUTH=XOAUTH2 LOGINDISABLED] mx.example ready\r\n"));
 }
 
@@ -115,7 +115,7 @@ fn login_takes_atoms_quotes_and_literals() {
 #[test]
 fn a_synchronising_literal_is_invited_once() {
     let waiting = [&b"a LOGIN {5}\r\n"[..], b"alice {2}\r\n", b"pw\r\n"];
-    assert_eq!(talk_on(&terms(Tls::Active), &waiting), format!("+ OK\n+ OK\n{ALICE}"));
+    assert_eq!(talk_on(&config(Tls::Active), &waiting), format!("+ OK\n+ OK\n{ALICE}"));
     // The same from a client that does not wait, and in a list.
     assert_eq!(talk(b"a LOGIN {5}\r\nalice {2}\r\npw\r\n"), format!("+ OK\n+ OK\n{ALICE}"));
     assert_eq!(
@@ -158,7 +158,7 @@ fn a_synchronising_literal_of_a_refused_command_is_not_invited() {
         assert!(said.starts_with("a BAD ") && said.ends_with("\nc OK NOOP completed.\n"), "{command:?}: {said}");
         assert!(!said.contains('+'), "{said}");
     }
-    let barred = talk_on(&terms(Tls::Offered), &[b"a LOGIN {5}\r\n", b"c NOOP\r\n"]);
+    let barred = talk_on(&config(Tls::Offered), &[b"a LOGIN {5}\r\n", b"c NOOP\r\n"]);
     assert!(barred.starts_with("a NO [PRIVACYREQUIRED] ") && barred.ends_with("\nc OK NOOP completed.\n"), "{barred}");
 }
 
@@ -171,7 +171,7 @@ fn a_literal_that_is_too_long_ends_the_session() {
         }
     }
     let edge = [&b"a LOGIN alice {8192+}\r\n"[..], &[b'p'; 8192], b"\r\n"].concat();
-    assert!(talk_uncut(&terms(Tls::Active), &edge).ends_with(FAILED));
+    assert!(talk_uncut(&config(Tls::Active), &edge).ends_with(FAILED));
 }
 
 #[test]
@@ -255,7 +255,7 @@ fn an_invalid_tag_is_never_echoed() {
         &[b'x'; 65],
         &[b'x'; 5000],
     ] {
-        assert_eq!(talk_uncut(&terms(Tls::Active), &[tag, b" NOOP\r\n"].concat()), "* BAD Invalid tag.\n", "{tag:?}");
+        assert_eq!(talk_uncut(&config(Tls::Active), &[tag, b" NOOP\r\n"].concat()), "* BAD Invalid tag.\n", "{tag:?}");
     }
     assert_eq!(talk(b"\r\n\r\na NOOP\r\n"), "* BAD Invalid tag.\n* BAD Invalid tag.\na OK NOOP completed.\n");
 }
@@ -276,7 +276,7 @@ fn a_line_that_does_not_end_is_given_up_in_every_state_of_the_parser() {
         b"a NOOP (((",
         b"a LOGIN {1+}\r\nx",
     ] {
-        let said = talk_uncut(&terms(Tls::Active), &[start, &[b'1'; 70_000]].concat());
+        let said = talk_uncut(&config(Tls::Active), &[start, &[b'1'; 70_000]].concat());
         assert_eq!(said, over, "{start:?}");
     }
     for start in [
@@ -285,7 +285,7 @@ fn a_line_that_does_not_end_is_given_up_in_every_state_of_the_parser() {
         b"a AUTHENTICATE OAUTHBEARER\r\n",
         b"a AUTHENTICATE LOGIN\r\nYQ==\r\n",
     ] {
-        let said = talk_uncut(&terms(Tls::Active), &[start, &[b'A'; 40_000]].concat());
+        let said = talk_uncut(&config(Tls::Active), &[start, &[b'A'; 40_000]].concat());
         assert!(said.ends_with(over), "{start:?}: {said}");
     }
     assert_eq!(talk(&[b'x'; 9000]), over);
@@ -293,7 +293,7 @@ fn a_line_that_does_not_end_is_given_up_in_every_state_of_the_parser() {
 
 #[test]
 fn wrong_commands_are_counted_and_good_ones_between_do_not_help() {
-    let patient = |bad_commands| Terms { bad_commands, ..terms(Tls::Active) };
+    let patient = |bad_commands| FrontConfig { bad_commands, ..config(Tls::Active) };
     let said = talk_on(&patient(3), &[b"a X\r\nb NOOP\r\nc X\r\nd NOOP\r\ne X\r\nf NOOP\r\n"]);
     let last =
         "e BAD Unknown command, or not before the login.\n* BYE Too many bad commands.\n(close TooManyBadCommands)\n";
@@ -315,7 +315,8 @@ fn wrong_commands_are_counted_and_good_ones_between_do_not_help() {
 #[test]
 fn what_comes_behind_starttls_in_the_clear_is_left_for_the_driver_to_refuse() {
     for behind in ["b NOOP\r\n", "b", "\r\n", "b LOGIN attacker pw\r\nc APPEND INBOX {600+}\r\n"] {
-        let said = talk_on(&terms(Tls::Offered), &[format!("a STARTTLS\r\n{behind}").as_bytes(), b"v LOGIN v vpw\r\n"]);
+        let said =
+            talk_on(&config(Tls::Offered), &[format!("a STARTTLS\r\n{behind}").as_bytes(), b"v LOGIN v vpw\r\n"]);
         assert_eq!(said, format!("a OK Begin TLS negotiation now.\n(starttls)\n(rest {behind:?})\n"));
     }
 }
@@ -323,19 +324,19 @@ fn what_comes_behind_starttls_in_the_clear_is_left_for_the_driver_to_refuse() {
 #[test]
 fn starttls_is_refused_inside_tls_and_where_there_is_none_and_with_arguments() {
     assert_eq!(talk(b"a STARTTLS\r\nb NOOP\r\n"), "a BAD TLS is already active.\nb OK NOOP completed.\n");
-    let said = talk_on(&terms(Tls::Offered), &[b"a STARTTLS\r\n", b"b STARTTLS\r\n"]);
+    let said = talk_on(&config(Tls::Offered), &[b"a STARTTLS\r\n", b"b STARTTLS\r\n"]);
     assert_eq!(said, "a OK Begin TLS negotiation now.\n(starttls)\nb BAD TLS is already active.\n");
-    assert_eq!(talk_on(&terms(Tls::Unavailable), &[b"a STARTTLS\r\n"]), "a BAD TLS is not available.\n");
-    assert_eq!(talk_on(&terms(Tls::Offered), &[b"a STARTTLS now\r\n"]), "a BAD Error in arguments.\n");
+    assert_eq!(talk_on(&config(Tls::Unavailable), &[b"a STARTTLS\r\n"]), "a BAD TLS is not available.\n");
+    assert_eq!(talk_on(&config(Tls::Offered), &[b"a STARTTLS now\r\n"]), "a BAD Error in arguments.\n");
 }
 
 #[test]
 fn tls_forgets_what_was_learnt_but_not_the_errors() {
-    let terms = Terms { bad_commands: 2, ..terms(Tls::Offered) };
+    let config = FrontConfig { bad_commands: 2, ..config(Tls::Offered) };
     let clear = &b"a ID (\"x-proxy-ttl\" \"3\")\r\na X\r\na STARTTLS\r\n"[..];
-    let said = talk_on(&terms, &[clear, b"a LOGIN alice pw\r\n"]);
+    let said = talk_on(&config, &[clear, b"a LOGIN alice pw\r\n"]);
     assert!(said.ends_with(&format!("(starttls)\n{ALICE}")), "{said}");
-    let said = talk_on(&terms, &[clear, b"a X\r\n"]);
+    let said = talk_on(&config, &[clear, b"a X\r\n"]);
     assert!(said.ends_with("(close TooManyBadCommands)\n"), "{said}");
 }
 
@@ -365,7 +366,7 @@ fn a_peer_that_speaks_something_else_is_sent_away_at_once() {
 
 #[test]
 fn nothing_behind_a_logout_is_read() {
-    let said = talk_uncut(&terms(Tls::Active), &[&b"a LOGOUT\r\n"[..], &[b'x'; 1_000_000]].concat());
+    let said = talk_uncut(&config(Tls::Active), &[&b"a LOGOUT\r\n"[..], &[b'x'; 1_000_000]].concat());
     assert_eq!(said, "* BYE Logging out\na OK Logout completed.\n(close LoggedOut)\n");
 }
 

@@ -2,7 +2,7 @@
 
 use super::front::*;
 use crate::proto::imap::front::ImapFront;
-use crate::proto::{Front, Mechanism, Terms, Tls};
+use crate::proto::{Front, FrontConfig, Mechanism, Tls};
 
 #[test]
 fn failed_logins_are_counted_wherever_they_failed() {
@@ -12,7 +12,7 @@ fn failed_logins_are_counted_wherever_they_failed() {
     assert_eq!(said, format!("{wrong}{wrong}{wrong}{last}"));
     let said = talk(b"a LOGIN alice \"\"\r\na AUTHENTICATE PLAIN =\r\na AUTHENTICATE PLAIN AGFsaWNlAA==\r\na NOOP\r\n");
     assert_eq!(said, format!("{FAILED}{FAILED}{FAILED}{last}"));
-    let said = talk_on(&terms(Tls::Offered), &[&b"a LOGIN alice pw\r\n".repeat(4)]);
+    let said = talk_on(&config(Tls::Offered), &[&b"a LOGIN alice pw\r\n".repeat(4)]);
     assert_eq!(said.lines().filter(|line| line.starts_with("a NO [PRIVACYREQUIRED]")).count(), 3);
     assert!(said.ends_with(last));
     // What is not the client's fault is not counted.
@@ -42,7 +42,7 @@ fn commands_behind_a_login_stay_heard_if_it_is_granted_and_are_ours_if_not() {
 
 #[test]
 fn a_login_in_flight_is_the_last_thing_that_is_read() {
-    let mut front = ImapFront::new(terms(Tls::Active));
+    let mut front = ImapFront::new(config(Tls::Active));
     let mut heard = bytes::BytesMut::from(&b"a LOGIN alice pw\r\nb NOOP\r\n"[..]);
     let mut say = Vec::new();
     assert!(matches!(front.step(&mut heard, &mut say), crate::proto::Need::Login(_)));
@@ -80,7 +80,7 @@ fn authenticate_works_with_and_without_an_initial_response() {
 #[test]
 fn a_token_of_16_kib_fits_into_the_command() {
     let token = b64(&[&b"user=alice\x01auth=Bearer "[..], &[b't'; 16_384 - 27 + 2], b"\x01\x01"].concat());
-    let said = talk_uncut(&terms(Tls::Active), format!("a AUTHENTICATE XOAUTH2 {token}\r\n").as_bytes());
+    let said = talk_uncut(&config(Tls::Active), format!("a AUTHENTICATE XOAUTH2 {token}\r\n").as_bytes());
     assert!(said.starts_with("(login xoauth2 alice token xoauth2 ttt"), "{}", &said[..80]);
 }
 
@@ -102,12 +102,12 @@ fn an_exchange_that_fails_leaves_the_session_usable() {
 
 #[test]
 fn a_mechanism_that_is_not_offered_is_refused() {
-    let plain = Terms { mechanisms: [Mechanism::Plain].into(), ..terms(Tls::Active) };
+    let plain = FrontConfig { mechanisms: [Mechanism::Plain].into(), ..config(Tls::Active) };
     let refused = "a NO [CANNOT] Unsupported authentication mechanism.\n";
     for name in ["LOGIN", "XOAUTH2 x", "CRAM-MD5", "PLAIN-CLIENTTOKEN", &"X".repeat(5000)] {
         assert_eq!(talk_uncut(&plain, format!("a AUTHENTICATE {name}\r\n").as_bytes()), refused, "{name}");
     }
-    let tokens = Terms { mechanisms: [Mechanism::XOAuth2].into(), ..terms(Tls::Active) };
+    let tokens = FrontConfig { mechanisms: [Mechanism::XOAuth2].into(), ..config(Tls::Active) };
     assert_eq!(talk_on(&tokens, &[b"a LOGIN alice pw\r\n"]), refused);
     assert_eq!(talk_on(&tokens, &[b"a LOGIN {5}\r\n"]), refused);
 }
@@ -118,9 +118,9 @@ fn a_password_in_the_clear_is_refused_until_tls_is_active() {
     let clear =
         [&b"a LOGIN alice pw\r\nb AUTHENTICATE PLAIN AGFsaWNlAHB3\r\nc STARTTLS\r\n"[..], b"a LOGIN alice pw\r\n"];
     assert_eq!(
-        talk_on(&terms(Tls::Offered), &clear),
+        talk_on(&config(Tls::Offered), &clear),
         format!("a {private}b {private}c OK Begin TLS negotiation now.\n(starttls)\n{ALICE}")
     );
-    let open = Terms { cleartext: true, ..terms(Tls::Offered) };
+    let open = FrontConfig { cleartext: true, ..config(Tls::Offered) };
     assert_eq!(talk_on(&open, &[b"a LOGIN alice pw\r\n"]), ALICE);
 }

@@ -5,7 +5,9 @@ use proptest::prelude::*;
 
 use crate::proto::imap::back::ImapBack;
 use crate::proto::imap::front::ImapFront;
-use crate::proto::{Ask, Back, Credential, Denial, Errand, Front, HEARD_MAX, Identity, Mechanism, Need, Terms, Tls};
+use crate::proto::{
+    Ask, Back, Credential, Denial, Front, FrontConfig, HEARD_MAX, Identity, LoginPlan, Mechanism, Need, Tls,
+};
 use crate::secret::Secret;
 
 /// Random bytes get nowhere; random pieces of real commands get far.
@@ -69,7 +71,7 @@ fn server_noise() -> impl Strategy<Value = Vec<u8>> {
 }
 
 fn front() -> ImapFront {
-    ImapFront::new(Terms {
+    ImapFront::new(FrontConfig {
         hostname: "h".into(),
         greeting: "g".into(),
         mechanisms: Mechanism::ALL.into(),
@@ -88,7 +90,13 @@ fn back(starttls: bool) -> ImapBack {
     let address = "192.0.2.1:143".parse().expect("an address");
     let identity = Identity { client: address, gateway: address, session: "s-1".to_owned(), ttl: 3, helo: None };
     let credential = Credential::Password(Secret::new("pä").expect("no line end"));
-    ImapBack::new(Errand { hostname: "h".into(), user: "u".to_owned(), credential, starttls, identity: Some(identity) })
+    ImapBack::new(LoginPlan {
+        hostname: "h".into(),
+        user: "u".to_owned(),
+        credential,
+        starttls,
+        identity: Some(identity),
+    })
 }
 
 proptest! {
@@ -102,7 +110,7 @@ proptest! {
                     Need::Input => break,
                     Need::StartTls if heard.is_empty() => front.secured(),
                     Need::Login(_) => front.deny(Denial::BadCredentials, &mut Vec::new()),
-                    Need::StartTls | Need::Post(_) | Need::Close(_) => break 'all,
+                    Need::StartTls | Need::MailRequest(_) | Need::Close(_) => break 'all,
                 }
             }
             prop_assert!(heard.len() <= HEARD_MAX);

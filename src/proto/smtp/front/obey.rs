@@ -12,7 +12,7 @@ use crate::proto::{Closing, Credential, Login, Mechanism, Need, RefusedHere, Tls
 impl SmtpFront {
     pub(super) fn obey(&mut self, line: &Line, say: &mut Vec<u8>) -> Option<Need> {
         // Where messages are taken, only what leads to none is counted, from message to message.
-        if self.reception.is_none() && self.patience.count_command() {
+        if self.reception.is_none() && self.errors.count_command() {
             say_line(say, "421 4.7.0 Too many commands before a login.");
             return Some(self.over(Closing::TooManyCommands));
         }
@@ -32,7 +32,7 @@ impl SmtpFront {
             }
             Ok(Command::Helo(name)) => {
                 self.hello = Some(Hello { name: name.to_owned(), extended: false });
-                say_list(say, &[self.terms.hostname.to_string()]);
+                say_list(say, &[self.config.hostname.to_string()]);
             }
             Ok(Command::Noop | Command::Rset) => say_line(say, "250 2.0.0 OK."),
             // RFC 5321 §3.5.3: that is not said to strangers, and not denied.
@@ -59,16 +59,16 @@ impl SmtpFront {
 
     /// Only what is true now, and what every back-end has that the session may end at.
     fn offers(&self) -> Vec<String> {
-        let mut lines = vec![self.terms.hostname.to_string()];
+        let mut lines = vec![self.config.hostname.to_string()];
         match &self.reception {
-            Some(_) => lines.extend(reception::shown(&self.terms)),
-            None => lines.extend(self.terms.extensions.iter().filter_map(|offered| extension::shown(offered))),
+            Some(_) => lines.extend(reception::shown(&self.config)),
+            None => lines.extend(self.config.extensions.iter().filter_map(|offered| extension::shown(offered))),
         }
-        if self.terms.tls == Tls::Offered {
+        if self.config.tls == Tls::Offered {
             lines.push("STARTTLS".to_owned());
         }
-        if self.is_private() && !self.terms.mechanisms.is_empty() {
-            let names = self.terms.mechanisms.iter().map(|mechanism| mechanism.wire_name());
+        if self.is_private() && !self.config.mechanisms.is_empty() {
+            let names = self.config.mechanisms.iter().map(|mechanism| mechanism.wire_name());
             lines.push(names.fold("AUTH".to_owned(), |line, name| line + " " + name));
         }
         lines
@@ -76,7 +76,7 @@ impl SmtpFront {
 
     /// The login of a client that may need none of its own; nothing of the line is read that the back-end will read.
     pub(super) fn vouch(&self, line: &[u8]) -> Option<Login> {
-        let hello = self.hello.as_ref().filter(|_| self.terms.vouching)?;
+        let hello = self.hello.as_ref().filter(|_| self.config.vouching)?;
         let is_clean = memchr::memchr2(b'\r', 0, line).is_none();
         let is_mail = is_clean && matches!(Command::parse(line), Ok(Command::Mail(_)));
         let is_open = self.reception.as_ref().is_some_and(Reception::is_open);
@@ -91,7 +91,7 @@ impl SmtpFront {
 
     fn auth(&mut self, mechanism: &[u8], initial: Option<&[u8]>, say: &mut Vec<u8>) -> Option<Need> {
         match &self.reception {
-            Some(_) if self.terms.mechanisms.is_empty() => return self.wrong("502 5.5.1 Not implemented.", say),
+            Some(_) if self.config.mechanisms.is_empty() => return self.wrong("502 5.5.1 Not implemented.", say),
             // RFC 4954 §4.
             Some(reception) if reception.is_open() => return self.wrong("503 5.5.1 Not while a message is sent.", say),
             _ => {}
@@ -99,13 +99,13 @@ impl SmtpFront {
         if !self.hello.as_ref().is_some_and(|hello| hello.extended) {
             return self.wrong(HELLO_FIRST, say);
         }
-        let offered = |mechanism: &Mechanism| self.terms.mechanisms.contains(mechanism);
+        let offered = |mechanism: &Mechanism| self.config.mechanisms.contains(mechanism);
         let Some(mechanism) = Mechanism::from_wire(mechanism).filter(offered) else {
             return self.wrong("504 5.5.4 Unsupported authentication mechanism.", say);
         };
         if !self.is_private() {
             // It counts as a failed login: what was said in clear may be known to others now.
-            self.patience.refused(RefusedHere::NotPrivate);
+            self.errors.refused(RefusedHere::NotPrivate);
             say_line(say, "538 5.7.11 Encryption is required for authentication.");
             self.count_failed_login();
             return None;
@@ -119,7 +119,7 @@ impl SmtpFront {
     }
 
     fn starttls(&mut self, say: &mut Vec<u8>) -> Option<Need> {
-        match self.terms.tls {
+        match self.config.tls {
             Tls::Offered => {
                 say_line(say, "220 2.0.0 Begin TLS negotiation now.");
                 Some(Need::StartTls)
@@ -131,6 +131,6 @@ impl SmtpFront {
 
     /// Whether a password may be said now. A bearer token is one in all but name.
     fn is_private(&self) -> bool {
-        self.terms.cleartext || self.terms.tls == Tls::Active
+        self.config.cleartext || self.config.tls == Tls::Active
     }
 }

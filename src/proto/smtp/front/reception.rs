@@ -13,7 +13,7 @@ use std::sync::Arc;
 use crate::proto::smtp::command::{Chunk, Command};
 use crate::proto::smtp::text::BareNewline;
 use crate::proto::smtp::{envelope, extension};
-use crate::proto::{Answer, Mail, Post, Terms};
+use crate::proto::{Answer, FrontConfig, Mail, MailRequest};
 
 /// A server's readiness to take messages, one at a time.
 #[derive(Debug)]
@@ -64,7 +64,7 @@ impl Asked {
 /// What comes of a command.
 #[derive(Debug)]
 pub(super) enum Outcome {
-    Ask(Asked, Post),
+    Ask(Asked, MailRequest),
     Say(&'static str),
     /// The same, and it is not welcome for ever.
     Idle(&'static str),
@@ -79,8 +79,8 @@ pub(super) enum Outcome {
 }
 
 impl Reception {
-    pub(super) fn new(terms: &Terms) -> Self {
-        let shown: Vec<_> = shown(terms).collect();
+    pub(super) fn new(config: &FrontConfig) -> Self {
+        let shown: Vec<_> = shown(config).collect();
         let size = shown.iter().find_map(|line| line.strip_prefix("SIZE ")?.parse().ok());
         Self {
             size_max: size.filter(|size| *size > 0),
@@ -136,7 +136,7 @@ impl Reception {
             },
             Ok(recipient) => {
                 transaction.is_known = true;
-                Outcome::Ask(Asked::Recipient, Post::Recipient(transaction.mail.clone(), recipient))
+                Outcome::Ask(Asked::Recipient, MailRequest::Recipient(transaction.mail.clone(), recipient))
             }
         }
     }
@@ -147,7 +147,7 @@ impl Reception {
             None => Outcome::Wrong(MAIL_FIRST),
             Some(Transaction { chunked: Some(_), .. }) => Outcome::Wrong("503 5.5.1 BDAT has begun the message."),
             Some(Transaction { accepted: 0, .. }) => Outcome::Idle(NO_RECIPIENTS),
-            Some(_) => Outcome::Ask(Asked::Data, Post::Data),
+            Some(_) => Outcome::Ask(Asked::Data, MailRequest::Data),
         }
     }
 
@@ -170,7 +170,7 @@ impl Reception {
                 if let Some(transaction) = &mut self.transaction {
                     transaction.chunked = Some(in_all);
                 }
-                Outcome::Ask(Asked::Chunk { last }, Post::Chunk { size, last })
+                Outcome::Ask(Asked::Chunk { last }, MailRequest::Chunk { size, last })
             }
             None if size > PASSED_OVER_MAX => Outcome::TooMuch(TOO_LARGE),
             None => {
@@ -223,9 +223,9 @@ impl Transaction {
 }
 
 /// The extensions that a client is shown that is no user.
-pub(super) fn shown(terms: &Terms) -> impl Iterator<Item = String> {
-    let strict = terms.bare_newline == BareNewline::Reject;
-    terms.extensions.iter().filter_map(move |offered| extension::shown_to_servers(offered, strict))
+pub(super) fn shown(config: &FrontConfig) -> impl Iterator<Item = String> {
+    let strict = config.bare_newline == BareNewline::Reject;
+    config.extensions.iter().filter_map(move |offered| extension::shown_to_servers(offered, strict))
 }
 
 impl Command<'_> {

@@ -6,7 +6,7 @@ use crate::proto::line::Line;
 use crate::proto::smtp::answer::say_line;
 use crate::proto::smtp::command::{BAD_CHUNK, Chunk, Command};
 use crate::proto::smtp::{AUTHENTICATE_FIRST, HELLO_FIRST};
-use crate::proto::{Closing, Need, Post, Tls};
+use crate::proto::{Closing, MailRequest, Need, Tls};
 
 impl SmtpFront {
     /// What belongs to a message.
@@ -27,7 +27,7 @@ impl SmtpFront {
         match outcome {
             Outcome::Ask(asked, post) => {
                 self.state = State::Posted(asked);
-                return Some(Need::Post(post));
+                return Some(Need::MailRequest(post));
             }
             Outcome::Say(answer) => say_line(say, answer),
             Outcome::Idle(answer) if self.is_idle_for_too_long() => return self.wrong(answer, say),
@@ -36,7 +36,7 @@ impl SmtpFront {
             Outcome::PassOver(size, answer) => self.state = State::PassOver(size, answer),
             Outcome::GiveUpAndPassOver(size, answer) => {
                 self.state = State::PassOver(size, answer);
-                return Some(Need::Post(Post::GiveUp));
+                return Some(Need::MailRequest(MailRequest::GiveUp));
             }
             Outcome::TooMuch(answer) => {
                 say_line(say, answer);
@@ -48,7 +48,7 @@ impl SmtpFront {
 
     /// Whether this line ends a transaction that somebody knows of; then it is over, and the line is obeyed next.
     pub(super) fn gives_up(&mut self, line: &[u8]) -> bool {
-        let may_starttls = self.terms.tls == Tls::Offered;
+        let may_starttls = self.config.tls == Tls::Offered;
         let is_clean = memchr::memchr2(b'\r', 0, line).is_none();
         let gives_up = is_clean && Command::parse(line).is_ok_and(|command| command.gives_up(may_starttls));
         gives_up && self.reception.as_mut().is_some_and(Reception::forget)
@@ -86,7 +86,7 @@ impl SmtpFront {
             Command::StartTls | Command::Auth { .. } | Command::Quit => false,
             Command::Mail(_) | Command::Recipient(_) | Command::Data => false,
         };
-        is_idle && self.is_idle_for_too_long() && self.patience.bad_command(&self.terms)
+        is_idle && self.is_idle_for_too_long() && self.errors.bad_command(&self.config)
     }
 
     fn is_idle_for_too_long(&mut self) -> bool {

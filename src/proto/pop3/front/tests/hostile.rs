@@ -20,40 +20,40 @@ fn what_is_no_command_before_the_login_is_unknown() {
         "",
         " ",
     ] {
-        assert_eq!(talk(&terms(), &[&format!("{line}\r\n")]), "-ERR Unknown command.\n", "{line}");
+        assert_eq!(talk(&config(), &[&format!("{line}\r\n")]), "-ERR Unknown command.\n", "{line}");
     }
 }
 
 #[test]
 fn a_cr_or_nul_inside_a_line_is_one_wrong_command() {
     for line in ["US\rER alice", "USER\0alice", "USER al\0ice", "PASS a\rb", "CAPA\r", "\0"] {
-        assert_eq!(talk(&terms(), &[&format!("{line}\r\nNOOP\r\n")]), "-ERR A CR or NUL inside a line.\n+OK\n");
+        assert_eq!(talk(&config(), &[&format!("{line}\r\nNOOP\r\n")]), "-ERR A CR or NUL inside a line.\n+OK\n");
     }
 }
 
 #[test]
 fn the_last_wrong_command_that_is_borne_is_the_one_before_the_limit() {
-    let terms = Terms { bad_commands: 3, ..terms() };
+    let config = FrontConfig { bad_commands: 3, ..config() };
     let bad = "-ERR Unknown command.\n";
-    assert_eq!(talk(&terms, &["x\r\n", "x\r\n", "NOOP\r\n"]), format!("{bad}{bad}+OK\n"));
+    assert_eq!(talk(&config, &["x\r\n", "x\r\n", "NOOP\r\n"]), format!("{bad}{bad}+OK\n"));
     assert_eq!(
-        talk(&terms, &["x\r\nx\r\nx\r\nNOOP\r\n"]),
+        talk(&config, &["x\r\nx\r\nx\r\nNOOP\r\n"]),
         format!("{bad}{bad}-ERR Too many wrong commands.\n(close TooManyBadCommands)\n")
     );
-    let once = Terms { bad_commands: 1, ..terms };
+    let once = FrontConfig { bad_commands: 1, ..config };
     assert_eq!(talk(&once, &["x\r\n"]), "-ERR Too many wrong commands.\n(close TooManyBadCommands)\n");
 }
 
 #[test]
 fn neither_a_good_command_nor_tls_sets_the_count_back() {
-    let terms = Terms { bad_commands: 3, ..clear() };
+    let config = FrontConfig { bad_commands: 3, ..clear() };
     assert!(
-        talk(&terms, &["x\r\nNOOP\r\nx\r\nSTLS\r\n", "CAPA\r\n", "x\r\n"]).ends_with("(close TooManyBadCommands)\n")
+        talk(&config, &["x\r\nNOOP\r\nx\r\nSTLS\r\n", "CAPA\r\n", "x\r\n"]).ends_with("(close TooManyBadCommands)\n")
     );
     let alternating = b"CAPA\r\nx\r\n".repeat(10_000);
-    assert!(flood(&terms, &[&alternating]).contains("(close TooManyBadCommands)\n"));
+    assert!(flood(&config, &[&alternating]).contains("(close TooManyBadCommands)\n"));
     let cancelled = b"AUTH PLAIN\r\n*\r\n".repeat(10_000);
-    let inside = Terms { tls: Tls::Active, ..terms };
+    let inside = FrontConfig { tls: Tls::Active, ..config };
     assert!(flood(&inside, &[&cancelled]).contains("(close TooManyBadCommands)\n"));
 }
 
@@ -61,22 +61,22 @@ fn neither_a_good_command_nor_tls_sets_the_count_back() {
 fn the_last_failed_login_that_is_borne_is_the_one_before_the_limit() {
     let attempt = "USER alice\r\nPASS wrong\r\n";
     let failed = format!("+OK\n(login plain alice password wrong)\n{BAD}");
-    assert_eq!(talk(&terms(), &[attempt, attempt, "NOOP\r\n"]), format!("{failed}{failed}+OK\n"));
+    assert_eq!(talk(&config(), &[attempt, attempt, "NOOP\r\n"]), format!("{failed}{failed}+OK\n"));
     assert_eq!(
-        talk(&terms(), &[&attempt.repeat(3), "NOOP\r\n"]),
+        talk(&config(), &[&attempt.repeat(3), "NOOP\r\n"]),
         format!("{failed}{failed}{failed}(close TooManyFailedLogins)\n")
     );
     let local = format!("{attempt}AUTH PLAIN =\r\nUSER alice\r\nPASS\r\nNOOP\r\n");
-    assert_eq!(talk(&terms(), &[&local]), format!("{failed}{BAD}+OK\n{BAD}(close TooManyFailedLogins)\n"));
+    assert_eq!(talk(&config(), &[&local]), format!("{failed}{BAD}+OK\n{BAD}(close TooManyFailedLogins)\n"));
 }
 
 #[test]
 fn a_hundred_commands_before_the_login_are_answered_and_no_more() {
     let end = "-ERR Too many commands before a login.\n(close TooManyCommands)\n";
     let answered = "+OK\n".repeat(100);
-    assert_eq!(flood(&terms(), &[&b"NOOP\r\n".repeat(10_000)]), format!("{answered}{end}"));
+    assert_eq!(flood(&config(), &[&b"NOOP\r\n".repeat(10_000)]), format!("{answered}{end}"));
     let noops = b"NOOP\r\n".repeat(99);
-    let login = flood(&terms(), &[&noops, b"USER alice\r\nPASS secret\r\n"]);
+    let login = flood(&config(), &[&noops, b"USER alice\r\nPASS secret\r\n"]);
     assert!(login.ends_with(&format!("+OK\n{end}")) && !login.contains("(login"), "{login}");
     // TLS does not set the count back.
     let transcript = flood(&clear(), &[&[&noops[..], b"STLS\r\n"].concat(), b"NOOP\r\n"]);
@@ -86,10 +86,10 @@ fn a_hundred_commands_before_the_login_are_answered_and_no_more() {
 #[test]
 fn what_is_not_the_client_s_fault_is_not_counted() {
     for user in ["down", "busy", "broken"] {
-        let transcript = talk(&terms(), &[&format!("USER {user}\r\nPASS x\r\n").repeat(5), "NOOP\r\n"]);
+        let transcript = talk(&config(), &[&format!("USER {user}\r\nPASS x\r\n").repeat(5), "NOOP\r\n"]);
         assert!(transcript.ends_with("+OK\n"), "{transcript}");
     }
-    assert!(talk(&terms(), &[&"USER barred\r\nPASS x\r\n".repeat(3)]).ends_with("(close TooManyFailedLogins)\n"));
+    assert!(talk(&config(), &[&"USER barred\r\nPASS x\r\n".repeat(3)]).ends_with("(close TooManyFailedLogins)\n"));
 }
 
 #[test]
@@ -97,19 +97,19 @@ fn a_line_is_borne_up_to_its_limit_and_no_further() {
     let too_long = "-ERR Line too long.\n(close Violation(\"line_too_long\"))\n";
     for length in [255, 256, 512, 8192] {
         let line = format!("{}\r\nNOOP\r\n", "x".repeat(length));
-        assert_eq!(flood(&terms(), &[line.as_bytes()]), "-ERR Unknown command.\n+OK\n", "{length}");
+        assert_eq!(flood(&config(), &[line.as_bytes()]), "-ERR Unknown command.\n+OK\n", "{length}");
     }
     for (length, ends) in [(8193, &["\r\n", "\n"][..]), (8194, &[""]), (100_000, &["\r\n", ""])] {
         for end in ends {
             let line = format!("{}{end}", "x".repeat(length));
-            assert!(flood(&terms(), &[line.as_bytes()]).starts_with(too_long), "{length} {end:?}");
+            assert!(flood(&config(), &[line.as_bytes()]).starts_with(too_long), "{length} {end:?}");
         }
     }
     // In the middle of a conversation too, and for a password.
     let pass = format!("PASS {}\r\n", "x".repeat(8188));
-    assert!(flood(&terms(), &[b"USER alice\r\n", pass.as_bytes()]).contains(too_long));
+    assert!(flood(&config(), &[b"USER alice\r\n", pass.as_bytes()]).contains(too_long));
     let pass = format!("PASS {}\r\n", "x".repeat(8187));
-    assert!(flood(&terms(), &[b"USER alice\r\n", pass.as_bytes()]).contains("(login plain alice password xxx"));
+    assert!(flood(&config(), &[b"USER alice\r\n", pass.as_bytes()]).contains("(login plain alice password xxx"));
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn who_speaks_no_mail_protocol_gets_no_answer() {
 
 #[test]
 fn many_good_commands_at_once_are_answered() {
-    let transcript = flood(&terms(), &[&b"NOOP\r\n".repeat(100)]);
+    let transcript = flood(&config(), &[&b"NOOP\r\n".repeat(100)]);
     assert_eq!(transcript, "+OK\n".repeat(100));
 }
 
@@ -152,12 +152,12 @@ proptest! {
         end in prop_oneof![Just("\r\n"), Just("\n"), Just("\r\r\n"), Just("\r")],
     ) {
         let input: String = lines.into_iter().map(|line| line + end).collect();
-        talk(&Terms { cleartext: true, ..clear() }, &[&input]);
+        talk(&FrontConfig { cleartext: true, ..clear() }, &[&input]);
     }
 
     #[test]
     fn random_bytes_never_log_in(bytes in prop::collection::vec(any::<u8>(), 0..2000)) {
-        let transcript = flood(&Terms { cleartext: true, ..clear() }, &[&bytes]);
+        let transcript = flood(&FrontConfig { cleartext: true, ..clear() }, &[&bytes]);
         prop_assert!(!transcript.contains("(login"), "{}", transcript);
     }
 }

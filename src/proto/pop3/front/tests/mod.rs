@@ -8,8 +8,8 @@ mod hostile;
 mod login;
 mod offers;
 
-fn terms() -> Terms {
-    Terms {
+fn config() -> FrontConfig {
+    FrontConfig {
         hostname: "mail.example.com".into(),
         greeting: "ready".into(),
         mechanisms: [Mechanism::Plain, Mechanism::Login, Mechanism::XOAuth2, Mechanism::OAuthBearer].into(),
@@ -24,8 +24,8 @@ fn terms() -> Terms {
     }
 }
 
-fn clear() -> Terms {
-    Terms { tls: Tls::Offered, ..terms() }
+fn clear() -> FrontConfig {
+    FrontConfig { tls: Tls::Offered, ..config() }
 }
 
 /// Alice's password is `secret`, and every token is good; whoever is at a limit, or where it does not work, is told.
@@ -43,14 +43,14 @@ fn judge(login: &Login) -> Result<Granted, Denial> {
     }
 }
 
-fn talk(terms: &Terms, rounds: &[&str]) -> String {
+fn talk(config: &FrontConfig, rounds: &[&str]) -> String {
     let rounds: Vec<_> = rounds.iter().map(|round| round.as_bytes()).collect();
-    cut::front(|| Box::new(Pop3Front::new(terms.clone())), judge, &rounds)
+    cut::front(|| Box::new(Pop3Front::new(config.clone())), judge, &rounds)
 }
 
 /// Without cuts: for what is too long for all of them.
-fn flood(terms: &Terms, rounds: &[&[u8]]) -> String {
-    cut::front_uncut(|| Box::new(Pop3Front::new(terms.clone())), judge, rounds)
+fn flood(config: &FrontConfig, rounds: &[&[u8]]) -> String {
+    cut::front_uncut(|| Box::new(Pop3Front::new(config.clone())), judge, rounds)
 }
 
 const BAD: &str = "-ERR [AUTH] Authentication failed.\n";

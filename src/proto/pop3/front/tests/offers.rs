@@ -7,16 +7,16 @@ fn capabilities_are_true_now() {
     let all = "+OK\nTOP\nUIDL\nRESP-CODES\nAUTH-RESP-CODE\nPIPELINING\n";
     let inside = format!("{all}USER\nSASL PLAIN LOGIN XOAUTH2 OAUTHBEARER\n.\n");
     let nothing = format!("{all}.\n");
-    assert_eq!(talk(&terms(), &["CAPA\r\n"]), inside);
-    assert_eq!(talk(&Terms { tls: Tls::Unavailable, ..terms() }, &["CAPA\r\n"]), nothing);
-    assert_eq!(talk(&Terms { tls: Tls::Unavailable, cleartext: true, ..terms() }, &["CAPA\r\n"]), inside);
+    assert_eq!(talk(&config(), &["CAPA\r\n"]), inside);
+    assert_eq!(talk(&FrontConfig { tls: Tls::Unavailable, ..config() }, &["CAPA\r\n"]), nothing);
+    assert_eq!(talk(&FrontConfig { tls: Tls::Unavailable, cleartext: true, ..config() }, &["CAPA\r\n"]), inside);
     assert_eq!(
         talk(&clear(), &["CAPA\r\n", "STLS\r\n", "CAPA\r\n"]),
         format!("{all}STLS\n.\n+OK Begin TLS negotiation now.\n(starttls)\n{inside}")
     );
-    let tokens = Terms { mechanisms: [Mechanism::OAuthBearer].into(), ..terms() };
+    let tokens = FrontConfig { mechanisms: [Mechanism::OAuthBearer].into(), ..config() };
     assert_eq!(talk(&tokens, &["CAPA\r\n"]), format!("{all}SASL OAUTHBEARER\n.\n"));
-    let cleartext = Terms { cleartext: true, ..clear() };
+    let cleartext = FrontConfig { cleartext: true, ..clear() };
     assert!(talk(&cleartext, &["CAPA\r\n"]).contains("\nSTLS\nUSER\nSASL PLAIN "));
 }
 
@@ -35,7 +35,7 @@ fn no_credential_is_taken_in_clear() {
 
 #[test]
 fn where_only_tokens_are_offered_a_password_is_refused() {
-    let tokens = Terms { mechanisms: [Mechanism::XOAuth2].into(), ..terms() };
+    let tokens = FrontConfig { mechanisms: [Mechanism::XOAuth2].into(), ..config() };
     assert_eq!(
         talk(&tokens, &["USER alice\r\n", "PASS secret\r\n", "AUTH PLAIN\r\n", "AUTH\r\n"]),
         "-ERR [AUTH] Passwords are not accepted here.\n-ERR USER comes first.\n\
@@ -47,7 +47,7 @@ fn where_only_tokens_are_offered_a_password_is_refused() {
 fn stls_begins_tls_once_and_forgets_what_was_said_before() {
     assert_eq!(
         talk(
-            &Terms { cleartext: true, ..clear() },
+            &FrontConfig { cleartext: true, ..clear() },
             &["USER alice\r\n", "STLS\r\n", "PASS secret\r\n", "STLS\r\n", "USER alice\r\nPASS secret\r\n"]
         ),
         "+OK\n+OK Begin TLS negotiation now.\n(starttls)\n-ERR USER comes first.\n-ERR TLS is already active.\n\
@@ -67,6 +67,9 @@ fn what_is_sent_behind_stls_is_never_read() {
 
 #[test]
 fn stls_is_refused_where_it_is_not_offered_or_has_arguments() {
-    assert_eq!(talk(&Terms { tls: Tls::Unavailable, ..terms() }, &["STLS\r\n"]), "-ERR TLS is not available here.\n");
+    assert_eq!(
+        talk(&FrontConfig { tls: Tls::Unavailable, ..config() }, &["STLS\r\n"]),
+        "-ERR TLS is not available here.\n"
+    );
     assert_eq!(talk(&clear(), &["STLS x\r\n"]), "-ERR No arguments are expected.\n");
 }

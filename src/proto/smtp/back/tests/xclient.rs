@@ -4,12 +4,12 @@ use super::*;
 
 const ALL: &str = "250-mx\r\n250-XCLIENT NAME ADDR PORT HELO PROTO LOGIN\r\n250 AUTH PLAIN LOGIN\r\n";
 
-fn identified(client: &str) -> Errand {
-    Errand { identity: identity(client), ..errand() }
+fn identified(client: &str) -> LoginPlan {
+    LoginPlan { identity: identity(client), ..plan() }
 }
 
-fn trusted() -> Errand {
-    Errand { credential: Credential::Trusted, ..identified("192.0.2.1:1024") }
+fn trusted() -> LoginPlan {
+    LoginPlan { credential: Credential::Trusted, ..identified("192.0.2.1:1024") }
 }
 
 #[test]
@@ -37,7 +37,7 @@ fn the_client_is_told_where_xclient_is_offered_and_only_what_is_offered() {
     for offers in [OFFERS, "250-mx\r\n250-XCLIENT\r\n250 AUTH PLAIN\r\n", "250-XCLIENT ADDR\r\n250 AUTH PLAIN\r\n"] {
         assert_eq!(talk(&identified("192.0.2.1:1"), &[GREETING, offers]), format!("EHLO\n{PLAIN}"), "{offers}");
     }
-    assert_eq!(talk(&errand(), &[GREETING, ALL]), format!("EHLO\n{PLAIN}"), "nothing when it is not wanted");
+    assert_eq!(talk(&plan(), &[GREETING, ALL]), format!("EHLO\n{PLAIN}"), "nothing when it is not wanted");
 }
 
 #[test]
@@ -56,8 +56,8 @@ fn where_xclient_is_refused_no_credential_is_told() {
         ("250 ok\r\n", "Misconfigured"),
         ("421 later\r\n", "Unavailable"),
     ] {
-        for errand in [identified("192.0.2.1:1"), trusted()] {
-            let transcript = talk(&errand, &[GREETING, ALL, answer, OFFERS, YES]);
+        for plan in [identified("192.0.2.1:1"), trusted()] {
+            let transcript = talk(&plan, &[GREETING, ALL, answer, OFFERS, YES]);
             assert!(transcript.contains(&format!("(refused {denial}: the back-end refused XCLIENT")), "{transcript}");
             assert!(!transcript.contains("AUTH"), "{transcript}");
         }
@@ -73,7 +73,7 @@ fn a_trusted_user_is_logged_in_by_our_word() {
         talk(&trusted(), &[GREETING, ALL, "220 mx\r\n", "250-mx\r\n250 DSN\r\n"]),
         format!("EHLO\n{told}EHLO client.example.org\n(granted [\"DSN\"] )\n")
     );
-    let nameless = Errand { identity: None, ..trusted() };
+    let nameless = LoginPlan { identity: None, ..trusted() };
     let transcript = talk(&nameless, &[GREETING, ALL, "220 mx\r\n", "250 mx\r\n"]);
     assert_eq!(transcript, "EHLO\nXCLIENT LOGIN=alice\nEHLO\n(granted )\n");
     for offers in [OFFERS, "250-mx\r\n250-XCLIENT ADDR PORT\r\n250 AUTH PLAIN\r\n", "250 mx\r\n"] {
@@ -85,12 +85,12 @@ fn a_trusted_user_is_logged_in_by_our_word() {
 #[test]
 fn values_are_told_in_xtext_and_never_raw() {
     for (user, told) in [("a b", "a+20b"), ("a+b", "a+2Bb"), ("a=b", "a+3Db"), ("ü", "+C3+BC")] {
-        let errand = Errand { user: user.to_owned(), identity: None, ..trusted() };
-        assert_eq!(talk(&errand, &[GREETING, ALL]), format!("EHLO\nXCLIENT LOGIN={told}\n"));
+        let plan = LoginPlan { user: user.to_owned(), identity: None, ..trusted() };
+        assert_eq!(talk(&plan, &[GREETING, ALL]), format!("EHLO\nXCLIENT LOGIN={told}\n"));
     }
     let identity =
         identity("192.0.2.1:1").map(|identity| Identity { helo: Some("a\r\nQUIT b".to_owned()), ..identity });
-    let transcript = talk(&Errand { identity, ..errand() }, &[GREETING, ALL]);
+    let transcript = talk(&LoginPlan { identity, ..plan() }, &[GREETING, ALL]);
     assert!(
         transcript.ends_with("XCLIENT HELO=a+0D+0AQUIT+20b PROTO=ESMTP PORT=1 NAME=[UNAVAILABLE] ADDR=192.0.2.1\n"),
         "{transcript}"
@@ -99,12 +99,12 @@ fn values_are_told_in_xtext_and_never_raw() {
 
 #[test]
 fn a_command_is_split_before_it_is_too_long() {
-    let named = |length, user: &str| Errand {
+    let named = |length, user: &str| LoginPlan {
         user: user.to_owned(),
         identity: identity("192.0.2.1:1").map(|identity| Identity { helo: Some("x".repeat(length)), ..identity }),
         ..trusted()
     };
-    let said = |errand: &Errand| at_once(errand, &[GREETING.as_bytes(), ALL.as_bytes()]);
+    let said = |plan: &LoginPlan| at_once(plan, &[GREETING.as_bytes(), ALL.as_bytes()]);
     let (text, _) = said(&named(200, "alice"));
     assert_eq!(text.lines().filter(|line| line.starts_with("XCLIENT")).count(), 1);
     let rounds = [GREETING, ALL, "220 mx\r\n", "220 mx\r\n", "250 mx\r\n"];

@@ -7,45 +7,45 @@ use super::*;
 #[test]
 fn what_is_no_command_here_is_refused_without_information() {
     for line in ["FOO", "", " ".trim(), "XEXCH50 1 2", "XADR", "EHLO\tx", "USER alice", "FROP \u{f1}", "BELL\x08"] {
-        assert_eq!(talk(&terms(), &[&format!("{line}\r\n")]), UNKNOWN, "{line:?}");
+        assert_eq!(talk(&config(), &[&format!("{line}\r\n")]), UNKNOWN, "{line:?}");
     }
     for line in ["EXPN list", "ETRN #q", "TURN", "ATRN", "SAML FROM:<a@b>", "XCLIENT LOGIN=bob", "XFORWARD ADDR=::1"] {
-        assert_eq!(talk(&terms(), &[&format!("{line}\r\n")]), "502 5.5.1 Not implemented.\n", "{line:?}");
+        assert_eq!(talk(&config(), &[&format!("{line}\r\n")]), "502 5.5.1 Not implemented.\n", "{line:?}");
     }
-    assert!(flood(&terms(), &[b"FROP \xf1\x80\r\n"]).starts_with(UNKNOWN));
+    assert!(flood(&config(), &[b"FROP \xf1\x80\r\n"]).starts_with(UNKNOWN));
 }
 
 #[test]
 fn xclient_of_a_client_changes_nothing() {
     let line = format!("XCLIENT HELO=evil LOGIN=bob ADDR=127.0.0.1\r\nMAIL FROM:<a@b>\r\nAUTH PLAIN {ALICE}\r\n");
-    let transcript = talk(&terms(), &[&line]);
+    let transcript = talk(&config(), &[&line]);
     assert!(transcript.contains(FIRST) && transcript.contains("(login plain alice password secret helo client)"));
 }
 
 #[test]
 fn a_cr_or_nul_inside_a_line_is_one_wrong_command() {
     for line in ["RSET\rQUIT", "NO\0OP", "MAIL FROM:<a\0@b>", "NOOP\r", "EHLO a\rb"] {
-        let transcript = talk(&terms(), &[&format!("{line}\r\nNOOP\r\n")]);
+        let transcript = talk(&config(), &[&format!("{line}\r\nNOOP\r\n")]);
         assert_eq!(transcript, format!("500 5.5.2 A CR or NUL inside a line.\n{OK}"), "{line:?}");
     }
 }
 
 #[test]
 fn the_last_wrong_command_that_is_borne_is_the_one_before_the_limit() {
-    let terms = Terms { bad_commands: 3, ..terms() };
-    assert_eq!(talk(&terms, &["FOO\r\n", "BAR\r\n", "NOOP\r\n"]), format!("{UNKNOWN}{UNKNOWN}{OK}"));
+    let config = FrontConfig { bad_commands: 3, ..config() };
+    assert_eq!(talk(&config, &["FOO\r\n", "BAR\r\n", "NOOP\r\n"]), format!("{UNKNOWN}{UNKNOWN}{OK}"));
     assert_eq!(
-        talk(&terms, &["FOO\r\nBAR\r\nBAZZ\r\nNOOP\r\n"]),
+        talk(&config, &["FOO\r\nBAR\r\nBAZZ\r\nNOOP\r\n"]),
         format!("{UNKNOWN}{UNKNOWN}421 4.7.0 Too many errors.\n(close TooManyBadCommands)\n")
     );
 }
 
 #[test]
 fn neither_a_good_command_nor_tls_sets_the_count_back() {
-    let terms = Terms { bad_commands: 3, ..clear() };
-    let transcript = bare(&terms, &["x\r\nNOOP\r\nx\r\nSTARTTLS\r\n", "EHLO x\r\n", "x\r\n"]);
+    let config = FrontConfig { bad_commands: 3, ..clear() };
+    let transcript = bare(&config, &["x\r\nNOOP\r\nx\r\nSTARTTLS\r\n", "EHLO x\r\n", "x\r\n"]);
     assert!(transcript.ends_with("(close TooManyBadCommands)\n"), "{transcript}");
-    let inside = Terms { tls: Tls::Active, ..terms };
+    let inside = FrontConfig { tls: Tls::Active, ..config };
     let cancelled = [&b"EHLO x\r\n"[..], &b"AUTH PLAIN\r\n*\r\n".repeat(10_000)].concat();
     assert!(flood(&inside, &[&cancelled]).contains("(close TooManyBadCommands)\n"));
 }
@@ -54,12 +54,12 @@ fn neither_a_good_command_nor_tls_sets_the_count_back() {
 fn the_last_failed_login_that_is_borne_is_the_one_before_the_limit() {
     let attempt = format!("AUTH PLAIN {WRONG}\r\n");
     let failed = format!("(login plain alice password wrong helo client)\n{BAD}");
-    assert_eq!(talk(&terms(), &[&attempt, &attempt, "NOOP\r\n"]), format!("{failed}{failed}{OK}"));
+    assert_eq!(talk(&config(), &[&attempt, &attempt, "NOOP\r\n"]), format!("{failed}{failed}{OK}"));
     assert_eq!(
-        talk(&terms(), &[&attempt.repeat(3), "NOOP\r\n"]),
+        talk(&config(), &[&attempt.repeat(3), "NOOP\r\n"]),
         format!("{}421 4.7.0 Too many errors.\n(close TooManyFailedLogins)\n", failed.repeat(3))
     );
-    let local = talk(&terms(), &[&"AUTH PLAIN =\r\n".repeat(4)]);
+    let local = talk(&config(), &[&"AUTH PLAIN =\r\n".repeat(4)]);
     assert_eq!(local, format!("{}421 4.7.0 Too many errors.\n(close TooManyFailedLogins)\n", BAD.repeat(3)));
 }
 
@@ -68,12 +68,12 @@ fn a_line_is_borne_up_to_its_limit_and_no_further() {
     let too_long = "500 5.5.2 Line too long.\n(close Violation(\"line_too_long\"))\n";
     for length in [512, 1000, 2048] {
         let line = format!("{}\r\nNOOP\r\n", "x".repeat(length));
-        assert_eq!(flood(&terms(), &[line.as_bytes()]), format!("{UNKNOWN}{OK}"), "{length}");
+        assert_eq!(flood(&config(), &[line.as_bytes()]), format!("{UNKNOWN}{OK}"), "{length}");
     }
     for (length, ends) in [(2049, &["\r\n", "\n"][..]), (2050, &[""]), (100_000, &["\r\n", ""])] {
         for end in ends {
             let line = format!("{}{end}", "x".repeat(length));
-            assert!(flood(&terms(), &[line.as_bytes()]).starts_with(too_long), "{length} {end:?}");
+            assert!(flood(&config(), &[line.as_bytes()]).starts_with(too_long), "{length} {end:?}");
         }
     }
 }
@@ -106,7 +106,7 @@ fn no_answer_holds_what_the_client_said() {
         "EHLO {mark}\r\nHELO {mark}\r\n{mark}\r\nAUTH {mark}\r\nVRFY {mark}\r\nHELP {mark}\r\nMAIL FROM:<{mark}>\r\n\
          NOOP {mark}\r\nSTARTTLS {mark}\r\nBDAT {mark}\r\n"
     );
-    let transcript = bare(&terms(), &[&lines]);
+    let transcript = bare(&config(), &[&lines]);
     assert!(!transcript.contains(mark) && transcript.lines().count() > 10, "{transcript}");
 }
 
@@ -114,9 +114,9 @@ fn no_answer_holds_what_the_client_said() {
 fn a_hundred_commands_before_the_login_are_answered_and_no_more() {
     let end = "421 4.7.0 Too many commands before a login.\n(close TooManyCommands)\n";
     let noops = b"NOOP\r\n".repeat(100);
-    assert_eq!(flood(&terms(), &[&noops]), OK.repeat(100));
-    assert_eq!(flood(&terms(), &[&noops, &noops]), format!("{}{end}", OK.repeat(100)));
-    let login = flood(&terms(), &[&noops, b"AUTH PLAIN\r\n"]);
+    assert_eq!(flood(&config(), &[&noops]), OK.repeat(100));
+    assert_eq!(flood(&config(), &[&noops, &noops]), format!("{}{end}", OK.repeat(100)));
+    let login = flood(&config(), &[&noops, b"AUTH PLAIN\r\n"]);
     assert!(login.ends_with(&format!("{OK}{end}")), "{login}");
     // TLS does not set the count back.
     let noops = b"NOOP\r\n".repeat(99);
@@ -140,13 +140,13 @@ proptest! {
         vouching in any::<bool>(),
     ) {
         let input: String = lines.into_iter().map(|line| line + end).collect();
-        bare(&Terms { cleartext: true, vouching, ..clear() }, &[&input]);
+        bare(&FrontConfig { cleartext: true, vouching, ..clear() }, &[&input]);
     }
 
     #[test]
     fn random_bytes_never_log_in(bytes in prop::collection::vec(any::<u8>(), 0..2000)) {
         let all = [&b"EHLO x\r\n"[..], &bytes].concat();
-        let transcript = flood(&Terms { cleartext: true, vouching: true, ..clear() }, &[&all]);
+        let transcript = flood(&FrontConfig { cleartext: true, vouching: true, ..clear() }, &[&all]);
         prop_assert!(!transcript.contains("(login"), "{}", transcript);
     }
 }

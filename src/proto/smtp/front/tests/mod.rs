@@ -12,8 +12,8 @@ mod pipelining;
 mod reception;
 mod trusted;
 
-fn terms() -> Terms {
-    Terms {
+fn config() -> FrontConfig {
+    FrontConfig {
         hostname: "mail.example.com".into(),
         greeting: "ready".into(),
         mechanisms: [Mechanism::Plain, Mechanism::Login, Mechanism::XOAuth2, Mechanism::OAuthBearer].into(),
@@ -28,8 +28,8 @@ fn terms() -> Terms {
     }
 }
 
-fn clear() -> Terms {
-    Terms { tls: Tls::Offered, ..terms() }
+fn clear() -> FrontConfig {
+    FrontConfig { tls: Tls::Offered, ..config() }
 }
 
 /// Alice's password is `secret`, every token is good, and who is vouched for is who says EHLO; whoever is at a limit, or
@@ -52,22 +52,22 @@ fn judge(login: &Login) -> Result<Granted, Denial> {
 }
 
 /// After EHLO, whose answer is left out.
-fn talk(terms: &Terms, rounds: &[&str]) -> String {
+fn talk(config: &FrontConfig, rounds: &[&str]) -> String {
     let all = [&["EHLO client\r\n"], rounds].concat();
-    let transcript = bare(terms, &all);
+    let transcript = bare(config, &all);
     let answer = transcript.lines().take_while(|line| line.starts_with("250-")).count();
     transcript.lines().skip(answer + 1).fold(String::new(), |text, line| text + line + "\n")
 }
 
 /// From the first byte.
-fn bare(terms: &Terms, rounds: &[&str]) -> String {
+fn bare(config: &FrontConfig, rounds: &[&str]) -> String {
     let rounds: Vec<_> = rounds.iter().map(|round| round.as_bytes()).collect();
-    cut::front(|| Box::new(SmtpFront::new(terms.clone())), judge, &rounds)
+    cut::front(|| Box::new(SmtpFront::new(config.clone())), judge, &rounds)
 }
 
 /// Without cuts, from the first byte: for what is too long for all of them.
-fn flood(terms: &Terms, rounds: &[&[u8]]) -> String {
-    cut::front_uncut(|| Box::new(SmtpFront::new(terms.clone())), judge, rounds)
+fn flood(config: &FrontConfig, rounds: &[&[u8]]) -> String {
+    cut::front_uncut(|| Box::new(SmtpFront::new(config.clone())), judge, rounds)
 }
 
 const BAD: &str = "535 5.7.8 Authentication failed.\n";

@@ -5,25 +5,25 @@ use super::*;
 use crate::proto::Answer;
 use crate::proto::smtp::pipelining::UnauthorizedPipelining;
 
-fn strict() -> Terms {
-    Terms { unauthorized_pipelining: UnauthorizedPipelining::Reject, ..port_25() }
+fn strict() -> FrontConfig {
+    FrontConfig { unauthorized_pipelining: UnauthorizedPipelining::Reject, ..port_25() }
 }
 
-fn front(terms: Terms) -> impl Fn() -> Box<dyn Front> {
-    move || Box::new(SmtpFront::taking_mail(terms.clone()))
+fn front(config: FrontConfig) -> impl Fn() -> Box<dyn Front> {
+    move || Box::new(SmtpFront::taking_mail(config.clone()))
 }
 
 /// `first` in one flight with `behind`, and after `rounds`; under every cut but the one between the two.
-fn together(terms: Terms, clerk: impl Fn(&str) -> Answer, rounds: &[&str], first: &str, behind: &str) -> String {
+fn together(config: FrontConfig, clerk: impl Fn(&str) -> Answer, rounds: &[&str], first: &str, behind: &str) -> String {
     let flight = format!("{first}{behind}");
     let all: Vec<_> = [rounds, &[&*flight]].concat().iter().map(|round| round.as_bytes()).collect();
     let before: usize = rounds.iter().map(|round| round.len()).sum();
-    cut::mail_front_but(front(terms), clerk, &[before + first.len()], &all)
+    cut::mail_front_but(front(config), clerk, &[before + first.len()], &all)
 }
 
-fn later(terms: Terms, clerk: impl Fn(&str) -> Answer, rounds: &[&str]) -> String {
+fn later(config: FrontConfig, clerk: impl Fn(&str) -> Answer, rounds: &[&str]) -> String {
     let all: Vec<_> = rounds.iter().map(|round| round.as_bytes()).collect();
-    cut::mail_front(front(terms), judge, clerk, &all)
+    cut::mail_front(front(config), judge, clerk, &all)
 }
 
 const HELLO: &str = "EHLO mx.example.net\r\n";
@@ -102,10 +102,10 @@ fn the_text_of_a_refused_data_is_never_run_whenever_it_comes() {
             for text in
                 ["Subject: x\r\n\r\n", "Help me\r\n", "RCPT TO:<v@e>\r\n", "DATA\r\n", "RSET\n", "\r\n", "BDAT 1\r\n"]
             {
-                for terms in [port_25(), strict()] {
+                for config in [port_25(), strict()] {
                     let text = format!("{text}{TEXT}");
                     let rounds = [&rounds[..], &[*data, &*text]].concat();
-                    let transcript = later(terms, clerk, &rounds);
+                    let transcript = later(config, clerk, &rounds);
                     assert!(transcript.contains("text_behind_refused_data"), "{data:?} {text:?}: {transcript}");
                     assert!(!smuggled(&transcript), "{data:?} {text:?}: {transcript}");
                 }
@@ -128,16 +128,16 @@ fn a_client_that_has_read_that_its_data_was_refused_may_go_on() {
 
 #[test]
 fn before_a_login_the_text_of_a_refused_data_is_not_run_either() {
-    let make = || -> Box<dyn Front> { Box::new(SmtpFront::new(terms())) };
+    let make = || -> Box<dyn Front> { Box::new(SmtpFront::new(config())) };
     let auth = format!("AUTH PLAIN {ALICE}\r\n");
     let flight = format!("{HELLO}DATA\r\n{auth}");
     let border = flight.len() - auth.len();
     let transcript = cut::mail_front_but(make, clerk, &[border], &[flight.as_bytes()]);
     assert!(transcript.ends_with(&format!("{FIRST}{REFUSED}")), "{transcript}");
-    let transcript = talk(&terms(), &["DATA\r\n", "Subject: x\r\n", &auth]);
+    let transcript = talk(&config(), &["DATA\r\n", "Subject: x\r\n", &auth]);
     assert!(transcript.starts_with(FIRST) && transcript.ends_with(REFUSED), "{transcript}");
     // It was told to log in.
-    assert!(talk(&terms(), &["DATA\r\n", &auth]).ends_with(GRANTED));
+    assert!(talk(&config(), &["DATA\r\n", &auth]).ends_with(GRANTED));
 }
 
 /// BDAT in its ways to fail: before it, its arguments' end, and how much comes behind.

@@ -6,9 +6,9 @@ use super::*;
 use crate::proto::Answer;
 use crate::proto::smtp::text::BareNewline;
 
-pub(super) fn port_25() -> Terms {
+pub(super) fn port_25() -> FrontConfig {
     let extensions = ["PIPELINING", "SIZE 1000", "8BITMIME", "SMTPUTF8", "DSN", "CHUNKING", "BINARYMIME", "STARTTLS"];
-    Terms { mechanisms: [].into(), extensions: extensions.map(Into::into).into(), ..clear() }
+    FrontConfig { mechanisms: [].into(), extensions: extensions.map(Into::into).into(), ..clear() }
 }
 
 /// Nobody is nowhere, everybody else gets everything; but who speaks of spam.
@@ -35,9 +35,9 @@ fn after_hello(transcript: &str) -> String {
     transcript.lines().skip(answer + 1).fold(String::new(), |text, line| text + line + "\n")
 }
 
-fn post_bare(terms: &Terms, rounds: &[&str]) -> String {
+fn post_bare(config: &FrontConfig, rounds: &[&str]) -> String {
     let rounds: Vec<_> = rounds.iter().map(|round| round.as_bytes()).collect();
-    cut::mail_front(|| Box::new(SmtpFront::taking_mail(terms.clone())), judge, clerk, &rounds)
+    cut::mail_front(|| Box::new(SmtpFront::taking_mail(config.clone())), judge, clerk, &rounds)
 }
 
 /// Without cuts.
@@ -78,9 +78,9 @@ fn only_what_can_be_kept_is_shown() {
     let expected =
         "250-mail.example.com\n250-PIPELINING\n250-SIZE 1000\n250-8BITMIME\n250-DSN\n250-CHUNKING\n250 STARTTLS\n";
     assert_eq!(hello, expected);
-    let mending = Terms { bare_newline: BareNewline::Normalize, ..port_25() };
+    let mending = FrontConfig { bare_newline: BareNewline::Normalize, ..port_25() };
     assert_eq!(post_bare(&mending, &["EHLO mx\r\n"]), expected.replace("250-CHUNKING\n", ""));
-    let none = Terms { extensions: [].into(), tls: Tls::Active, ..port_25() };
+    let none = FrontConfig { extensions: [].into(), tls: Tls::Active, ..port_25() };
     assert_eq!(post_bare(&none, &["EHLO mx\r\n"]), "250 mail.example.com\n");
 }
 
@@ -202,8 +202,8 @@ fn a_chunk_that_is_too_large_is_passed_over_or_ends_the_session() {
 
 #[test]
 fn where_no_chunks_are_shown_they_are_passed_over() {
-    let terms = Terms { bare_newline: BareNewline::Normalize, ..port_25() };
-    let transcript = post_bare(&terms, &["HELO x\r\n", MAIL, BOB, "BDAT 6 LAST\r\nQUIT\r\nDATA\r\n", ".\r\n"]);
+    let config = FrontConfig { bare_newline: BareNewline::Normalize, ..port_25() };
+    let transcript = post_bare(&config, &["HELO x\r\n", MAIL, BOB, "BDAT 6 LAST\r\nQUIT\r\nDATA\r\n", ".\r\n"]);
     let expected = "502 5.5.1 Not implemented.\n(data)\n354 Go on.\n(text \".\\r\\n\")\n250 2.0.0 Taken.\n";
     assert_eq!(transcript, format!("250 mail.example.com\n{MAIL_OK}{BOB_OK}{expected}"));
 }
@@ -214,7 +214,7 @@ fn a_message_that_says_that_it_is_too_large_is_refused_at_once() {
     let refused = "552 5.3.4 The message is too large.\n";
     assert_eq!(post(&["MAIL FROM:<a@b> SIZE=1001\r\n", MAIL]), format!("{refused}{MAIL_OK}"));
     for size in ["SIZE", "SIZE 0"] {
-        let any = Terms { extensions: [size.into()].into(), ..port_25() };
+        let any = FrontConfig { extensions: [size.into()].into(), ..port_25() };
         let transcript = post_bare(&any, &["HELO x\r\n", "MAIL FROM:<a@b> SIZE=18446744073709551615\r\n"]);
         assert!(transcript.ends_with(MAIL_OK), "{size}");
     }
@@ -259,12 +259,12 @@ fn a_line_without_its_cr_is_no_command() {
 fn nobody_logs_in_unless_that_is_configured() {
     let no = "502 5.5.1 Not implemented.\n";
     assert_eq!(post(&["AUTH PLAIN\r\n", &format!("AUTH PLAIN {ALICE}\r\n")]), format!("{no}{no}"));
-    let terms = Terms { mechanisms: [Mechanism::Plain].into(), tls: Tls::Active, ..port_25() };
+    let config = FrontConfig { mechanisms: [Mechanism::Plain].into(), tls: Tls::Active, ..port_25() };
     let auth = format!("AUTH PLAIN {ALICE}\r\nMAIL FROM:<x@y>\r\n");
-    let granted = after_hello(&post_bare(&terms, &["EHLO x\r\n", &auth]));
+    let granted = after_hello(&post_bare(&config, &["EHLO x\r\n", &auth]));
     let login = "(login plain alice password secret helo x)\n";
     assert_eq!(granted, format!("{login}{GRANTED}(rest \"MAIL FROM:<x@y>\\r\\n\")\n"));
-    let late = after_hello(&post_bare(&terms, &["EHLO x\r\n", MAIL, &auth]));
+    let late = after_hello(&post_bare(&config, &["EHLO x\r\n", MAIL, &auth]));
     let expected = "503 5.5.1 Not while a message is sent.\n503 5.5.1 One message at a time.\n";
     assert_eq!(late, format!("{MAIL_OK}{expected}"));
 }
@@ -274,7 +274,7 @@ fn who_is_vouched_for_is_a_user_and_who_is_not_is_a_stranger() {
     let sent = |name: &str| {
         let hello = format!("EHLO {name}\r\n");
         let rounds = [&*hello, "MAIL FROM:<a@b>\r\nRCPT TO:<bob@c>\r\n", "RSET\r\n", MAIL];
-        after_hello(&post_bare(&Terms { vouching: true, ..port_25() }, &rounds))
+        after_hello(&post_bare(&FrontConfig { vouching: true, ..port_25() }, &rounds))
     };
     assert_eq!(
         sent("alice"),

@@ -2,8 +2,8 @@
 
 use super::*;
 
-fn vouching() -> Terms {
-    Terms { vouching: true, ..clear() }
+fn vouching() -> FrontConfig {
+    FrontConfig { vouching: true, ..clear() }
 }
 
 /// After EHLO with this name, whose answer is left out.
@@ -73,6 +73,6 @@ fn who_was_refused_is_asked_about_again_but_not_for_ever() {
 #[test]
 fn a_login_of_its_own_goes_before() {
     let transcript =
-        talk(&Terms { vouching: true, ..terms() }, &[&format!("AUTH PLAIN {ALICE}\r\nMAIL FROM:<a@b>\r\n")]);
+        talk(&FrontConfig { vouching: true, ..config() }, &[&format!("AUTH PLAIN {ALICE}\r\nMAIL FROM:<a@b>\r\n")]);
     assert!(transcript.starts_with("(login plain alice password secret") && !transcript.contains("trusted"));
 }

@@ -11,31 +11,31 @@ use std::time::Duration;
 use atomic_waker::AtomicWaker;
 use tokio::time::Instant;
 
-/// Something with a pulse.
-pub trait Watched: Send + Sync {
+/// Something with a activity.
+pub trait HasActivity: Send + Sync {
     /// It.
-    fn pulse(&self) -> &Pulse;
+    fn activity(&self) -> &Activity;
 }
 
 /// See the module.
 #[derive(Debug)]
-pub struct Pulse {
+pub struct Activity {
     since: Instant,
     /// Milliseconds after `since`.
-    moved: AtomicU64,
+    last_active: AtomicU64,
     up: AtomicU64,
     down: AtomicU64,
     is_kicked: AtomicBool,
     waker: AtomicWaker,
 }
 
-impl Pulse {
+impl Activity {
     /// Of a session that begins now.
     #[must_use]
     pub fn new() -> Self {
         Self {
             since: Instant::now(),
-            moved: AtomicU64::new(0),
+            last_active: AtomicU64::new(0),
             up: AtomicU64::new(0),
             down: AtomicU64::new(0),
             is_kicked: AtomicBool::new(false),
@@ -50,11 +50,11 @@ impl Pulse {
     }
 
     /// So many more bytes, now. Only the session itself may say so: there is one writer.
-    pub fn beat(&self, up: u64, down: u64) {
+    pub fn record_bytes(&self, up: u64, down: u64) {
         self.up.store(self.up.load(Ordering::Relaxed) + up, Ordering::Relaxed);
         self.down.store(self.down.load(Ordering::Relaxed) + down, Ordering::Relaxed);
         let now = u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.moved.store(now, Ordering::Relaxed);
+        self.last_active.store(now, Ordering::Relaxed);
     }
 
     /// Bytes so far: from the client, from the back-end.
@@ -63,10 +63,10 @@ impl Pulse {
         (self.up.load(Ordering::Relaxed), self.down.load(Ordering::Relaxed))
     }
 
-    /// When something moved last, to the millisecond.
+    /// When something last_active last, to the millisecond.
     #[must_use]
-    pub fn moved(&self) -> Instant {
-        self.since + Duration::from_millis(self.moved.load(Ordering::Relaxed))
+    pub fn last_active(&self) -> Instant {
+        self.since + Duration::from_millis(self.last_active.load(Ordering::Relaxed))
     }
 
     /// Asks the session to end; from any thread, as often as one likes.
@@ -96,14 +96,14 @@ impl Pulse {
     }
 }
 
-impl Default for Pulse {
+impl Default for Activity {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl Watched for Pulse {
-    fn pulse(&self) -> &Pulse {
+impl HasActivity for Activity {
+    fn activity(&self) -> &Activity {
         self
     }
 }
@@ -115,27 +115,27 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_last_movement_is_where_the_clock_was() {
-        let pulse = Pulse::new();
+        let activity = Activity::new();
         tokio::time::advance(Duration::from_millis(1500)).await;
-        pulse.beat(3, 0);
+        activity.record_bytes(3, 0);
         tokio::time::advance(Duration::from_secs(9)).await;
-        assert_eq!(pulse.moved() - pulse.since(), Duration::from_millis(1500));
-        pulse.beat(1, 7);
-        assert_eq!(pulse.bytes(), (4, 7));
-        assert_eq!(pulse.moved(), Instant::now());
+        assert_eq!(activity.last_active() - activity.since(), Duration::from_millis(1500));
+        activity.record_bytes(1, 7);
+        assert_eq!(activity.bytes(), (4, 7));
+        assert_eq!(activity.last_active(), Instant::now());
     }
 
     #[tokio::test]
     async fn a_kick_wakes_who_waits_and_is_there_for_who_comes_later() {
-        let pulse = Arc::new(Pulse::new());
+        let activity = Arc::new(Activity::new());
         let waiting = tokio::spawn({
-            let pulse = pulse.clone();
-            async move { pulse.kicked().await }
+            let activity = activity.clone();
+            async move { activity.kicked().await }
         });
         tokio::task::yield_now().await;
-        let other = pulse.clone();
+        let other = activity.clone();
         std::thread::spawn(move || other.kick()).join().expect("a thread");
         waiting.await.expect("no panic");
-        pulse.kicked().await;
+        activity.kicked().await;
     }
 }

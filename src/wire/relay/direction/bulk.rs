@@ -4,11 +4,11 @@ use std::task::{Context, Poll};
 
 use tokio::net::TcpStream;
 
-use super::{Flow, Rest, State, Trouble, count};
-use crate::wire::splice::{Filled, Manner, Pipe};
+use super::{Direction, Pending, State, Trouble, count};
+use crate::wire::splice::{CopyMode, Filled, Pipe};
 use crate::wire::stream::Stream;
 
-impl Flow {
+impl Direction {
     /// One step by splice(2); `None` where it is not for this direction, or not just now.
     pub(super) fn poll_bulk(
         &mut self,
@@ -40,7 +40,7 @@ impl Flow {
             Poll::Ready(Err(error)) => return Some(Poll::Ready(Err(Trouble::Source(error)))),
             Poll::Ready(Ok(Filled::NotNow)) => return None,
             Poll::Ready(Ok(Filled::Never)) => {
-                self.manner = Manner::OnlyCopying;
+                self.manner = CopyMode::OnlyCopying;
                 return None;
             }
             Poll::Ready(Ok(Filled::With(0))) => self.state = State::Ending,
@@ -51,7 +51,7 @@ impl Flow {
                 match pipe.poll_drain(cx, to) {
                     Poll::Ready(Ok(())) => {}
                     Poll::Ready(Err(error)) => return Some(Poll::Ready(Err(Trouble::Sink(error)))),
-                    Poll::Pending => self.rest = Some(Box::new(Rest::Pipe(pipe))),
+                    Poll::Pending => self.rest = Some(Box::new(Pending::Pipe(pipe))),
                 }
             }
         }

@@ -9,20 +9,20 @@ use tokio::io::AsyncWrite;
 
 mod bulk;
 mod farewell;
-mod rest;
+mod pending;
 
-use rest::{Rest, kept};
+use pending::{Pending, kept};
 
 use crate::wire::scratch;
-use crate::wire::splice::Manner;
+use crate::wire::splice::CopyMode;
 use crate::wire::stream::Stream;
 
 /// One direction.
-pub(super) struct Flow {
+pub(super) struct Direction {
     state: State,
-    manner: Manner,
+    manner: CopyMode,
     /// Read, but not taken by the other side yet; boxed, since it is rare.
-    rest: Option<Box<Rest>>,
+    rest: Option<Box<Pending>>,
     /// Something was written that may still be inside TLS.
     unflushed: bool,
     /// Whether what was passed on ends a line; not known, so `false`, where the kernel has passed it on.
@@ -38,7 +38,7 @@ pub(super) enum State {
 }
 
 /// One direction's turn: how it is to go, and what came of it.
-pub(super) struct Turn {
+pub(super) struct PollBudget {
     /// Bytes that are read at once.
     buffer: usize,
     /// If the direction ends now, with fewer fresh bytes than this, both sockets are closed with it.
@@ -48,7 +48,7 @@ pub(super) struct Turn {
     pub(super) trouble: Option<Trouble>,
 }
 
-impl Turn {
+impl PollBudget {
     pub(super) const fn new(buffer: usize, last_below: u32) -> Self {
         Self { buffer, last_below, fresh: 0, trouble: None }
     }
@@ -65,8 +65,8 @@ pub(super) enum Trouble {
     Sink(io::Error),
 }
 
-impl Flow {
-    pub(super) fn starting_with(heard: &BytesMut, manner: Manner) -> Self {
+impl Direction {
+    pub(super) fn starting_with(heard: &BytesMut, manner: CopyMode) -> Self {
         let at_border = heard.last().is_none_or(|&byte| byte == b'\n');
         Self { state: State::Open, manner, rest: kept(heard), unflushed: false, at_border }
     }
@@ -106,7 +106,7 @@ impl Flow {
         cx: &mut Context<'_>,
         from: &mut Stream,
         to: &mut Stream,
-        turn: &mut Turn,
+        turn: &mut PollBudget,
     ) -> Poll<()> {
         for _ in 0..STEPS {
             let room = TURN.saturating_sub(turn.fresh) as usize;
@@ -138,7 +138,7 @@ impl Flow {
         cx: &mut Context<'_>,
         from: &mut Stream,
         to: &mut Stream,
-        turn: &mut Turn,
+        turn: &mut PollBudget,
         room: usize,
     ) -> Poll<Result<(), Trouble>> {
         ready!(self.poll_deliver(cx, to)).map_err(Trouble::Sink)?;

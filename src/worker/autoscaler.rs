@@ -1,10 +1,10 @@
-//! When to have more workers, and when fewer: decided from their loads, beat by beat.
+//! When to have more workers, and when fewer: decided from their loads, observe by observe.
 
 use crate::config::Threads;
 
-/// Counts beats of one kind in succession, so that a moment's load changes nothing.
+/// Counts observations of one kind in succession, so that a moment's load changes nothing.
 #[derive(Debug)]
-pub(super) struct Rhythm {
+pub(super) struct Autoscaler {
     threads: Threads,
     busy: u32,
     idle: u32,
@@ -18,13 +18,13 @@ pub(super) enum Change {
     Shrink,
 }
 
-impl Rhythm {
+impl Autoscaler {
     pub(super) fn new(threads: Threads) -> Self {
         Self { threads, busy: 0, idle: 0 }
     }
 
     /// `loads`: one figure from 0 to 1 for each worker that accepts.
-    pub(super) fn beat(&mut self, loads: &[f64]) -> Change {
+    pub(super) fn observe(&mut self, loads: &[f64]) -> Change {
         let all_busy = loads.iter().all(|&load| load >= BUSY);
         #[allow(clippy::cast_precision_loss)] // at most 1024
         let fit_in_one_less = loads.iter().sum::<f64>() < ROOMY * (loads.len() as f64 - 1.0);
@@ -52,37 +52,37 @@ const SHRINK_AFTER: u32 = 15;
 mod tests {
     use super::*;
 
-    fn beats(rhythm: &mut Rhythm, loads: &[f64], times: u32) -> Vec<Change> {
-        (0..times).map(|_| rhythm.beat(loads)).collect()
+    fn observations(autoscaler: &mut Autoscaler, loads: &[f64], times: u32) -> Vec<Change> {
+        (0..times).map(|_| autoscaler.observe(loads)).collect()
     }
 
     #[test]
     fn three_busy_beats_in_succession_bring_another_worker_but_not_beyond_the_maximum() {
-        let mut rhythm = Rhythm::new(Threads { min: 1, max: 2 });
-        assert_eq!(beats(&mut rhythm, &[0.9], 2), [Change::None; 2]);
-        assert_eq!(rhythm.beat(&[0.7]), Change::None, "a pause starts the count anew");
-        assert_eq!(beats(&mut rhythm, &[0.9], 3), [Change::None, Change::None, Change::Grow]);
-        assert!(beats(&mut rhythm, &[1.0, 1.0], 100).iter().all(|&change| change == Change::None));
+        let mut autoscaler = Autoscaler::new(Threads { min: 1, max: 2 });
+        assert_eq!(observations(&mut autoscaler, &[0.9], 2), [Change::None; 2]);
+        assert_eq!(autoscaler.observe(&[0.7]), Change::None, "a pause starts the count anew");
+        assert_eq!(observations(&mut autoscaler, &[0.9], 3), [Change::None, Change::None, Change::Grow]);
+        assert!(observations(&mut autoscaler, &[1.0, 1.0], 100).iter().all(|&change| change == Change::None));
     }
 
     #[test]
     fn one_idle_worker_among_busy_ones_is_enough() {
-        let mut rhythm = Rhythm::new(Threads { min: 1, max: 4 });
-        assert!(beats(&mut rhythm, &[1.0, 0.1], 100).iter().all(|&change| change != Change::Grow));
+        let mut autoscaler = Autoscaler::new(Threads { min: 1, max: 4 });
+        assert!(observations(&mut autoscaler, &[1.0, 0.1], 100).iter().all(|&change| change != Change::Grow));
     }
 
     #[test]
     fn a_worker_retires_when_the_others_could_do_its_work_but_not_below_the_minimum() {
-        let mut rhythm = Rhythm::new(Threads { min: 1, max: 4 });
-        let changes = beats(&mut rhythm, &[0.2, 0.1], SHRINK_AFTER);
+        let mut autoscaler = Autoscaler::new(Threads { min: 1, max: 4 });
+        let changes = observations(&mut autoscaler, &[0.2, 0.1], SHRINK_AFTER);
         assert_eq!(changes.last(), Some(&Change::Shrink));
         assert_eq!(changes.iter().filter(|&&change| change == Change::Shrink).count(), 1);
-        assert!(beats(&mut rhythm, &[0.0], 100).iter().all(|&change| change == Change::None));
+        assert!(observations(&mut autoscaler, &[0.0], 100).iter().all(|&change| change == Change::None));
     }
 
     #[test]
     fn between_busy_and_idle_nothing_changes() {
-        let mut rhythm = Rhythm::new(Threads { min: 1, max: 4 });
-        assert!(beats(&mut rhythm, &[0.6, 0.5], 100).iter().all(|&change| change == Change::None));
+        let mut autoscaler = Autoscaler::new(Threads { min: 1, max: 4 });
+        assert!(observations(&mut autoscaler, &[0.6, 0.5], 100).iter().all(|&change| change == Change::None));
     }
 }

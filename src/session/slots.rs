@@ -12,18 +12,18 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Users whose logins are being looked after; no longer than these logins are many.
 #[derive(Debug, Default)]
-pub struct Turns(Mutex<HashMap<(Box<str>, IpAddr), u32>>);
+pub struct ConcurrentLogins(Mutex<HashMap<(Box<str>, IpAddr), u32>>);
 
 /// One login being looked after; dropping it gives the place back.
 #[derive(Debug)]
-pub(super) struct Turn<'t> {
-    turns: &'t Turns,
+pub(super) struct LoginSlot<'t> {
+    turns: &'t ConcurrentLogins,
     key: (Box<str>, IpAddr),
 }
 
-impl Turns {
+impl ConcurrentLogins {
     /// `None` = [`AT_ONCE`] of this user from this address are being looked after already.
-    pub(super) fn take(&self, user: &str, address: IpAddr) -> Option<Turn<'_>> {
+    pub(super) fn take(&self, user: &str, address: IpAddr) -> Option<LoginSlot<'_>> {
         let key: (Box<str>, IpAddr) = (user.into(), address);
         let mut turns = self.lock();
         let taken = turns.entry(key.clone()).or_default();
@@ -31,7 +31,7 @@ impl Turns {
             return None;
         }
         *taken += 1;
-        Some(Turn { turns: self, key })
+        Some(LoginSlot { turns: self, key })
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<(Box<str>, IpAddr), u32>> {
@@ -39,7 +39,7 @@ impl Turns {
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for LoginSlot<'_> {
     fn drop(&mut self) {
         let mut turns = self.turns.lock();
         if let Some(taken) = turns.get_mut(&self.key) {
@@ -60,7 +60,7 @@ mod tests {
 
     #[test]
     fn the_logins_of_one_user_from_one_address_are_limited_and_no_others() {
-        let turns = Turns::default();
+        let turns = ConcurrentLogins::default();
         let [here, elsewhere] = [1, 2].map(|last| IpAddr::from([192, 0, 2, last]));
         let mut held: Vec<_> = (0..AT_ONCE).map(|_| turns.take("alice", here).expect("room")).collect();
         assert!(turns.take("alice", here).is_none());

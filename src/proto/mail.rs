@@ -13,15 +13,15 @@ use super::smtp::refusal_of_mail;
 
 /// What a front needs that takes messages by itself.
 ///
-/// Each is answered by [`Front::answer`](super::Front::answer), once; but [`Post::Data`] once more at the message's end,
-/// and [`Post::GiveUp`] never. A transaction is over with its last answer: with any answer to [`Post::Data`] but 354,
-/// with the one at the message's end, and with any answer to [`Post::Chunk`] but 250 to one that is not the last; and
+/// Each is answered by [`Front::answer`](super::Front::answer), once; but [`MailRequest::Data`] once more at the message's end,
+/// and [`MailRequest::GiveUp`] never. A transaction is over with its last answer: with any answer to [`MailRequest::Data`] but 354,
+/// with the one at the message's end, and with any answer to [`MailRequest::Chunk`] but 250 to one that is not the last; and
 /// with [`Need::Close`](super::Need::Close). The front says nothing more of it then, and whatever a back-end knows of it
 /// is to be dropped.
 ///
 /// An answer that fits nowhere (354 to a recipient, 250 to DATA) is told as a 451 of our own.
 #[derive(Debug)]
-pub enum Post {
+pub enum MailRequest {
     /// RCPT: may this recipient have the message? The `Arc` is the same for all recipients of one transaction.
     Recipient(Arc<Mail>, Recipient),
     /// DATA, behind at least one accepted recipient. Answered first with 354, or a refusal; after 354 the text in

@@ -8,20 +8,20 @@ use super::record::Record;
 use super::{Ending, Session};
 use crate::config::{Cleartext, ListenerTls, Service};
 use crate::proto::smtp::pipelining::{PIPELINED, SYNCHRONIZATION, UnauthorizedPipelining};
-use crate::proto::{Front, Protocol, Terms, Tls};
+use crate::proto::{Front, FrontConfig, Protocol, Tls};
 use crate::wire::{Lost, Wire};
 
 /// What a listener with implicit TLS says first, to everyone.
 #[must_use]
 pub fn greeting(hostname: &Arc<str>, service: &Service) -> Box<[u8]> {
     let mut words = Vec::new();
-    service.protocol.front(terms(hostname, service, Tls::Active, false)).greet(&mut words);
+    service.protocol.front(config(hostname, service, Tls::Active, false)).greet(&mut words);
     words.into()
 }
 
 /// What is known without a client.
-fn terms(hostname: &Arc<str>, service: &Service, tls: Tls, cleartext: bool) -> Terms {
-    Terms {
+fn config(hostname: &Arc<str>, service: &Service, tls: Tls, cleartext: bool) -> FrontConfig {
+    FrontConfig {
         hostname: hostname.clone(),
         greeting: service.greeting.clone(),
         mechanisms: service.mechanisms.clone(),
@@ -42,7 +42,7 @@ impl Session {
     /// Only what has come by now counts: we greet at once, so a client in a hurry is seldom faster. With implicit TLS the
     /// greeting goes ahead of all that a client can say inside it, so there is nothing to look at.
     pub(super) async fn expects_silence(&self, wire: &mut Wire) -> Result<(), Ending> {
-        let policy = self.entrance.service.unauthorized_pipelining;
+        let policy = self.context.service.unauthorized_pipelining;
         if policy == UnauthorizedPipelining::Allow || policy.bears(wire.has_unread()) {
             return Ok(());
         }
@@ -54,14 +54,14 @@ impl Session {
 
     /// One that has heard nothing yet.
     pub(super) fn front(&self, record: &Record) -> Box<dyn Front> {
-        self.entrance.protocol().front(self.terms(record.client()))
+        self.context.protocol().front(self.config(record.client()))
     }
 
-    fn terms(&self, client: SocketAddr) -> Terms {
-        let service = &self.entrance.service;
+    fn config(&self, client: SocketAddr) -> FrontConfig {
+        let service = &self.context.service;
         // A balancer's own loopback address says nothing of who is behind it, even when it speaks for itself.
-        let at_home = self.entrance.proxy_protocol.is_none() && client.ip().is_loopback();
-        let tls = match self.entrance.tls {
+        let at_home = self.context.proxy_protocol.is_none() && client.ip().is_loopback();
+        let tls = match self.context.tls {
             ListenerTls::None => Tls::Unavailable,
             ListenerTls::StartTls => Tls::Offered,
             ListenerTls::Implicit => Tls::Active,
@@ -71,10 +71,10 @@ impl Session {
             Cleartext::Loopback => at_home,
             Cleartext::Always => true,
         };
-        Terms {
-            extensions: self.parts.backends.extensions(self.entrance.protocol()),
-            vouching: self.entrance.protocol().login() == Protocol::Submission && self.parts.registry.is_kept(),
-            ..terms(&self.parts.hostname, service, tls, cleartext)
+        FrontConfig {
+            extensions: self.parts.backends.extensions(self.context.protocol()),
+            vouching: self.context.protocol().login() == Protocol::Submission && self.parts.registry.is_kept(),
+            ..config(&self.parts.hostname, service, tls, cleartext)
         }
     }
 }

@@ -11,17 +11,17 @@ use crate::wire::splice::Pipe;
 use crate::wire::stream::Stream;
 
 /// Never empty; a pipe only where both sides are plain.
-pub(super) enum Rest {
+pub(super) enum Pending {
     Bytes(Bytes),
     Pipe(Pipe),
 }
 
 /// A copy of the bytes; boxed, since it is rare and an idle session pays for the place.
-pub(super) fn kept(bytes: &[u8]) -> Option<Box<Rest>> {
-    (!bytes.is_empty()).then(|| Box::new(Rest::Bytes(Bytes::copy_from_slice(bytes))))
+pub(super) fn kept(bytes: &[u8]) -> Option<Box<Pending>> {
+    (!bytes.is_empty()).then(|| Box::new(Pending::Bytes(Bytes::copy_from_slice(bytes))))
 }
 
-impl Rest {
+impl Pending {
     /// Ready when all of it is written.
     pub(super) fn poll_deliver(&mut self, cx: &mut Context<'_>, to: &mut Stream) -> Poll<io::Result<()>> {
         match (self, to) {

@@ -6,10 +6,10 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::AsyncWrite;
 
-use super::{Flow, State};
+use super::{Direction, State};
 use crate::wire::stream::Stream;
 
-impl Flow {
+impl Direction {
     /// `close_notify` and FIN. Where it is the last that is said, close(2) is next and says FIN too.
     pub(super) fn poll_farewell(
         &mut self,

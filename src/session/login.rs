@@ -28,14 +28,14 @@ impl From<Forbidden> for LoginFailure {
 }
 
 impl Session {
-    pub(super) async fn host(&self, login: &Login, record: &mut Record) -> Result<LoggedIn, LoginFailure> {
+    pub(super) async fn log_in(&self, login: &Login, record: &mut Record) -> Result<LoggedIn, LoginFailure> {
         record.asks_for(&login.user);
         let found = match login.credential {
             Credential::Trusted => self.vouched(record).await?,
             Credential::Password(_) | Credential::Token(..) | Credential::Master { .. } | Credential::Nobody => {
                 match self.find(login, record).await {
                     Err(denied) if denied.denial == Denial::BadCredentials => {
-                        self.entrance.refusals.imitate().await;
+                        self.context.refusals.imitate().await;
                         return Err(denied);
                     }
                     found => found?,
@@ -45,22 +45,22 @@ impl Session {
         let (user, route) = found;
         record.set_user(user.shared_name());
         // Of one address: a stranger elsewhere who guesses must not keep the user out.
-        let Some(_turn) = self.parts.turns.take(user.name(), record.counted_as()) else {
+        let Some(_turn) = self.parts.logins_under_way.take(user.name(), record.counted_as()) else {
             let why = "too many logins of this user from this address at once, or a loop";
             return Err(LoginFailure::new(Denial::Limit, Stage::LoggingIn, why));
         };
         let (asked, route) = (Instant::now(), self.relayed(login, &user, route));
-        let hosted = self.lodge(login, &user, &route, record).await;
-        if hosted.as_ref().is_err_and(|denied| denied.denial == Denial::BadCredentials) {
-            self.entrance.refusals.took(asked.elapsed()).await;
+        let logged_in = self.check_and_log_in(login, &user, &route, record).await;
+        if logged_in.as_ref().is_err_and(|denied| denied.denial == Denial::BadCredentials) {
+            self.context.refusals.took(asked.elapsed()).await;
         }
-        if hosted.as_ref().is_err_and(|denied| denied.denial.counts_as_failed_login()) {
+        if logged_in.as_ref().is_err_and(|denied| denied.denial.counts_as_failed_login()) {
             self.parts.roster.failed(&user.shared_name(), record.client().ip());
         }
-        let hosted = hosted?;
+        let logged_in = logged_in?;
         // Only now: whoever has not shown a password takes none of the user's places.
-        record.sits_down(&self.parts.registry, self.entrance.service.user_limits).await?;
-        Ok(hosted)
+        record.sits_down(&self.parts.registry, self.context.service.user_limits).await?;
+        Ok(logged_in)
     }
 
     /// Who this is, as the directory says, and where they live.
@@ -72,7 +72,7 @@ impl Session {
         let found =
             directory.find(&asked).await.map_err(|e| LoginFailure::new(Denial::Unavailable, Stage::Directory, e))?;
         let route = found.ok_or_else(|| LoginFailure::new(Denial::BadCredentials, Stage::Directory, "unknown user"))?;
-        if route.host.is_none() && self.entrance.service.check == PasswordCheck::Backend {
+        if route.host.is_none() && self.context.service.check == PasswordCheck::Backend {
             // Nobody can check the password, and a stranger is not to learn who has an entry.
             return Err(LoginFailure::new(Denial::BadCredentials, Stage::Directory, NO_HOST));
         }
@@ -80,20 +80,20 @@ impl Session {
     }
 
     fn may_log_in(&self, user: &User, route: &Route) -> Result<(), LoginFailure> {
-        let protocol = self.entrance.protocol().login();
+        let protocol = self.context.protocol().login();
         Ok(may_use(&self.parts.registry, user.name(), route, protocol)?)
     }
 
     /// Checks the password at the directory, at a server, or both; and whether the user may log in as soon as the
     /// password was right, for until then nobody is to learn more than of a wrong one.
-    async fn lodge(
+    async fn check_and_log_in(
         &self,
         login: &Login,
         user: &User,
         route: &Route,
         record: &mut Record,
     ) -> Result<LoggedIn, LoginFailure> {
-        let is_proven = match (self.entrance.service.check, &login.credential) {
+        let is_proven = match (self.context.service.check, &login.credential) {
             (_, Credential::Trusted) => true,
             (PasswordCheck::Backend, _) => false,
             (PasswordCheck::Directory | PasswordCheck::Both, _) => {
@@ -104,19 +104,19 @@ impl Session {
         };
         if is_proven {
             self.may_log_in(user, route)?;
-        } else if let Err(why @ NotPermitted::Unavailable(_)) = route.permits(self.entrance.protocol().login()) {
+        } else if let Err(why @ NotPermitted::Unavailable(_)) = route.permits(self.context.protocol().login()) {
             // The mailbox may be moving: its server is left alone, although a stranger learns that there is one.
             return Err(Forbidden::from(why).into());
         }
-        let hosted = self.log_in(login, user, route, record).await?;
+        let logged_in = self.log_in_at_a_server(login, user, route, record).await?;
         if !is_proven {
             self.may_log_in(user, route)?;
         }
-        Ok(hosted)
+        Ok(logged_in)
     }
 
     /// At the user's server, or at one that may stand in for it.
-    async fn log_in(
+    async fn log_in_at_a_server(
         &self,
         login: &Login,
         user: &User,
@@ -133,7 +133,7 @@ impl Session {
             return Err(LoginFailure::new(Denial::Misconfigured, Stage::Routing, why));
         };
         let request = LoginRequest {
-            protocol: self.entrance.protocol().login(),
+            protocol: self.context.protocol().login(),
             hostname: &self.parts.hostname,
             given_name: user.given(),
             backend_name: route.user.as_deref(),
