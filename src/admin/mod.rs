@@ -27,6 +27,7 @@ mod acted_on;
 mod acts;
 mod api;
 mod directory;
+mod expiry;
 mod failures;
 mod guard;
 mod named;

@@ -204,7 +204,7 @@ mod tests {
         let counted = ["connected", "failed", "timed_out", "tls_failed", "loop"]
             .into_iter()
             .find(|outcome| metrics.backend_connects.with_label_values(&["mail1.example.com", *outcome]).get() > 0);
-        let problem = server.reached().first().and_then(|reached| reached.problem.as_deref().map(str::to_owned));
+        let problem = server.reached().first().and_then(|reached| reached.problem().map(ToString::to_string));
         (server.state(), problem, counted.unwrap_or("nothing"))
     }
 

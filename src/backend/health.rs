@@ -12,7 +12,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
@@ -35,6 +35,8 @@ pub(super) struct Health {
 struct Last {
     /// Why the last attempt failed, if it did.
     problem: Option<Arc<str>>,
+    /// When the first attempt failed since one was answered.
+    down_since: Option<SystemTime>,
     /// When an attempt was answered last.
     answered: Option<Instant>,
     tried: Option<Instant>,
@@ -84,27 +86,56 @@ enum Recheck {
     Running,
 }
 
-/// A protocol by which a server was tried.
+/// A protocol by which clients are led to a server, or by which it was tried.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reached {
     /// By which protocol.
     pub protocol: Protocol,
     /// At which port of the server.
     pub port: u16,
-    /// Why the last attempt failed; `None` = the server answered it.
-    pub problem: Option<Arc<str>>,
+    /// What the last attempt came to.
+    pub last: LastAttempt,
 }
 
-/// How a server is, by all protocols together.
+impl Reached {
+    /// Why the last attempt failed, if it did.
+    #[must_use]
+    pub const fn problem(&self) -> Option<&Arc<str>> {
+        match &self.last {
+            LastAttempt::NotTried | LastAttempt::Answered => None,
+            LastAttempt::Failed { why, .. } => Some(why),
+        }
+    }
+}
+
+/// What the last attempt by a protocol came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LastAttempt {
+    /// There was none since the gateway started.
+    NotTried,
+    /// The server answered it.
+    Answered,
+    /// It failed, as all have since this time.
+    Failed {
+        /// Since when.
+        since: SystemTime,
+        /// In words for an operator.
+        why: Arc<str>,
+    },
+}
+
+/// How a server is, by all protocols of the listeners together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
     /// Nobody has tried it yet.
     Unknown,
-    /// It answered by every protocol by which it was tried last.
+    /// It answered the last attempt by each of them.
     Up,
-    /// By some protocols it did not.
+    /// It answered the last attempt by each of those by which it was tried; by others nobody has tried it yet.
+    PartlyTried,
+    /// By some the last attempt failed; by others it was answered, or there was none yet.
     Degraded,
-    /// By none.
+    /// By each of them the last attempt failed.
     Down,
 }
 
@@ -115,18 +146,27 @@ impl State {
         match self {
             Self::Unknown => "unknown",
             Self::Up => "up",
+            Self::PartlyTried => "partly_tried",
             Self::Degraded => "degraded",
             Self::Down => "down",
         }
     }
 
     pub(super) fn of(reached: &[Reached]) -> Self {
-        let down = reached.iter().filter(|one| one.problem.is_some()).count();
-        match (reached.len(), down) {
-            (0, _) => Self::Unknown,
-            (_, 0) => Self::Up,
-            (tried, down) if down < tried => Self::Degraded,
-            (..) => Self::Down,
+        let (mut not_tried, mut up, mut down) = (0, 0, 0);
+        for one in reached {
+            *match one.last {
+                LastAttempt::NotTried => &mut not_tried,
+                LastAttempt::Answered => &mut up,
+                LastAttempt::Failed { .. } => &mut down,
+            } += 1;
+        }
+        match (not_tried, up, down) {
+            (_, 0, 0) => Self::Unknown,
+            (0, _, 0) => Self::Up,
+            (_, _, 0) => Self::PartlyTried,
+            (0, 0, _) => Self::Down,
+            (..) => Self::Degraded,
         }
     }
 }
@@ -169,6 +209,7 @@ impl Health {
             Some(_) if last.answered.is_some_and(|answered| answered > started) => {}
             Some((problem, sign)) => {
                 last.problem = Some(problem.into());
+                last.down_since = last.down_since.or_else(|| Some(SystemTime::now()));
                 last.reach = last.reach.after(sign);
                 last.recheck = match (sign, last.recheck) {
                     (Sign::Spoke, _) => Recheck::Unneeded,
@@ -227,9 +268,13 @@ impl Health {
         }
     }
 
-    /// The protocols that were tried, each with why the last attempt failed.
-    pub(super) fn known(&self) -> Vec<(Protocol, Option<Arc<str>>)> {
-        self.lock().iter().map(|(protocol, last)| (*protocol, last.problem.clone())).collect()
+    /// What the last attempt by each protocol came to, of those that were tried.
+    pub(super) fn known(&self) -> BTreeMap<Protocol, LastAttempt> {
+        let came_to = |last: &Last| match (&last.problem, last.down_since) {
+            (Some(why), Some(since)) => LastAttempt::Failed { since, why: why.clone() },
+            _ => LastAttempt::Answered,
+        };
+        self.lock().iter().map(|(protocol, last)| (*protocol, came_to(last))).collect()
     }
 
     /// Whether anybody has tried it since.
@@ -244,8 +289,8 @@ impl Health {
 
 impl Drop for Health {
     fn drop(&mut self) {
-        for (protocol, problem) in self.known() {
-            if problem.is_some() {
+        for (protocol, last) in self.known() {
+            if let LastAttempt::Failed { .. } = last {
                 self.series.moved(protocol, Change::UpAgain);
             }
         }

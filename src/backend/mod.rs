@@ -29,7 +29,7 @@ mod series;
 mod server;
 
 pub use failover::{LoggedIn, LoginRequest};
-pub use health::{Reached, State};
+pub use health::{LastAttempt, Reached, State};
 pub use lease::Lease;
 pub use server::Server;
 

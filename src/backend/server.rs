@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rustls::pki_types::ServerName;
 use tokio::time::Instant;
 
-use super::health::{Change, Health, Reached, Sign, State};
+use super::health::{Change, Health, LastAttempt, Reached, Sign, State};
 use super::lease::Places;
 use super::offers::Offered;
 use super::resolve::Resolved;
@@ -131,11 +131,14 @@ impl Server {
         self.settings.name()
     }
 
-    /// How it is by each protocol by which it was tried.
+    /// How it is by each protocol by which clients are led here, or by which it was tried.
     #[must_use]
     pub fn reached(&self) -> Vec<Reached> {
-        let known = self.health.known().into_iter();
-        known.map(|(protocol, problem)| Reached { protocol, port: self.port(protocol), problem }).collect()
+        let mut known = self.health.known();
+        for served in &self.settings.config.served {
+            known.entry(*served).or_insert(LastAttempt::NotTried);
+        }
+        known.into_iter().map(|(protocol, last)| Reached { protocol, port: self.port(protocol), last }).collect()
     }
 
     /// How it is by all of them.
@@ -148,7 +151,7 @@ impl Server {
     #[must_use]
     pub fn is_down(&self) -> bool {
         match self.state() {
-            State::Unknown | State::Up => false,
+            State::Unknown | State::Up | State::PartlyTried => false,
             State::Degraded | State::Down => true,
         }
     }

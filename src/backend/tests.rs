@@ -29,6 +29,7 @@ fn pool(name: &str, servers: &[&str], matches: &[&str]) -> config::Pool {
         storage: Storage::Shared,
         retry: 1,
         only_relays: false,
+        served: Vec::new(),
     }
 }
 

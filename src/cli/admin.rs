@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 
 use super::remote::{Remote, part};
 use super::say;
-use super::table::{ago, bytes, shown, table, utc};
+use super::table::{ago, bytes, shown, table};
+use crate::directory::NameProblem;
 
 /// Which sessions.
 #[derive(Debug, Args)]
@@ -29,13 +30,13 @@ pub(super) struct Which {
 #[group(required = true, multiple = false)]
 pub(super) struct Whom {
     /// All of this user.
-    #[arg(value_name = "USER")]
+    #[arg(value_name = "USER", value_parser = user_name)]
     name: Option<String>,
     /// One session, by its id.
     #[arg(long, value_name = "ID")]
     session: Option<String>,
     /// The same as USER.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = user_name)]
     user: Option<String>,
     /// All from this IP address.
     #[arg(long, value_name = "ADDRESS")]
@@ -43,6 +44,12 @@ pub(super) struct Whom {
     /// All at this server.
     #[arg(long, value_name = "SERVER")]
     backend: Option<String>,
+}
+
+/// A user's name as it was typed. An empty one would be none in the API's paths; what else is wrong with a name, the gateway
+/// says.
+pub(super) fn user_name(text: &str) -> Result<String, NameProblem> {
+    if text.is_empty() { Err(NameProblem::Empty) } else { Ok(text.to_owned()) }
 }
 
 pub(super) fn who(remote: &Remote, which: &Which) -> anyhow::Result<()> {
@@ -119,7 +126,7 @@ fn note(done: &Value) -> String {
 }
 
 /// Behind what is of one gateway, though there may be others.
-const PARTIAL: &str = " (of this gateway only: the registry's store is away)";
+pub(super) const PARTIAL: &str = " (of this gateway only: the registry's store is away)";
 
 pub(super) fn kick(remote: &Remote, whom: &Whom) -> anyhow::Result<()> {
     let user = whom.name.as_ref().or(whom.user.as_ref());
@@ -140,6 +147,7 @@ pub(super) fn kick(remote: &Remote, whom: &Whom) -> anyhow::Result<()> {
 #[derive(Debug, Args)]
 pub(super) struct Switch {
     /// The user's name.
+    #[arg(value_parser = user_name)]
     user: String,
     /// One that users log in by: imap, pop3, or submission.
     protocol: String,
@@ -230,49 +238,6 @@ pub(super) fn ips(remote: &Remote, name: &str) -> anyhow::Result<()> {
     say(&format!("{}{note}", addresses(one)))
 }
 
-pub(super) fn status(remote: &Remote) -> anyhow::Result<()> {
-    let (status, servers) = (&remote.get("/status")?, &remote.get("/backends")?);
-    if remote.json {
-        return print_json(&json!({ "status": status, "backends": at(servers, "backends") }));
-    }
-    let count = |each: &Value| format!("{} {}", shown(at(each, "protocol")), shown(at(each, "sessions")));
-    let sessions: Vec<String> = at(status, "sessions").as_array().into_iter().flatten().map(count).collect();
-    let stopping = if at(status, "stopping") == true { ", stopping" } else { "" };
-    let directory = directory(at(status, "directory"));
-    let registry = match (at(status, "registry_up") == true, at(status, "registry_kept") == true) {
-        (true, true) => "its store (registry.store) answers",
-        (true, false) => "kept in memory, until a restart (registry.store is memory)",
-        (false, _) => "its store (registry.store) does not answer",
-    };
-    let node = |each: &Value| format!("{} ({})", shown(at(each, "node")), shown(at(each, "sessions")));
-    let nodes: Vec<String> = at(status, "nodes").as_array().into_iter().flatten().map(node).collect();
-    let gateways = match (at(status, "partial") == true, nodes.len()) {
-        (true, _) => format!("gateways   {}{PARTIAL}\n", nodes.join(", ")),
-        (false, 0 | 1) => String::new(),
-        (false, _) => format!("gateways   {}\n", nodes.join(", ")),
-    };
-    let server = |one: &Value| {
-        let text = |key| shown(at(one, key));
-        vec![text("name"), text("pool"), text("address"), how(one), text("connections"), text("max_connections")]
-    };
-    let head = ["BACK-END", "POOL", "ADDRESS", "STATE", "CONNECTIONS", "LIMIT"];
-    say(&format!(
-        "{}, Portcullis {}{stopping}\nsessions   {}\n{gateways}directory  {directory}\nregistry   {registry}\n\n{}",
-        shown(at(status, "hostname")),
-        shown(at(status, "version")),
-        sessions.join(", "),
-        table(&head, &rows(at(servers, "backends"), server)),
-    ))
-}
-
-/// The state of a back-end: by which protocols it is down, where it is not so by all.
-fn how(server: &Value) -> String {
-    let state = shown(at(server, "state"));
-    let protocols = at(server, "protocols").as_array().into_iter().flatten();
-    let down = protocols.filter(|one| at(one, "state") == "down").map(|one| shown(at(one, "protocol")));
-    if state == "degraded" { format!("{} down", down.collect::<Vec<_>>().join(", ")) } else { state }
-}
-
 /// What the directory says of a user, in one line.
 fn directory_answer(answer: &Value) -> String {
     let problem = shown(at(answer, "problem"));
@@ -305,29 +270,6 @@ fn refused_logins(user: &Value) -> String {
     if refused.is_empty() { String::new() } else { format!("{}\n", table(&head, &refused)) }
 }
 
-/// Its state, and one line a source where there are several and one of them does not answer.
-fn directory(directory: &Value) -> String {
-    let reach = |one: &Value| match at(one, "state").as_str() {
-        Some("answers") => "answers".to_owned(),
-        Some("away") => format!("away since {} ({} ago)", utc(at(one, "since")), ago(at(one, "since"))),
-        Some("never_answered") => "never answered".to_owned(),
-        _ => "-".to_owned(),
-    };
-    let why = |one: &Value| match at(one, "reason") {
-        Value::Null => String::new(),
-        reason => format!(": {}", shown(reason)),
-    };
-    let serving = match (at(directory, "state").as_str(), at(directory, "remembered_users").as_u64()) {
-        (Some("away"), Some(1)) => ", serving 1 remembered user".to_owned(),
-        (Some("away"), Some(count)) => format!(", serving {count} remembered users"),
-        _ => String::new(),
-    };
-    let sources = at(directory, "sources").as_array().map_or(&[][..], Vec::as_slice);
-    let listed = if sources.len() > 1 && at(directory, "state") != "answers" { sources } else { &[] };
-    let line = |one: &Value| format!("\n           {} {}{}", shown(at(one, "source")), reach(one), why(one));
-    format!("{}{serving}{}{}", reach(directory), why(directory), listed.iter().map(line).collect::<String>())
-}
-
 /// How many, and the last of them if there was one.
 fn failures(failed: &Value) -> String {
     let count = shown(at(failed, "count"));
@@ -343,11 +285,11 @@ fn addresses(user: &Value) -> String {
 }
 
 /// What an older gateway does not say is nothing.
-fn at<'v>(value: &'v Value, key: &str) -> &'v Value {
+pub(super) fn at<'v>(value: &'v Value, key: &str) -> &'v Value {
     value.get(key).unwrap_or(&Value::Null)
 }
 
-fn rows(list: &Value, row: impl Fn(&Value) -> Vec<String>) -> Vec<Vec<String>> {
+pub(super) fn rows(list: &Value, row: impl Fn(&Value) -> Vec<String>) -> Vec<Vec<String>> {
     list.as_array().into_iter().flatten().map(row).collect()
 }
 
@@ -368,6 +310,6 @@ fn tell(remote: &Remote, answer: &Value, words: impl Fn() -> String) -> anyhow::
     say(&format!("{}\n", words()))
 }
 
-fn print_json(value: &Value) -> anyhow::Result<()> {
+pub(super) fn print_json(value: &Value) -> anyhow::Result<()> {
     say(&format!("{}\n", serde_json::to_string_pretty(value)?))
 }

@@ -23,11 +23,13 @@ pub(super) fn check(file: &Path, strict: bool) -> ExitCode {
     let mut lines: String = problems.iter().map(|problem| format!("{problem}\n")).collect();
     let warnings = problems.len() - errors;
     if errors == 0 {
-        lines += &match warnings {
-            0 => format!("{}: good\n", file.display()),
-            1 => format!("{}: good, with 1 warning\n", file.display()),
-            _ => format!("{}: good, with {warnings} warnings\n", file.display()),
+        let count = format!("{warnings} warning{}", if warnings == 1 { "" } else { "s" });
+        let verdict = match (warnings, strict) {
+            (0, _) => "good".to_owned(),
+            (_, false) => format!("good, with {count}"),
+            (_, true) => format!("not good enough for --strict: {count}"),
         };
+        lines += &format!("{}: {verdict}\n", file.display());
     }
     let said = say(&lines);
     if errors > 0 || (strict && warnings > 0) {

@@ -12,6 +12,7 @@ mod demo;
 mod presets;
 mod remote;
 mod serve;
+mod status;
 mod table;
 
 use admin::{Switch, Which, Whom};
@@ -96,6 +97,7 @@ enum Verb {
     /// Show a user: what the directory says, last logins, refused logins, addresses, sessions.
     User {
         /// The user's name.
+        #[arg(value_parser = admin::user_name)]
         name: String,
         #[command(flatten)]
         remote: Remote,
@@ -132,6 +134,7 @@ enum Verb {
     /// Forget where a user lives: the next login asks the directory.
     Forget {
         /// The user's name.
+        #[arg(value_parser = admin::user_name)]
         user: String,
         #[command(flatten)]
         remote: Remote,
@@ -139,6 +142,7 @@ enum Verb {
     /// List the addresses that a user logged in from.
     Ips {
         /// The user's name.
+        #[arg(value_parser = admin::user_name)]
         user: String,
         #[command(flatten)]
         remote: Remote,
@@ -183,7 +187,7 @@ pub fn main() -> ExitCode {
         Verb::SwitchedOff { remote } => admin::switched_off(&remote),
         Verb::Forget { user, remote } => admin::forget(&remote, &user),
         Verb::Ips { user, remote } => admin::ips(&remote, &user),
-        Verb::Status { remote } => admin::status(&remote),
+        Verb::Status { remote } => status::status(&remote),
     };
     exit(done)
 }

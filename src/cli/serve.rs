@@ -40,6 +40,7 @@ pub(super) fn serve(file: &Path, options: Options) -> anyhow::Result<()> {
         }
     };
     let _logging = start_logging(&config);
+    tracing::info!("portcullis {} starts with {}", env!("CARGO_PKG_VERSION"), file.display());
     if options.core_dumps {
         tracing::warn!("core dumps are allowed: one would hold users' passwords");
     }

@@ -1,25 +1,54 @@
 //! Tables for people: columns that fit, and nothing in them that could steer a terminal.
 
+use std::borrow::Cow;
+use std::io::IsTerminal;
+
 use serde_json::Value;
 
-/// Lines of cells, below a head; a column is as wide as its widest cell, and a cell at most [`WIDEST`].
+/// Lines of cells, below a head. On a terminal cells are cut, see [`fit`]; a program gets them whole.
 pub(super) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
-    let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| cut(cell)).collect()).collect();
+    fit(terminal_width(), head, rows)
+}
+
+/// A column is as wide as its widest cell. On a terminal of so many columns it is at most [`WIDEST`], but for the last one,
+/// which may take what is left of the line.
+fn fit(terminal: Option<usize>, head: &[&str], rows: &[Vec<String>]) -> String {
     let mut widths: Vec<usize> = head.iter().map(|name| name.len()).collect();
-    for row in &rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
-        }
+    let (last, mut used) = (widths.len().saturating_sub(1), 0_usize);
+    for (column, width) in widths.iter_mut().enumerate() {
+        let widest = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
+        let most = match terminal {
+            None => usize::MAX,
+            Some(columns) if column == last => columns.saturating_sub(used).max(WIDEST),
+            Some(_) => WIDEST,
+        };
+        *width = (*width).max(widest.unwrap_or_default().min(most));
+        used += *width + GAP.len();
     }
     let line = |cells: &mut dyn Iterator<Item = &str>| {
-        let padded: Vec<String> = cells.zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-        format!("{}\n", padded.join("  ").trim_end())
+        let padded = cells.zip(&widths).map(|(cell, &width)| format!("{:width$}", cut(cell, width)));
+        format!("{}\n", padded.collect::<Vec<_>>().join(GAP).trim_end())
     };
     let mut text = line(&mut head.iter().copied());
-    for row in &rows {
+    for row in rows {
         text.push_str(&line(&mut row.iter().map(String::as_str)));
     }
     text
+}
+
+/// The columns of the terminal that standard output is; `None` = it is none.
+fn terminal_width() -> Option<usize> {
+    let out = std::io::stdout();
+    if !out.is_terminal() {
+        return None;
+    }
+    let columns = rustix::termios::tcgetwinsize(&out).map_or(0, |size| usize::from(size.ws_col));
+    Some(if columns == 0 { COLUMNS } else { columns })
+}
+
+/// One line, at most as long as the terminal is wide; whole where standard output is none.
+pub(super) fn cut_for_terminal(line: &str) -> Cow<'_, str> {
+    cut(line, terminal_width().unwrap_or(usize::MAX))
 }
 
 /// A value of an answer as text on one line; what is not printable is escaped.
@@ -39,11 +68,11 @@ fn is_plain(letter: char) -> bool {
     letter.is_ascii_graphic() || letter == ' '
 }
 
-fn cut(cell: &str) -> String {
-    if cell.chars().count() <= WIDEST {
-        return cell.to_owned();
+fn cut(text: &str, width: usize) -> Cow<'_, str> {
+    if text.chars().count() <= width {
+        return text.into();
     }
-    cell.chars().take(WIDEST - 1).chain(['…']).collect()
+    text.chars().take(width.saturating_sub(1)).chain(['…']).collect::<String>().into()
 }
 
 /// `3d4h`, `4h5m`, `5m6s`, `6s`.
@@ -83,6 +112,9 @@ pub(super) fn bytes(value: &Value) -> String {
 
 /// A name of 255 letters is nobody's whom one has to read.
 const WIDEST: usize = 48;
+const GAP: &str = "  ";
+/// Of a terminal that does not say how many it has.
+const COLUMNS: usize = 80;
 
 #[cfg(test)]
 mod tests {
@@ -105,10 +137,22 @@ mod tests {
     #[test]
     fn columns_line_up_and_have_an_end() {
         let rows = [vec!["a".repeat(255), "x".into()], vec!["b".into(), "y".into()]];
-        let text = table(&["USER", "AT"], &rows);
+        let text = fit(Some(80), &["USER", "AT"], &rows);
         let lines: Vec<Vec<char>> = text.lines().map(|line| line.chars().collect()).collect();
         assert_eq!(lines.iter().map(Vec::len).collect::<Vec<_>>(), [WIDEST + 4, WIDEST + 3, WIDEST + 3]);
         assert_eq!((lines[1][WIDEST - 1], lines[1][WIDEST + 2], lines[2][WIDEST + 2]), ('…', 'x', 'y'));
+    }
+
+    #[test]
+    fn a_terminal_cuts_the_last_column_at_its_edge_and_a_pipe_cuts_nothing() {
+        let reason = "r".repeat(300);
+        let rows = [vec!["a".repeat(60), reason.clone()]];
+        let second = |terminal| fit(terminal, &["USER", "REASON"], &rows).lines().nth(1).unwrap_or_default().to_owned();
+        assert_eq!(second(None), format!("{}  {reason}", "a".repeat(60)));
+        assert_eq!(second(Some(200)).chars().count(), 200);
+        assert!(second(Some(200)).ends_with("r…"));
+        assert_eq!(second(Some(40)).chars().count(), WIDEST + 2 + WIDEST, "there is an end to what is cut");
+        assert_eq!((cut("four", 4), cut("fives", 4)), ("four".into(), "fiv…".into()));
     }
 
     #[test]

@@ -70,12 +70,8 @@ impl CertificateStatus {
     pub fn problem(&self, now: OffsetDateTime) -> Option<CertificateProblem> {
         if now < self.not_before {
             Some(CertificateProblem::NotYetValid(self.not_before))
-        } else if now > self.not_after {
-            Some(CertificateProblem::Expired(self.not_after))
-        } else if self.not_after - now < EXPIRES_SOON {
-            Some(CertificateProblem::ExpiresSoon(self.not_after, self.not_after - now))
         } else {
-            None
+            CertificateProblem::at_end(self.not_after, now)
         }
     }
 
@@ -86,6 +82,20 @@ impl CertificateStatus {
             return false;
         };
         verify_server_name(&leaf, &name).is_ok()
+    }
+}
+
+impl CertificateProblem {
+    /// What is wrong at this time with a certificate that is valid up to and including `not_after`, or will be soon.
+    #[must_use]
+    pub fn at_end(not_after: OffsetDateTime, now: OffsetDateTime) -> Option<Self> {
+        if now > not_after {
+            Some(Self::Expired(not_after))
+        } else if not_after - now < EXPIRES_SOON {
+            Some(Self::ExpiresSoon(not_after, not_after - now))
+        } else {
+            None
+        }
     }
 }
 

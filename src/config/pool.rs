@@ -49,6 +49,8 @@ pub struct Pool {
     pub retry: u32,
     /// It is there for `smtp_after_pop.relay`, and mail from other servers is not known to go there.
     pub only_relays: bool,
+    /// The protocols by which clients of the listeners are led to its servers.
+    pub served: Vec<Protocol>,
 }
 
 /// Where the mail of a pool's users is kept.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use zeroize::Zeroizing;
 
-use crate::secret::Secret;
+use crate::secret::{Secret, Unprintable};
 
 /// A secret of the configuration. Clones are the same secret: what one reads again, all have.
 #[derive(Debug, Clone)]
@@ -42,6 +42,17 @@ pub enum RereadProblem {
         file: PathBuf,
         /// The system's error.
         error: io::Error,
+    },
+    /// The file holds nothing.
+    #[error("{}: is empty", .0.display())]
+    Empty(PathBuf),
+    /// The file holds something that no secret may hold.
+    #[error("{}: {why}", file.display())]
+    Unprintable {
+        /// The secret's file.
+        file: PathBuf,
+        /// What is wrong, as `check` says it.
+        why: Unprintable,
     },
     /// The file holds something that was refused at a start, too. It is never quoted.
     #[error("{}: does not hold a secret that could be used here", .0.display())]
@@ -91,8 +102,14 @@ impl ReloadableSecret {
     pub fn look(&self) -> Result<Reread, RereadProblem> {
         let Some(file) = &self.0.file else { return Ok(Reread::NotAFile) };
         let text = contents(file).map_err(|error| RereadProblem::Unreadable { file: file.clone(), error })?;
-        let secret = Secret::new(text.as_str()).ok().filter(|secret| !secret.is_empty() && (self.0.fits)(secret));
-        let secret = secret.ok_or_else(|| RereadProblem::Unusable(file.clone()))?;
+        let secret =
+            Secret::new(text.as_str()).map_err(|why| RereadProblem::Unprintable { file: file.clone(), why })?;
+        if secret.is_empty() {
+            return Err(RereadProblem::Empty(file.clone()));
+        }
+        if !(self.0.fits)(&secret) {
+            return Err(RereadProblem::Unusable(file.clone()));
+        }
         if secret.expose() == self.current().expose() {
             return Ok(Reread::Unchanged);
         }
@@ -134,10 +151,15 @@ mod tests {
         let secret = ReloadableSecret::new(old, Some(file.clone()), |secret| secret.expose().len() > 2);
         let clone = secret.clone();
         assert!(matches!(secret.read_again(), Err(RereadProblem::Unreadable { .. })));
-        for unusable in ["", "\n", "ab\n", "two\nlines\n"] {
+        for (unusable, why) in [
+            ("", "is empty"),
+            ("\n", "is empty"),
+            ("ab\n", "does not hold a secret that could be used here"),
+            ("two\nlines\n", "a secret may not hold CR, LF or NUL, and must be UTF-8"),
+        ] {
             std::fs::write(&file, unusable).expect("written");
             let problem = secret.read_again().expect_err("unusable");
-            assert!(matches!(problem, RereadProblem::Unusable(_)), "{unusable:?}");
+            assert_eq!(problem.to_string(), format!("{}: {why}", file.display()), "{unusable:?}");
         }
         assert_eq!(clone.current().expose(), "old");
         std::fs::write(&file, "new\r\n").expect("written");

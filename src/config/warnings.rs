@@ -37,7 +37,9 @@ impl Place {
         self.problem(Severity::Warning, message)
     }
 
-    pub(super) fn error(&self, message: String) -> Problem {
+    /// An error that stands here.
+    #[must_use]
+    pub fn error(&self, message: String) -> Problem {
         self.problem(Severity::Error, message)
     }
 

@@ -35,7 +35,7 @@ impl Gateway {
 
     fn reload_certificates(&self, outcome: &mut Outcome) {
         let Some(tls) = &self.config.tls else { return };
-        let (certificates, problems) = self.certificates.load().reload(tls);
+        let (certificates, problems) = self.certificates.load().reload(tls, OffsetDateTime::now_utc());
         self.acceptors.iter().for_each(|acceptor| acceptor.show(&certificates));
         self.certificates.store(Arc::new(certificates));
         for problem in &problems {

@@ -10,11 +10,12 @@
 // redb's error is large, and goes no further than this module.
 #![allow(clippy::result_large_err)]
 
+use std::fs::File;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use redb::{Builder, Database, ReadableTable, TableDefinition};
+use redb::{Builder, Database, ReadableTable, StorageBackend, TableDefinition};
 
 use super::seen::{self, Protocols, Seen};
 use super::switches::Off;
@@ -28,7 +29,7 @@ mod panic_guard;
 mod tests;
 
 pub use damage::Damage;
-use damage::{CHANGED, CUT, FOREIGN, GIVEN_UP, OTHER_FORMAT};
+use damage::{CHANGED, CUT, EMPTY, FOREIGN, GIVEN_UP, OTHER_FORMAT};
 use panic_guard::{GuardedFile, PanicGuard};
 
 /// See the module.
@@ -217,8 +218,38 @@ fn write(database: &Database, batch: &[(IpAddr, Vec<Seen>)]) -> Result<(), redb:
 
 impl OpenDatabase {
     fn at(path: &Path) -> Result<Self, DiskProblem> {
+        match file::open(path)? {
+            Some(file) => Self::of(file),
+            None => Self::begin(path),
+        }
+    }
+
+    /// An empty file is damaged: none of ours is, see [`begin`](Self::begin).
+    fn of(file: File) -> Result<Self, DiskProblem> {
         let guard = PanicGuard::default();
-        let store = GuardedFile::lock(file::open(path)?, guard.clone())?;
+        let store = GuardedFile::lock(file, guard.clone())?;
+        match store.len().map_err(DiskProblem::Open)? {
+            0 => Err(DiskProblem::Damaged(Damage::new(EMPTY, ""))),
+            _ => Self::on(store, guard),
+        }
+    }
+
+    /// A new file gets its name when the database is in it, so that a crash leaves none that is empty or half written.
+    fn begin(path: &Path) -> Result<Self, DiskProblem> {
+        let guard = PanicGuard::default();
+        let store = GuardedFile::lock(file::open_new(path)?, guard.clone())?;
+        // Under the lock: another gateway may have begun and finished one in between.
+        if let Some(file) = file::open(path)? {
+            file::discard_new(path);
+            return Self::of(file);
+        }
+        store.set_len(0).map_err(DiskProblem::Open)?;
+        let begun = Self::on(store, guard)?;
+        file::finish_new(path).map_err(DiskProblem::Open)?;
+        Ok(begun)
+    }
+
+    fn on(store: GuardedFile, guard: PanicGuard) -> Result<Self, DiskProblem> {
         let database = guard.run(|| Builder::new().create_with_backend(store).map_err(redb::Error::from))?;
         Ok(Self { database: Some(database), guard })
     }

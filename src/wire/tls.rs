@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::stream::Stream;
 use super::tls_stream::{Session, TlsStream};
-use crate::config::{self, CertificateStatus, Problem, TlsVersion};
+use crate::config::{self, CertificateProblem, CertificateStatus, Problem, TlsVersion};
 use arc_swap::ArcSwap;
 use rustls::client::{UnbufferedClientConnection, verify_server_name};
 use rustls::crypto::aws_lc_rs;
@@ -14,6 +14,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert, UnbufferedServerConnection};
 use rustls::sign::CertifiedKey;
 use rustls::{CipherSuite, ClientConfig, CommonState, ProtocolVersion, ServerConfig};
+use time::OffsetDateTime;
 
 /// There is no server side of TLS.
 #[derive(Debug, thiserror::Error)]
@@ -40,10 +41,13 @@ impl Certificates {
     }
 
     /// Reads the files again; a pair of them that cannot be used is kept as it was, and the others are not.
+    ///
+    /// Nor is a certificate taken over that has expired at this time, in place of one that is valid: all clients refuse
+    /// it, and it is more likely an old file than what somebody wants. Where the former one is no better, it is.
     #[must_use]
-    pub fn reload(&self, tls: &config::Tls) -> (Self, Vec<Problem>) {
+    pub fn reload(&self, tls: &config::Tls, now: OffsetDateTime) -> (Self, Vec<Problem>) {
         let mut problems = Vec::new();
-        let reload = |(files, former): (&config::Certificate, &Shown)| match Shown::load(files) {
+        let reload = |(files, former): (&config::Certificate, &Shown)| match former.reload(files, now) {
             Ok(shown) => shown,
             Err(problem) => {
                 problems.push(problem);
@@ -57,12 +61,7 @@ impl Certificates {
     /// What they say of themselves.
     #[must_use]
     pub fn statuses(&self) -> Vec<CertificateStatus> {
-        let status = |shown: &Shown| {
-            let mut status = CertificateStatus::of(&shown.file, &shown.leaf)?;
-            status.is_former = shown.is_former;
-            Some(status)
-        };
-        self.0.iter().filter_map(status).collect()
+        self.0.iter().filter_map(Shown::status).collect()
     }
 }
 
@@ -206,6 +205,35 @@ impl Shown {
         Ok(Self { key: Arc::new(key), leaf, file: files.certificate.clone(), is_former: false })
     }
 
+    /// Reads its files again. See [`Certificates::reload`].
+    fn reload(&self, files: &config::Certificate, now: OffsetDateTime) -> Result<Self, Problem> {
+        let shown = Self::load(files)?;
+        match shown.expired(now) {
+            Some(expired) if self.is_valid(now) => {
+                let message = format!("the certificate in {} {expired}", shown.file.display());
+                Err(files.certificate_place.error(message))
+            }
+            Some(_) | None => Ok(shown),
+        }
+    }
+
+    /// `None` = it is not X.509.
+    fn status(&self) -> Option<CertificateStatus> {
+        let mut status = CertificateStatus::of(&self.file, &self.leaf)?;
+        status.is_former = self.is_former;
+        Some(status)
+    }
+
+    /// In words, if it has.
+    fn expired(&self, now: OffsetDateTime) -> Option<CertificateProblem> {
+        let problem = self.status()?.problem(now)?;
+        matches!(problem, CertificateProblem::Expired(_)).then_some(problem)
+    }
+
+    fn is_valid(&self, now: OffsetDateTime) -> bool {
+        self.status().is_some_and(|status| status.not_before <= now && now <= status.not_after)
+    }
+
     fn is_for(&self, name: &ServerName<'_>) -> bool {
         ParsedCertificate::try_from(&self.leaf).is_ok_and(|leaf| verify_server_name(&leaf, name).is_ok())
     }
@@ -270,7 +298,7 @@ mod tests {
         // A renewal that was caught in the middle: the key is still the old one's.
         let other = rcgen::generate_simple_self_signed(["one.example.com".to_owned()]).expect("a certificate");
         files.write("one.key", &other.signing_key.serialize_pem());
-        let (second, problems) = first.reload(&tls);
+        let (second, problems) = first.reload(&tls, OffsetDateTime::now_utc());
         let said: Vec<String> = problems.iter().map(ToString::to_string).collect();
         assert!(said.len() == 1 && said[0].contains("one.key does not belong to the certificate in "), "{said:?}");
         assert_eq!(leaf(&second, 0), leaf(&first, 0));
@@ -278,7 +306,7 @@ mod tests {
         assert_eq!((former(&first), former(&second)), (vec![false, false], vec![true, false]));
 
         files.renew("one");
-        let (third, problems) = second.reload(&tls);
+        let (third, problems) = second.reload(&tls, OffsetDateTime::now_utc());
         assert!(problems.is_empty() && former(&third) == [false, false]);
         assert_ne!(leaf(&third, 0), leaf(&first, 0));
     }

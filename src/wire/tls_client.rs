@@ -73,12 +73,18 @@ pub fn reason(error: &io::Error) -> String {
         }
         Certificate::NotValidForName => "its certificate is for other names than that of the server".to_owned(),
         Certificate::NotValidForNameContext { expected, presented } => {
-            let names = presented.iter().take(NAMES_SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+            let names = presented.iter().take(NAMES_SHOWN).map(|name| plain(name)).collect::<Vec<_>>().join(", ");
             let names = if names.is_empty() { "no name at all" } else { &names };
             format!("its certificate is not for {}, but for {names}", expected.to_str())
         }
         other => format!("its certificate cannot be trusted: {other}"),
     }
+}
+
+/// A name as its certificate has it, out of `DnsName("mail1.example.com")` and `IpAddress(192.0.2.1)`, as rustls passes it on.
+fn plain(name: &str) -> &str {
+    let inside = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')')).unwrap_or(name);
+    inside.trim_matches('"')
 }
 
 /// Of a certificate, which may have thousands.
@@ -153,6 +159,20 @@ mod tests {
         let missing = config::ClientTls { ca: Some("no/such/file".into()), skip_verification: false };
         let missing = client_config(&missing, &[]).expect_err("no file").to_string();
         assert!(missing.starts_with("no/such/file cannot be read: "), "{missing}");
+    }
+
+    #[test]
+    fn names_of_a_refused_certificate_are_told_as_they_are() {
+        let said = |presented: &[&str]| {
+            let presented = presented.iter().map(ToString::to_string).collect();
+            let expected = ServerName::try_from("one.example.org").expect("a name");
+            let problem = rustls::CertificateError::NotValidForNameContext { expected, presented };
+            reason(&io::Error::other(rustls::Error::InvalidCertificate(problem)))
+        };
+        let two = said(&["DnsName(\"mail1.example.com\")", "IpAddress(192.0.2.1)"]);
+        assert_eq!(two, "its certificate is not for one.example.org, but for mail1.example.com, 192.0.2.1");
+        assert!(said(&[]).ends_with(", but for no name at all"));
+        assert!(said(&["", "(", "x)"]).ends_with(", but for , (, x)"), "whatever they look like");
     }
 
     #[test]

@@ -47,7 +47,9 @@ fn gives_nothing_away(what: &str, said: &str, handshake: &[Step], why: Refusal) 
 
 #[test]
 fn a_back_end_with_a_bad_certificate_is_misconfigured_and_gets_no_credential_a48() {
-    let bad: [(&str, &str, Leaf); 3] = [
+    let other_names = "its certificate is not for one.stores.example.org, but for mail1.example.com, 192.0.2.1";
+    let bad: [(&str, &str, Leaf); 4] = [
+        ("other names", other_names, certs().leaf(&["mail1.example.com", "192.0.2.1"])),
         ("expired", "its certificate has expired", certs().expired()),
         ("self-signed", "its certificate is of an authority that is not trusted here", certs().self_signed()),
         ("a common name only", "its certificate is not for one.stores.example.org", certs().with_a_common_name_only()),

@@ -36,24 +36,53 @@ fn a_certificate_that_expires_is_told_of_at_the_start_at_a_reload_and_by_a_metri
     let checked = portcullis(&["check", gateway.file().to_str().unwrap()]);
     assert!(checked.code == Some(0) && checked.out.contains("mail.pem expires in 9 days"), "{checked:?}");
     assert!(checked.out.contains("good, with "), "{checked:?}");
+    let status = || portcullis(&["status", "--admin", &format!("http://{}", gateway.address("admin"))]).fine();
+    let told = format!("\ntls        {} expires in 9 days, at ", to[0].display());
+    assert!(status().contains(&told), "{}", status());
     assert_eq!(portcullis(&["check", "--strict", gateway.file().to_str().unwrap()]).code, Some(1));
 
     copy(&certs().dated([-1, 90]), to);
     gateway.reload();
     gateway.metric_becomes("reloads_total", &["completed"], 1.0);
     assert!(expires_in(90), "the new one is shown:\n{}", gateway.http("/metrics"));
+    assert!(!status().contains("\ntls "), "{}", status());
 
+    // One that has expired is not taken over: what is there is valid.
     copy(&certs().dated([-90, -1]), to);
     gateway.reload();
-    gateway.logged(&["WARN", "mail.pem expired at "]);
-    gateway.metric_becomes("reloads_total", &["completed"], 2.0);
+    gateway.metric_becomes("reloads_total", &["failed"], 1.0);
+    let line = gateway.logged(&["ERROR", "tls.certificates[0].certificate", "mail.pem expired at "]);
+    assert!(line.contains("the former certificate stays in use"), "{line}");
+    assert!(expires_in(90), "{}", gateway.http("/metrics"));
 
     std::fs::write(to[0], "no certificate").unwrap();
     let before = gateway.metric("certificate_expiry_timestamp_seconds", &[&label]);
     gateway.reload();
-    gateway.metric_becomes("reloads_total", &["failed"], 1.0);
+    gateway.metric_becomes("reloads_total", &["failed"], 2.0);
     let after = gateway.metric("certificate_expiry_timestamp_seconds", &[&label]);
     assert!((before - after).abs() < 0.5, "the one that is still shown");
+}
+
+#[test]
+fn an_expired_certificate_is_better_than_one_that_expired_before() {
+    let folder = keeper::folder("expired");
+    let files = [folder.join("mail.pem"), folder.join("mail.key")];
+    let to = [files[0].as_path(), files[1].as_path()];
+    copy(&certs().dated([-90, -10]), to);
+    let shown = format!("[{{ certificate: \"{}\", key: \"{}\" }}]", to[0].display(), to[1].display());
+    // At a start there is nothing better.
+    let gateway = Gateway::start(&site::shared().plan().set("tls.certificates", &shown));
+    gateway.logged(&["WARN", "mail.pem expired at "]);
+    let label = format!("certificate=\"{}\"", to[0].display());
+    let expiry = || gateway.metric("certificate_expiry_timestamp_seconds", &[&label]);
+    let before = expiry();
+    copy(&certs().dated([-90, -1]), to);
+    gateway.reload();
+    gateway.metric_becomes("reloads_total", &["completed"], 1.0);
+    assert!(
+        expiry() - before > 8.0 * 24.0 * 60.0 * 60.0,
+        "it is taken over, with the warning that it had at the start"
+    );
 }
 
 #[test]

@@ -71,6 +71,9 @@ fn an_unknown_key_is_a_fault_at_its_line() {
 fn a_good_file_passes_and_a_missing_one_does_not() {
     let gateway = Gateway::start(&site::shared().plan());
     portcullis(&["check", gateway.file().to_str().unwrap()]).fine();
+    let first = format!("portcullis {} starts with {}", env!("CARGO_PKG_VERSION"), gateway.file().display());
+    gateway.logged(&["INFO", &first]);
+    assert!(gateway.log().lines().next().is_some_and(|line| line.contains(&first)), "{}", gateway.log());
     let missing = gateway.file().with_file_name("missing.yaml");
     let outcome = portcullis(&["check", missing.to_str().unwrap()]);
     assert_eq!(outcome.code, Some(1));
@@ -141,7 +144,9 @@ fn a_warning_of_a_users_file_is_told_by_check_at_the_start_and_at_a_reload() {
     let said = check(&[]).fine();
     let warning = format!("{}:2: warning: bob: its host `{host}` has a port", file.display());
     assert!(said.starts_with(&warning) && said.ends_with(": good, with 1 warning\n"), "{said}");
-    assert_eq!(check(&["--strict"]).code, Some(1));
+    let strict = check(&["--strict"]);
+    assert!(strict.code == Some(1) && strict.out.starts_with(&warning), "{strict:?}");
+    assert!(strict.out.ends_with("portcullis.yaml: not good enough for --strict: 1 warning\n"), "{strict:?}");
     let plan = Plan::before_one(1, 1).without("directory.sources.pool").set("directory.sources.file", &source);
     let gateway = Gateway::start(&plan);
     gateway.logged(&["WARN", &warning]);
@@ -150,6 +155,32 @@ fn a_warning_of_a_users_file_is_told_by_check_at_the_start_and_at_a_reload() {
     let warning = format!("{}: warning: holds no users", file.display());
     gateway.logged(&["WARN", &warning]);
     assert!(check(&[]).fine().starts_with(&warning));
+}
+
+#[test]
+fn a_store_that_the_gateway_could_not_make_is_a_fault_at_its_line() {
+    let file = |disk: &str| {
+        write(&format!(
+            "listeners: [ {{ service: imap, address: \"127.0.0.1:0\", tls: none }} ]\n\
+             directory: {{ sources: [ {{ pool: stores }} ] }}\n\
+             backends: {{ stores: {{ servers: [mail1] }} }}\n\
+             registry:\n  store:\n    disk: {disk}\n"
+        ))
+    };
+    for (disk, words) in [
+        ("nodir/portcullis.redb", "/nodir does not exist; the gateway makes the file in it, but not the folder"),
+        ("portcullis.yaml/portcullis.redb", "/portcullis.yaml is not a folder"),
+        (".", "/. is a folder; the name of a file belongs here"),
+    ] {
+        let file = file(disk);
+        let checked = portcullis(&["check", file.to_str().unwrap()]);
+        assert_eq!(checked.code, Some(1), "{checked:?}");
+        let lines: Vec<&str> = checked.out.lines().collect();
+        assert_eq!(lines.len(), 1, "{checked:?}");
+        assert!(lines[0].starts_with(&format!("{}:6: registry.store.disk: ", file.display())), "{checked:?}");
+        assert!(lines[0].ends_with(words), "{checked:?}");
+    }
+    portcullis(&["check", file("portcullis.redb").to_str().unwrap()]).fine();
 }
 
 #[test]

@@ -43,6 +43,23 @@ fn an_empty_variable_counts_as_not_set() {
 }
 
 #[test]
+fn an_empty_user_name_is_told_to_be_one() {
+    for arguments in [
+        &["user", ""][..],
+        &["ips", ""],
+        &["forget", ""],
+        &["kick", ""],
+        &["kick", "--user", ""],
+        &["disable", "", "imap"],
+        &["enable", "", "imap"],
+    ] {
+        // Nothing listens there, and nothing is asked.
+        let (code, _, said) = run(&[("PORTCULLIS_ADMIN", "http://127.0.0.1:1")], arguments);
+        assert!(code == Some(2) && said.contains(": the user name is empty\n"), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
 fn the_usage_shows_what_must_be_given_and_help_says_where_the_rest_is_from() {
     let (code, _, said) = run(&[("PORTCULLIS_ADMIN", "http://127.0.0.1:1")], &["disable", "alice"]);
     assert!(code == Some(2) && said.contains("Usage: portcullis disable <USER> <PROTOCOL>\n"), "{said}");

@@ -152,6 +152,13 @@ fn an_api_token_is_rotated_and_one_that_is_too_short_is_not_taken() {
     reload(&gateway, "completed");
     gateway.logged(&["reloaded", "token ops of admin.tokens (changed)"]);
     assert!(!is_known("old-token-old-token") && is_known("new-token-new-token"));
+    write(&used, "");
+    reload(&gateway, "failed");
+    gateway.logged(&[
+        "ERROR",
+        "reload: the old one stays",
+        &format!("token ops of admin.tokens: {}: is empty", used.display()),
+    ]);
     write(&used, "short");
     reload(&gateway, "failed");
     assert!(is_known("new-token-new-token") && !is_known("short"));

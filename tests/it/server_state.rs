@@ -70,7 +70,19 @@ fn a_dead_port_is_not_a_dead_server_and_the_log_says_so_once() {
     assert!(page.contains("IMAP down") && page.contains("POP3 up"), "{page}");
     let admin = format!("http://{}", gateway.address("admin"));
     let status = portcullis(&["status", "--admin", &admin]).fine();
-    assert!(status.lines().any(|line| line.starts_with(ONE) && line.contains("imap down")), "{status}");
+    let line = status.lines().find(|line| line.starts_with(ONE)).expect("a row of the table");
+    assert!(line.contains("  imap down; pop3, submission up  "), "{status}");
+    let reason = status.lines().find(|line| line.starts_with(&format!("{ONE}: imap down since 20"))).expect("a reason");
+    assert!(reason.contains("s ago): connecting: Connection refused"), "{status}");
+    // Only asked what it offers to senders: nobody can say whether mail can be read there.
+    wait::until_true("the other server to be shown as it is", wait::SOON, || {
+        let status = portcullis(&["status", "--admin", &admin]).fine();
+        let mut two = status.lines().filter(|line| line.starts_with("two.stores.example.org"));
+        two.any(|line| line.contains("  submission up; imap, pop3 not tried  "))
+    });
+    let page = gateway.http("/backends");
+    assert!(page.contains("IMAP not tried yet") && page.contains("Submission up"), "{page}");
+    assert!(gateway.http("/api/v1/backends").contains("\"state\":\"partly_tried\""));
 }
 
 /// A Dovecot that only alice has a mailbox on, with these settings besides, and what is in front of it.
@@ -107,6 +119,7 @@ fn a_frozen_server_that_takes_connections_is_down_until_it_says_something() {
     }
     let frozen = one(&gateway);
     assert_eq!(frozen["state"], "down");
+    assert!(by(&frozen, "imap")["since"].as_u64().is_some_and(|since| since > 1_700_000_000), "{frozen}");
     assert!(timed_out() - earlier > 3.5, "each of the four is counted");
     for mail in BOTH {
         assert_eq!(by(&frozen, mail.name())["problem"], "greeting: timed out");
@@ -131,7 +144,10 @@ fn a_server_that_is_slow_to_refuse_a_password_is_up() {
     for mail in BOTH {
         let answer = mail.try_login(&mut mail.open(&gateway), "alice", "wrong");
         mail.refused(&answer, Refusal::BadCredentials);
-        assert_eq!((&one(&gateway)["state"], changes(&gateway, 0, "down", mail.name())), (&"up".into(), 0));
+        let one = one(&gateway);
+        assert_eq!((&by(&one, mail.name())["state"], changes(&gateway, 0, "down", mail.name())), (&"up".into(), 0));
+        let of_all = if mail == BOTH[0] { "partly_tried" } else { "up" };
+        assert_eq!(one["state"], of_all, "{one}");
     }
     assert!(gateway.metric("backend_connects_total", &["timed_out"]) < 0.5);
 }

@@ -46,7 +46,8 @@ fn a_damaged_file_is_a_clear_error_with_the_way_out_and_no_panic() {
     let mut flipped = good.clone();
     // The size of a page, which an assertion compares.
     flipped.iter_mut().skip(12).take(4).for_each(|byte| *byte ^= 0xff);
-    let damages: [(&[u8], &str); 4] = [
+    let damages: [(&[u8], &str); 5] = [
+        (b"", "it is empty"),
         (&good[..good.len() / 2], "it is damaged: it"),
         (&good[..100], "it was cut short: its end is missing"),
         (&flipped, "its content is not what the gateway wrote"),

@@ -1,12 +1,14 @@
 //! Back-ends: the servers and their state, and the end of all sessions at one.
 
+use std::time::UNIX_EPOCH;
+
 use axum::{Extension, Json};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{Admin, Caller, Dropped, Refusal, State, Whose};
 use crate::admin::refusal::Path;
-use crate::backend;
+use crate::backend::{self, LastAttempt};
 
 /// Every server that is known now.
 #[derive(Serialize, ToSchema)]
@@ -20,10 +22,11 @@ struct Server {
     pool: String,
     /// As it is dialled: a name or an address.
     address: String,
-    /// `up`: it answered the last attempt by every protocol. `degraded`: by some it did not. `down`: by none of those by
-    /// which it was tried. `unknown`: nobody has tried it yet.
+    /// By the protocols of the gateway's listeners. `up`: it answered the last attempt by each. `partly_tried`: by each of
+    /// those by which it was tried, but not by all yet. `degraded`: by some the last attempt failed. `down`: by all.
+    /// `unknown`: nobody has tried it yet.
     state: &'static str,
-    /// Those by which it was tried.
+    /// Those by which clients are led to it, and those by which it was tried.
     protocols: Vec<Reached>,
     /// Open now, those of logins under way included.
     connections: usize,
@@ -35,20 +38,25 @@ struct Server {
 struct Reached {
     protocol: &'static str,
     port: u16,
-    /// `up`, or `down` when the last attempt failed: no connection, no TLS, or no answer.
+    /// `up`, `down` when the last attempt failed (no connection, no TLS, or no answer), or `unknown` while there was none.
     state: &'static str,
     /// Why it failed.
     problem: Option<String>,
+    /// Since when all attempts have failed, in seconds since 1970.
+    since: Option<u64>,
 }
 
 impl Reached {
     fn of(reached: &backend::Reached) -> Self {
-        Self {
-            protocol: reached.protocol.name(),
-            port: reached.port,
-            state: if reached.problem.is_some() { "down" } else { "up" },
-            problem: reached.problem.as_deref().map(str::to_owned),
-        }
+        let (state, since) = match &reached.last {
+            LastAttempt::NotTried => ("unknown", None),
+            LastAttempt::Answered => ("up", None),
+            LastAttempt::Failed { since, .. } => {
+                ("down", since.duration_since(UNIX_EPOCH).ok().map(|since| since.as_secs()))
+            }
+        };
+        let problem = reached.problem().map(ToString::to_string);
+        Self { protocol: reached.protocol.name(), port: reached.port, state, problem, since }
     }
 }
 

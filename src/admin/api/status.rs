@@ -7,6 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{Admin, Refusal, State};
+use crate::admin::expiry::expiries;
 use crate::directory::{DirectoryState, Reach, SourceState};
 use crate::nodes::Other;
 
@@ -31,6 +32,8 @@ pub(super) struct Status {
     backends: usize,
     /// Those that are down, by one protocol at least.
     backends_down: usize,
+    /// Those that clients are shown.
+    certificates: Vec<Certificate>,
 }
 
 /// Whether the directory answers. Times are seconds since 1970.
@@ -67,6 +70,15 @@ struct Reached {
     reason: Option<String>,
 }
 
+/// A certificate that clients are shown.
+#[derive(Serialize, ToSchema)]
+struct Certificate {
+    /// Its file, as the configuration has it.
+    file: String,
+    /// The last second in which it is valid, since 1970.
+    expires: i64,
+}
+
 #[derive(Serialize, ToSchema)]
 struct Count {
     protocol: &'static str,
@@ -101,6 +113,10 @@ pub(super) async fn status(State(admin): State<Admin>) -> Json<Status> {
         registry_kept: parts.registry.keeps(),
         backends: servers.len(),
         backends_down: servers.iter().filter(|server| server.is_down()).count(),
+        certificates: expiries(&parts.metrics)
+            .into_iter()
+            .map(|(file, expires)| Certificate { file, expires })
+            .collect(),
     })
 }
 

@@ -6,7 +6,6 @@ use std::time::{Instant, SystemTime};
 use askama::Template;
 use axum::extract::{Extension, State};
 use axum::response::Response;
-use prometheus::core::Collector;
 use time::OffsetDateTime;
 
 use super::Page;
@@ -15,6 +14,7 @@ use super::frame::{Frame, shown};
 use super::plot::Plot;
 use super::samples::{Counts, Hour};
 use super::words::{Tag, Time, called, sessions};
+use crate::admin::expiry::expiries;
 use crate::backend::{self, Reached, Server};
 use crate::directory::{Reach, utc};
 use crate::nodes::View;
@@ -168,13 +168,23 @@ impl Page {
 
     fn backends(&self) -> Part {
         let servers = self.admin.parts.backends.servers();
-        let count = |meant: &[backend::State]| servers.iter().filter(|server| meant.contains(&server.state())).count();
-        let (up, down) = (count(&[backend::State::Up]), count(&[backend::State::Down, backend::State::Degraded]));
-        let (state, class) = match (servers.len(), up, down) {
+        let (mut up, mut down, mut not_tried, mut partly) = (0_usize, 0_usize, 0_usize, 0_usize);
+        for server in &servers {
+            *match server.state() {
+                backend::State::Up => &mut up,
+                backend::State::Down | backend::State::Degraded => &mut down,
+                backend::State::PartlyTried => &mut partly,
+                backend::State::Unknown => &mut not_tried,
+            } += 1;
+        }
+        let rest = [(up, "up"), (partly, "not tried by every protocol yet"), (not_tried, "not tried yet")];
+        let rest = rest.into_iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));
+        let (state, class) = match (servers.len(), down, partly + not_tried) {
             (0, ..) => ("None known yet".to_owned(), "none"),
-            (_, 0, 0) => ("Not tried yet".to_owned(), "none"),
-            (_, up, 0) => (format!("{up} up"), "up"),
-            (all, _, down) => (format!("{down} of {all} down"), "down"),
+            (all, 0, _) if all == not_tried => ("Not tried yet".to_owned(), "none"),
+            (_, 0, 0) => (format!("{up} up"), "up"),
+            (_, 0, _) => (rest.collect::<Vec<_>>().join(", "), "none"),
+            (all, down, _) => (format!("{down} of {all} down"), "down"),
         };
         let details = vec![format!("{} connections", self.admin.parts.metrics.backend_open.get())];
         Part { id: "back-ends", title: "Back-ends", link: Some("/backends"), class, state, details }
@@ -183,10 +193,8 @@ impl Page {
     /// The files of the certificates that clients are shown, and the seconds until each of them expires.
     fn expiries(&self) -> Vec<(String, i64)> {
         let now = OffsetDateTime::now_utc().unix_timestamp();
-        let families = self.admin.parts.metrics.certificate_expiry.collect();
-        let series = families.iter().flat_map(|family| family.get_metric());
-        let expiry = series.filter_map(|one| Some((one.get_label().first()?.value().to_owned(), one.get_gauge())));
-        expiry.map(|(file, gauge)| (file, (gauge.get_value() as i64).saturating_sub(now))).collect()
+        let all = expiries(&self.admin.parts.metrics).into_iter();
+        all.map(|(file, expires)| (file, expires.saturating_sub(now))).collect()
     }
 
     fn certificates(&self) -> Part {
@@ -232,7 +240,7 @@ impl Page {
 /// What is wrong with a back-end, by each protocol by which it does not answer.
 fn faults(server: &Server) -> Vec<String> {
     let of = |one: Reached| {
-        let why = one.problem?;
+        let why = one.problem()?;
         let (name, pool, protocol) = (server.name(), server.pool(), called(one.protocol));
         Some(format!("The back-end {name} (pool {pool}) does not answer by {protocol}: {why}."))
     };

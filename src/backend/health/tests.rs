@@ -21,7 +21,7 @@ async fn each_protocol_has_a_state_of_its_own_and_only_changes_are_told() {
     assert_eq!((up(Protocol::Imap), up(Protocol::Submission)), (0, 1));
     let reached = |health: &Health| {
         let known = health.known().into_iter();
-        known.map(|(protocol, problem)| Reached { protocol, port: 1, problem }).collect::<Vec<_>>()
+        known.map(|(protocol, last)| Reached { protocol, port: 1, last }).collect::<Vec<_>>()
     };
     assert_eq!(State::of(&reached(&health)), State::Degraded);
     assert_eq!(note(Protocol::Imap, None), Change::UpAgain);
@@ -30,6 +30,45 @@ async fn each_protocol_has_a_state_of_its_own_and_only_changes_are_told() {
     note(Protocol::Submission, Some(("refused", Sign::Spoke)));
     assert_eq!(State::of(&reached(&health)), State::Down);
     assert_eq!(State::of(&[]), State::Unknown);
+}
+
+#[test]
+fn a_server_is_up_or_down_only_where_it_was_tried_by_all_protocols() {
+    let reached = |last: LastAttempt| Reached { protocol: Protocol::Imap, port: 143, last };
+    let (not_tried, up) = (LastAttempt::NotTried, LastAttempt::Answered);
+    let down = LastAttempt::Failed { since: SystemTime::UNIX_EPOCH, why: "refused".into() };
+    for (attempts, expected) in [
+        (&[][..], State::Unknown),
+        (&[&not_tried, &not_tried], State::Unknown),
+        (&[&up, &up], State::Up),
+        (&[&up, &not_tried], State::PartlyTried),
+        (&[&up, &down], State::Degraded),
+        (&[&down, &not_tried], State::Degraded),
+        (&[&up, &down, &not_tried], State::Degraded),
+        (&[&down, &down], State::Down),
+    ] {
+        let attempts: Vec<_> = attempts.iter().map(|&last| reached(last.clone())).collect();
+        assert_eq!(State::of(&attempts), expected, "{attempts:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_is_down_since_the_first_attempt_that_failed() {
+    let (health, _) = health();
+    let fail = |why| {
+        health.note(Protocol::Imap, Instant::now(), Some((why, Sign::Spoke)));
+    };
+    let last = || health.known().remove(&Protocol::Imap).expect("it was tried");
+    let before = SystemTime::now();
+    fail("first");
+    let LastAttempt::Failed { since, .. } = last() else { panic!("{:?}", last()) };
+    assert!(since >= before && since <= SystemTime::now());
+    fail("second");
+    assert_eq!(last(), LastAttempt::Failed { since, why: "second".into() });
+    health.note(Protocol::Imap, Instant::now(), None);
+    assert_eq!(last(), LastAttempt::Answered);
+    fail("third");
+    assert!(matches!(last(), LastAttempt::Failed { since: again, .. } if again >= since));
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,7 +8,7 @@ use super::servers::{self, Named};
 use super::sheet::{Fields, Place};
 use super::tls;
 use super::values::{self, HOUR, MILLISECOND, MINUTE, Reading};
-use crate::config::{BackendLogin, BackendTls, ClientTls, Directory, Pool, Source, Storage};
+use crate::config::{BackendLogin, BackendTls, ClientTls, Directory, Listener, Pool, Source, Storage};
 use crate::proto::Protocol;
 
 /// The pools that could be read, and what the cross checks ask about them.
@@ -39,6 +39,18 @@ impl Pools {
         let others = self.pools.len() > 1;
         for pool in &mut self.pools {
             pool.only_relays = others && relay == Some(pool.name.as_str()) && !is_home(&pool.name);
+        }
+    }
+
+    /// By which protocols clients are led to each: those that have a listener. A pool that only relays gets what users
+    /// submit, and nothing else.
+    pub(super) fn serve(&mut self, listeners: &[Listener]) {
+        for pool in &mut self.pools {
+            let is_led_here = |protocol: Protocol| !pool.only_relays || protocol == Protocol::Submission;
+            let has_listener =
+                |protocol: Protocol| listeners.iter().any(|listener| listener.service.protocol == protocol);
+            let served = Protocol::ALL.into_iter().filter(|&protocol| has_listener(protocol) && is_led_here(protocol));
+            pool.served = served.collect();
         }
     }
 }
@@ -113,6 +125,7 @@ fn pool(name: &str, fields: &mut Fields<'_>, named: &mut Named) -> (Pool, Option
         storage,
         retry,
         only_relays: false,
+        served: Vec::new(),
     };
     (pool, place)
 }

@@ -127,6 +127,7 @@ fn config(root: &mut Fields<'_>) -> Option<Config> {
     let after_pop = registry::after_pop(root, &pools);
     let relay_pool = after_pop.as_ref().and_then(|after_pop| after_pop.relay.as_deref());
     pools.relays(relay_pool, lives.directory.as_ref());
+    pools.serve(&bound.listeners);
     let store = registry::store(root);
     let lookups = registry::lookups(root, after_pop.is_some(), &mut bound);
     let relay = process::relay(root);

@@ -1,5 +1,7 @@
 //! The sections about the record of logins: `smtp_after_pop`, `registry`, `lookup`.
 
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::access;
@@ -54,7 +56,7 @@ pub(super) fn store(root: &mut Fields<'_>) -> Store {
     }
     let Some(mut fields) = item.fields() else { return Store::Memory };
     let store = match (fields.take("disk"), fields.take("valkey")) {
-        (Some(disk), None) => disk.path().map(Store::Disk),
+        (Some(disk), None) => file_of_store(&disk).map(Store::Disk),
         (None, Some(server)) => valkey(&server, &mut fields),
         _ => {
             fields.fault("needs one of `disk` and `valkey`, or is memory; a Redis server is `valkey` too");
@@ -63,6 +65,28 @@ pub(super) fn store(root: &mut Fields<'_>) -> Store {
         }
     };
     store.unwrap_or(Store::Memory)
+}
+
+/// The gateway makes the file, but not its folder. A folder that may not be looked at from here is none of our business: the
+/// gateway may run as another user.
+fn file_of_store(item: &Item<'_>) -> Option<PathBuf> {
+    let path = item.path()?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    match folder.metadata().map(|facts| facts.is_dir()) {
+        Ok(true) if path.is_dir() => {
+            item.fault(format!("{} is a folder; the name of a file belongs here", path.display()))
+        }
+        Ok(true) => {}
+        Ok(false) => item.fault(format!("{} is not a folder", folder.display())),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            item.fault(format!(
+                "the folder {} does not exist; the gateway makes the file in it, but not the folder",
+                folder.display()
+            ));
+        }
+        Err(_) => {}
+    }
+    Some(path)
 }
 
 fn valkey(server: &Item<'_>, fields: &mut Fields<'_>) -> Option<Store> {

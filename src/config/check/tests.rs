@@ -35,6 +35,7 @@ impl Site {
         site.write("secrets/two-lines", "hunter2\n\n");
         site.write("secrets/empty", "\n");
         site.write("users.yaml", "users: {}\n");
+        site.write("state/other", "");
         site
     }
 

@@ -19,7 +19,7 @@ use tokio_rustls::TlsConnector;
 use super::ber::{Violation, frame};
 use super::message::starttls_granted;
 use crate::config::LdapUrl;
-use crate::wire::socket;
+use crate::wire::{socket, tls_client};
 
 /// Plain or TLS: the guard does not care.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -46,7 +46,7 @@ pub(super) enum DialProblem {
     StartTlsRefused,
     #[error("StartTLS: {0}")]
     StartTls(#[from] Violation),
-    #[error("TLS: {0}")]
+    #[error("TLS: {}", tls_client::reason(.0))]
     Tls(io::Error),
     #[error("TLS: not a name that a certificate can bear")]
     TlsName,
@@ -119,3 +119,18 @@ async fn starttls(tcp: &mut TcpStream) -> Result<(), DialProblem> {
 const STARTTLS: &[u8] = b"\x30\x1d\x02\x01\x01\x77\x18\x80\x161.3.6.1.4.1.1466.20037";
 const STARTTLS_ANSWER_MAX: usize = 4096;
 const ADDRESSES_MAX: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use rustls::{CertificateError, Error};
+
+    use super::*;
+
+    #[test]
+    fn a_certificate_that_is_refused_is_told_of_in_plain_words() {
+        let expired = io::Error::other(Error::InvalidCertificate(CertificateError::Expired));
+        assert_eq!(DialProblem::Tls(expired).to_string(), "TLS: its certificate has expired");
+        let closed = io::Error::from(io::ErrorKind::ConnectionReset);
+        assert_eq!(DialProblem::Tls(closed).to_string(), "TLS: connection reset");
+    }
+}

@@ -42,6 +42,9 @@ impl fmt::Display for Damage {
 
 /// The file's first bytes are another program's.
 pub(super) const FOREIGN: &str = "it does not begin as a registry's file does; another program may have written it";
+/// Nothing is in it, but it is there.
+pub(super) const EMPTY: &str =
+    "it is empty, which the gateway never leaves it; a full disk or another program may have emptied it";
 /// A page lies behind its end.
 pub(super) const CUT: &str = "it was cut short: its end is missing";
 /// Checksums, or the structure.

@@ -10,35 +10,56 @@ use time::OffsetDateTime;
 
 use super::DiskProblem;
 
-/// Opens the file, or makes it. It is readable by its owner alone: it says who logs in from where.
+/// Opens the file if there is one. `None`: there is nothing of this name yet.
 ///
 /// A symbolic link in its place is refused, wherever that leads: the file would be made, or written to, where somebody
 /// else wants it. The folders above may be links.
-pub(super) fn open(path: &Path) -> Result<File, DiskProblem> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).mode(OWNER_ONLY).custom_flags(OFlag::O_NOFOLLOW.bits());
-    let (file, is_new) = match options.clone().create_new(true).open(path) {
-        Ok(file) => (file, true),
-        // Asked before it is opened: to open a FIFO or a device may do something.
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => (open_existing(&options, path)?, false),
+pub(super) fn open(path: &Path) -> Result<Option<File>, DiskProblem> {
+    // Asked before it is opened: to open a FIFO or a device may do something.
+    let kind = match path.symlink_metadata() {
+        Ok(facts) => facts.file_type(),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(DiskProblem::Open(error)),
     };
-    own(&file, path, is_new).map_err(DiskProblem::Open)?;
-    if !is_new && file.metadata().map_err(DiskProblem::Open)?.len() == 0 {
-        tracing::warn!(file = %path.display(), "the registry's file was empty: the record begins anew");
-    }
-    Ok(file)
-}
-
-fn open_existing(options: &OpenOptions, path: &Path) -> Result<File, DiskProblem> {
-    let kind = path.symlink_metadata().map_err(DiskProblem::Open)?.file_type();
     if kind.is_symlink() {
         return Err(DiskProblem::Link(path.read_link().map_err(DiskProblem::Open)?));
     }
     if !kind.is_file() {
         return Err(DiskProblem::NoFile);
     }
-    options.open(path).map_err(DiskProblem::Open)
+    let file = options().open(path).map_err(DiskProblem::Open)?;
+    own(&file, path, false).map_err(DiskProblem::Open)?;
+    Ok(Some(file))
+}
+
+/// Opens or makes the file `NAME.new`, in which a new record is begun until it may have its name. It is readable by its
+/// owner alone: it says who logs in from where. What a start that was killed has left in it is still there.
+pub(super) fn open_new(path: &Path) -> Result<File, DiskProblem> {
+    let file = options().create(true).open(new_name(path)).map_err(DiskProblem::Open)?;
+    own(&file, path, true).map_err(DiskProblem::Open)?;
+    Ok(file)
+}
+
+/// Gives the new file its name, durably. The caller has locked it, and found nothing of this name since.
+pub(super) fn finish_new(path: &Path) -> io::Result<()> {
+    std::fs::rename(new_name(path), path)?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder)?.sync_all()
+}
+
+/// Removes the new file again.
+pub(super) fn discard_new(path: &Path) {
+    let _ = std::fs::remove_file(new_name(path));
+}
+
+fn new_name(path: &Path) -> PathBuf {
+    with_suffix(path, ".new")
+}
+
+fn options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).mode(OWNER_ONLY).custom_flags(OFlag::O_NOFOLLOW.bits());
+    options
 }
 
 /// Makes it the owner's alone: a new one whatever the umask, an old one with a warning.
@@ -66,15 +87,19 @@ pub(super) fn put_aside(path: &Path) -> io::Result<PathBuf> {
     let (date, time) = (now.date(), now.time());
     let date = format!("{}{:02}{:02}", date.year(), u8::from(date.month()), date.day());
     let time = format!("{:02}{:02}{:02}", time.hour(), time.minute(), time.second());
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".damaged-{date}T{time}Z"));
-    let aside = path.with_file_name(name);
+    let aside = with_suffix(path, &format!(".damaged-{date}T{time}Z"));
     // Not a second one of the same second: what was put aside first is what may still be of use.
     if aside.symlink_metadata().is_ok() {
         return Err(io::Error::new(ErrorKind::AlreadyExists, format!("{} is there already", aside.display())));
     }
     std::fs::rename(path, &aside)?;
     Ok(aside)
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(suffix);
+    path.with_file_name(name)
 }
 
 const OWNER_ONLY: u32 = 0o600;

@@ -156,7 +156,6 @@ fn run<T: std::fmt::Debug>(cases: u32, input: &impl Strategy<Value = T>, test: i
 fn is_read_or_refused(path: &Path, said: &[Content]) {
     for _start in 0..2 {
         match content(path) {
-            // No byte at all is what a new file is.
             Ok(content) => assert!(said.contains(&content), "it says what nobody wrote: {content:?}"),
             Err(DiskProblem::Damaged(why)) => {
                 assert!(!why.what().is_empty() && !why.internal().contains('\n'), "{why:?}")
@@ -284,6 +283,47 @@ async fn a_link_is_not_followed_and_what_is_no_file_is_refused() {
     let _socket = std::os::unix::net::UnixListener::bind(&socket).expect("a socket");
     assert!(matches!(content(&socket), Err(DiskProblem::NoFile)));
     assert!(matches!(content(&folder.path().join("no/folder")), Err(DiskProblem::Open(_))));
+}
+
+#[test]
+fn an_empty_file_is_damaged_and_never_what_a_killed_start_has_left() {
+    let folder = folder();
+    let path = folder.path().join("pc.redb");
+    let names = || {
+        let files = folder.path().read_dir().expect("a folder").map(|file| file.expect("a file").file_name());
+        files.filter_map(|name| name.into_string().ok()).collect::<Vec<_>>()
+    };
+    // Before it has its name, a new file may be left in any state.
+    for left in [None, Some(&b""[..]), Some(b"half of it")] {
+        if let Some(left) = left {
+            std::fs::write(folder.path().join("pc.redb.new"), left).expect("a file");
+        }
+        content(&path).expect("a new record");
+        assert_eq!(names(), ["pc.redb"], "{left:?}");
+        std::fs::remove_file(&path).expect("it is ours");
+    }
+    std::fs::write(&path, "").expect("a file");
+    for _start in 0..2 {
+        assert!(matches!(content(&path), Err(DiskProblem::Damaged(why)) if why == super::Damage::new(EMPTY, "")));
+    }
+    let aside = Disk::recreate_if_damaged(&path).expect("a damaged file").expect("it is put aside");
+    content(&path).expect("a new record");
+    assert_eq!(aside.metadata().expect("a file").len(), 0);
+    assert_eq!(names().len(), 2);
+}
+
+#[test]
+fn a_new_file_is_begun_by_one_gateway_and_not_behind_a_link() {
+    let folder = folder();
+    let (path, new) = (folder.path().join("pc.redb"), folder.path().join("pc.redb.new"));
+    let other = file::open_new(&path).expect("another gateway begins");
+    let _locked = GuardedFile::lock(other, PanicGuard::default()).expect("a lock");
+    assert!(matches!(content(&path), Err(DiskProblem::InUse)));
+    assert!(!path.exists());
+    std::fs::remove_file(&new).expect("it is ours");
+    symlink(folder.path().join("elsewhere"), &new).expect("a link");
+    assert!(matches!(content(&path), Err(DiskProblem::Open(_))));
+    assert!(!folder.path().join("elsewhere").exists() && !path.exists());
 }
 
 #[test]

@@ -318,3 +318,19 @@ fn a_pool_is_there_only_to_relay_where_users_have_another() {
         assert_eq!(found, only_relays, "users in {home}");
     }
 }
+
+#[test]
+fn a_pool_serves_the_protocols_of_the_listeners_and_one_that_only_relays_gets_submissions() {
+    let listener = |protocol: &str, port: u16| {
+        format!("  - {{ service: {protocol}, address: \"127.0.0.1:{port}\", tls: none }}\n")
+    };
+    let listeners = listener("pop3", 1110) + &listener("submission", 1587) + &listener("smtp", 1025);
+    let text = format!(
+        "listeners:\n{listeners}directory: {{ default_domain: example.com, sources: [{{ pool: stores }}] }}\nbackends:\n  relays: {{ servers: \
+         [relay1.example.com] }}\n  stores: {{ servers: [mail1.example.com] }}\nsmtp_after_pop: {{ relay: relays }}\n"
+    );
+    let config = parse(&text, "p.yaml".as_ref()).expect("a good file");
+    let served: Vec<_> = config.backends.iter().map(|pool| (pool.name.as_str(), pool.served.as_slice())).collect();
+    let all = [Protocol::Pop3, Protocol::Submission, Protocol::Smtp];
+    assert_eq!(served, [("relays", &[Protocol::Submission][..]), ("stores", &all)]);
+}
